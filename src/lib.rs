@@ -1,0 +1,10 @@
+//! coffeeshop: user accounts for a small shop's own server, in one binary.
+//!
+//! The house, in reading order. Each rung uses only what stands above it here; `api`, `delivery` and `timers` never see
+//! `store`. A user, a session, a code is called the same on every rung, from the SQL to the URL.
+
+pub mod config; // settings: defaults, config.toml, environment
+
+pub mod model; // VALUES: checked on the way in, no I/O
+
+

@@ -1,0 +1,3 @@
+//! The binary: nothing to run yet.
+
+fn main() {}

@@ -1,0 +1,138 @@
+//! A code and its link: what a message carries to prove that its reader owns the address.
+
+use std::fmt;
+
+use super::{Email, Timestamp, UserId, Word};
+
+/// What a code is good for; good for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Confirms the address of an account.
+    VerifyEmail,
+    /// Lets its reader choose a new password.
+    ResetPassword,
+}
+
+impl Word for Purpose {
+    const ALL: &'static [Self] = &[Self::VerifyEmail, Self::ResetPassword];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::ResetPassword => "reset_password",
+        }
+    }
+}
+
+/// Six digits to type, shown once in a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PlainCode(String);
+
+impl PlainCode {
+    /// How many digits.
+    pub const DIGITS: usize = 6;
+
+    /// The code with this number, which is below 10⁶.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        Self(format!("{number:0width$}", width = Self::DIGITS))
+    }
+
+    /// What somebody typed: six ASCII digits and nothing else, or no code at all.
+    #[must_use]
+    pub fn typed(text: &str) -> Option<Self> {
+        (text.len() == Self::DIGITS && text.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PlainCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainCode(…)")
+    }
+}
+
+/// A 256-bit random token, shown once: in a link or in a refresh token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PlainToken(String);
+
+impl PlainToken {
+    /// A token as text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PlainToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainToken(…)")
+    }
+}
+
+/// SHA-256 of a `PlainToken`: all that is stored of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenHash(pub [u8; 32]);
+
+/// HMAC-SHA-256 of a `PlainCode` with its owner, purpose and address, under a key that is not in the database.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeHash(pub [u8; 32]);
+
+/// What the store keeps of the code and link last sent to a user for one purpose.
+#[derive(Clone, Debug)]
+pub struct Code {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What it is good for.
+    pub purpose: Purpose,
+    /// The address it went to, the only one it proves.
+    pub email: Email,
+    /// The code; none once it is dead.
+    pub code_hash: Option<CodeHash>,
+    /// The first instant at which the code no longer counts.
+    pub code_expires_at: Timestamp,
+    /// How many wrong codes it still forgives.
+    pub tries_left: u8,
+    /// The link.
+    pub token_hash: TokenHash,
+    /// The first instant at which the link no longer counts.
+    pub token_expires_at: Timestamp,
+    /// How many codes were sent for this purpose, this one included.
+    pub issued: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leading_zeros_are_kept() {
+        assert_eq!(PlainCode::from_number(42).as_str(), "000042");
+    }
+
+    #[test]
+    fn only_six_ascii_digits_are_a_code() {
+        assert!(PlainCode::typed("012345").is_some());
+        for text in ["", "12345", "1234567", "12345a", " 12345", "１２３４５６", "12345６", "-12345"] {
+            assert!(PlainCode::typed(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn neither_code_nor_token_is_printed() {
+        assert_eq!(format!("{:?}", PlainCode::from_number(7)), "PlainCode(…)");
+        assert_eq!(format!("{:?}", PlainToken::new("abc".to_owned())), "PlainToken(…)");
+    }
+}

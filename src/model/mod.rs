@@ -1,0 +1,25 @@
+//! VALUES: what the shop talks about, checked on the way in; no I/O, no async.
+
+mod clock;
+mod code;
+mod email;
+mod invalid;
+mod message;
+mod name;
+mod page;
+mod password;
+mod session;
+mod user;
+mod word;
+
+pub use clock::{Clock, Timestamp};
+pub use code::{Code, CodeHash, PlainCode, PlainToken, Purpose, TokenHash};
+pub use email::Email;
+pub use invalid::{FieldError, Invalid, Problems};
+pub use message::{Message, MessageId};
+pub use name::Name;
+pub use page::{Limit, Page, UserCursor, UserFilter, UserQuery, UserSort};
+pub use password::{NewPassword, Password, PasswordHash, PasswordPolicy};
+pub use session::{Client, Session, SessionId};
+pub use user::{Change, Profile, ProfileChange, Role, Standing, Status, User, UserChange, UserId};
+pub use word::Word;

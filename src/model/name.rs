@@ -1,0 +1,87 @@
+//! A person's first or last name.
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::FieldError;
+
+/// A name as people write it: 1 to 100 characters in NFC, trimmed, in which nothing hides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(String);
+
+impl Name {
+    /// The most characters a name may have.
+    pub const MAX_CHARS: usize = 100;
+
+    /// The name in `typed`, which came as `field`.
+    ///
+    /// # Errors
+    /// `empty`, `too_long`, or `forbidden_character` (controls, line breaks, text direction overrides).
+    pub fn parse(field: &'static str, typed: &str) -> Result<Self, FieldError> {
+        let name: String = typed.trim().nfc().collect();
+        if name.is_empty() {
+            let message = format!("The field {field} must not be empty; leave it out or send null instead.");
+            return Err(FieldError::new(field, "empty", message));
+        }
+        if name.chars().count() > Self::MAX_CHARS {
+            let message = format!("The field {field} must have at most {} characters.", Self::MAX_CHARS);
+            return Err(FieldError::new(field, "too_long", message));
+        }
+        if name.chars().any(hides) {
+            let message = format!("The field {field} must not contain control characters.");
+            return Err(FieldError::new(field, "forbidden_character", message));
+        }
+        Ok(Self(name))
+    }
+
+    /// A name that was checked before it was stored.
+    #[must_use]
+    pub fn stored(name: String) -> Self {
+        Self(name)
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Characters that are not seen but change what is seen. The joiners U+200C and U+200D stay: Persian and
+/// emoji are written with them.
+fn hides(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{61c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_many_peoples_are_kept_as_they_are() {
+        for name in
+            ["Ann", "Anne-Marie", "O'Neill", "Łukasz", "محمد", "山田", "Nguyễn Thị", "نرگس\u{200c}خاتون"]
+        {
+            assert_eq!(Name::parse("first_name", name).map(|n| n.as_str().to_owned()), Ok(name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_hides_is_refused() {
+        for name in ["a\nb", "a\u{0}b", "a\u{202e}b", "a\u{200b}b", "\u{feff}a"] {
+            assert_eq!(
+                Name::parse("last_name", name).map_err(|e| e.code),
+                Err("forbidden_character"),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn length_is_counted_in_characters() {
+        assert!(Name::parse("first_name", &"é".repeat(100)).is_ok());
+        assert_eq!(Name::parse("first_name", &"é".repeat(101)).map_err(|e| e.code), Err("too_long"));
+        assert_eq!(Name::parse("first_name", "  ").map_err(|e| e.code), Err("empty"));
+    }
+}
