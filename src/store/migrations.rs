@@ -1,0 +1,65 @@
+//! The schema: which one a file has, and how it gets to the newest.
+
+use std::{fs::File, path::Path};
+
+use rusqlite::Connection;
+
+use super::OpenError;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// "Coff", as the first migration writes it.
+const APPLICATION_ID: i32 = 0x436f_6666;
+
+/// How a file's schema stands to this program's.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Schema {
+    /// Nothing in it yet, or made by an older version: these are to be run.
+    Behind(Vec<String>),
+    /// Up to date.
+    Current,
+}
+
+/// Looks at a file's schema and changes nothing.
+pub(super) fn inspect(connection: &mut Connection, path: &Path) -> Result<Schema, OpenError> {
+    let failed = |why: &dyn std::fmt::Display| failed(path, why);
+    let runner = embedded::migrations::runner();
+    let known = runner.get_migrations();
+    let names = |from: usize| known[from..].iter().map(ToString::to_string).collect();
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
+    if count("SELECT count(*) FROM sqlite_schema").map_err(|e| failed(&e))? == 0 {
+        return Ok(Schema::Behind(names(0)));
+    }
+    if count("PRAGMA application_id").map_err(|e| failed(&e))? != APPLICATION_ID {
+        return Err(OpenError::Foreign(path.display().to_string()));
+    }
+    let found = count("SELECT max(version) FROM refinery_schema_history").map_err(|e| failed(&e))?;
+    let newest = known.iter().map(refinery::Migration::version).max().unwrap_or(0);
+    if found > newest {
+        return Err(OpenError::Newer { path: path.display().to_string(), found, known: newest });
+    }
+    match known.iter().position(|migration| migration.version() > found) {
+        Some(first) => Ok(Schema::Behind(names(first))),
+        None => Ok(Schema::Current),
+    }
+}
+
+/// Brings a file to the newest schema in one transaction; answers what was run.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Vec<String>, OpenError> {
+    // Two programs that start together migrate one after the other: the folder is the lock.
+    let folder = File::open(super::folder_of(path)).map_err(|e| failed(path, &e))?;
+    folder.lock().map_err(|e| failed(path, &e))?;
+    match inspect(connection, path)? {
+        Schema::Current => Ok(Vec::new()),
+        Schema::Behind(names) => {
+            embedded::migrations::runner().set_grouped(true).run(connection).map_err(|e| failed(path, &e))?;
+            Ok(names)
+        }
+    }
+}
+
+fn failed(path: &Path, why: &dyn std::fmt::Display) -> OpenError {
+    OpenError::Failed { path: path.display().to_string(), why: why.to_string() }
+}

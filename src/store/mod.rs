@@ -1,0 +1,228 @@
+//! SQL, no rules: what is kept, and how it survives. The only place that knows rusqlite.
+
+mod codes;
+mod error;
+mod keys;
+mod migrations;
+mod outbox;
+mod readers;
+mod sessions;
+mod tx;
+mod users;
+mod writer;
+
+use std::{
+    fs::{DirBuilder, OpenOptions},
+    num::NonZero,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use deadpool_sqlite::{Hook, HookError, Object, Pool, Runtime};
+use rusqlite::Connection;
+
+pub use self::{
+    error::{Error, OpenError},
+    keys::SigningKeyRow,
+    outbox::SealedMessage,
+    tx::{Snapshot, Tx},
+    users::Due,
+};
+use self::{migrations::Schema, readers::Readers, writer::Writer};
+
+/// Set on every connection, in this order, and read back. A lock is waited for from the first statement on.
+const PRAGMAS: [(&str, &str); 11] = [
+    ("busy_timeout", "5000"),
+    ("journal_mode", "wal"),
+    ("synchronous", "2"), // FULL: a commit is on the disk when it returns
+    ("foreign_keys", "1"),
+    ("trusted_schema", "0"),
+    ("secure_delete", "1"), // who was deleted is not left in free pages
+    ("cell_size_check", "1"),
+    ("mmap_size", "0"),
+    ("temp_store", "2"), // in memory: the container has no writable folder but the volume
+    ("wal_autocheckpoint", "1000"),
+    ("journal_size_limit", "16777216"),
+];
+
+/// How long to wait for the threads to end.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// The store, open. Cheap to clone; closed when the last clone is gone.
+#[derive(Clone)]
+pub struct Store {
+    writer: Writer,
+    readers: Readers,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// What to do with a file that is not there, or not up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Make it, or bring it up to date.
+    Create,
+    /// Leave everything as it is, and say so.
+    Refuse,
+}
+
+impl Store {
+    /// Opens the store at `path`; answers the migrations that this took, too.
+    ///
+    /// # Errors
+    /// In words for whoever starts the program.
+    pub async fn open(path: &Path, missing: Missing) -> Result<(Self, Vec<String>), OpenError> {
+        let failed = |why: String| OpenError::Failed { path: path.display().to_string(), why };
+        match missing {
+            Missing::Create => create_file(path).map_err(|e| failed(e.to_string()))?,
+            Missing::Refuse if path.exists() => {}
+            Missing::Refuse => return Err(OpenError::Missing(path.display().to_string())),
+        }
+        let readers = thread::available_parallelism().map_or(2, NonZero::get).clamp(1, 4) * 2;
+        let pool = pool(path, readers + 1).map_err(&failed)?;
+        let writer = connection(&pool).await.map_err(&failed)?;
+        let migrated = bring_up_to_date(&writer, path, missing).await?;
+        let mut connections = Vec::new();
+        for _ in 0..readers {
+            let reader = connection(&pool).await.map_err(&failed)?;
+            only_reads(&reader).await.map_err(&failed)?;
+            connections.push(reader);
+        }
+        let (writer, thread) = Writer::start(writer).map_err(|e| failed(e.to_string()))?;
+        let (readers, mut threads) = Readers::start(connections).map_err(|e| failed(e.to_string()))?;
+        threads.push(thread);
+        Ok((Self { writer, readers, threads: Arc::new(Mutex::new(threads)) }, migrated))
+    }
+
+    /// Closes the store, and returns once it is closed, if this is its last clone. Nothing is lost without: what was
+    /// answered is on the disk.
+    pub async fn close(self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(self);
+        let ended =
+            tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
+        if tokio::time::timeout(CLOSE, ended).await.is_err() {
+            tracing::warn!("the store is still in use; it closes with the process");
+        }
+    }
+
+    /// The migrations that a file still needs; changes nothing, and makes no file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not one of ours, or is too new.
+    pub fn pending_migrations(path: &Path) -> Result<Vec<String>, OpenError> {
+        if !path.exists() {
+            return Err(OpenError::Missing(path.display().to_string()));
+        }
+        let failed =
+            |e: rusqlite::Error| OpenError::Failed { path: path.display().to_string(), why: e.to_string() };
+        let mut connection = Connection::open(path).map_err(failed)?;
+        configure(&connection).map_err(|why| OpenError::Failed { path: path.display().to_string(), why })?;
+        match migrations::inspect(&mut connection, path)? {
+            Schema::Current => Ok(Vec::new()),
+            Schema::Behind(names) => Ok(names),
+        }
+    }
+
+    /// Runs `work` on the store as it is at one instant.
+    ///
+    /// # Errors
+    /// What `work` answers, or that the store cannot.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.readers.read(work).await
+    }
+
+    /// Runs `work` in a transaction: `Ok` is answered once all of it is on the disk, after `Err` nothing happened.
+    ///
+    /// # Errors
+    /// What `work` answers, or that the store cannot.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.writer.write(work).await
+    }
+}
+
+/// The file, for its owner alone from its first moment on, in a folder for its owner alone if that had to be made.
+fn create_file(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder_of(path))?;
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(|_| ())
+}
+
+/// The folder that holds the file.
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn pool(path: &Path, size: usize) -> Result<Pool, String> {
+    let configure = Hook::async_fn(|connection, _| {
+        Box::pin(async move {
+            let configured = connection.interact(|connection| configure(connection)).await;
+            configured.map_err(|e| HookError::message(e.to_string()))?.map_err(HookError::message)
+        })
+    });
+    let builder = deadpool_sqlite::Config::new(path).builder(Runtime::Tokio1).map_err(|e| e.to_string())?;
+    builder.max_size(size).post_create(configure).build().map_err(|e| e.to_string())
+}
+
+async fn connection(pool: &Pool) -> Result<Object, String> {
+    pool.get().await.map_err(|error| match error {
+        deadpool_sqlite::PoolError::Backend(error) => error.to_string(),
+        error => error.to_string(),
+    })
+}
+
+fn configure(connection: &Connection) -> Result<(), String> {
+    connection.set_prepared_statement_cache_capacity(128);
+    for (name, wanted) in PRAGMAS {
+        connection.pragma_update(None, name, wanted).map_err(|e| format!("PRAGMA {name}: {e}"))?;
+        let found = connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        let found = match found {
+            Ok(rusqlite::types::Value::Integer(number)) => number.to_string(),
+            Ok(rusqlite::types::Value::Text(text)) => text,
+            Ok(_) => String::new(),
+            // mmap_size says nothing where it is compiled out or off already.
+            Err(rusqlite::Error::QueryReturnedNoRows) => wanted.to_owned(),
+            Err(error) => return Err(format!("PRAGMA {name}: {error}")),
+        };
+        if found != wanted {
+            return Err(format!("PRAGMA {name} is {found} and cannot be set to {wanted}"));
+        }
+    }
+    Ok(())
+}
+
+async fn bring_up_to_date(
+    connection: &Object,
+    path: &Path,
+    missing: Missing,
+) -> Result<Vec<String>, OpenError> {
+    let owned = path.to_owned();
+    let done =
+        connection.interact(move |connection| match (migrations::inspect(connection, &owned)?, missing) {
+            (Schema::Current, _) => Ok(Vec::new()),
+            (Schema::Behind(_), Missing::Create) => migrations::migrate(connection, &owned),
+            (Schema::Behind(_), Missing::Refuse) => Err(OpenError::Older(owned.display().to_string())),
+        });
+    done.await
+        .unwrap_or_else(|e| Err(OpenError::Failed { path: path.display().to_string(), why: e.to_string() }))
+}
+
+/// Makes sure that a connection which is meant to read can do nothing else.
+async fn only_reads(connection: &Object) -> Result<(), String> {
+    let set = connection.interact(|connection| connection.pragma_update(None, "query_only", true)).await;
+    set.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+}

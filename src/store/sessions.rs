@@ -1,0 +1,98 @@
+//! The table `sessions`.
+
+use rusqlite::Row;
+
+use super::{
+    Error, Snapshot, Tx,
+    tx::{timestamp, uuid},
+    users::{COLUMN_COUNT, COLUMNS, read_user},
+};
+use crate::model::{Client, Session, SessionId, Timestamp, TokenHash, User, UserId};
+
+const SESSION_COLUMNS: &str = "s.id, s.user_id, s.created_at, s.last_used_at, s.expires_at, s.user_agent, s.ip, \
+     s.refresh_hash, s.previous_hash";
+
+impl Snapshot<'_> {
+    /// A session with its user.
+    pub(crate) fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS}, {SESSION_COLUMNS} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?1"
+        );
+        self.first(&sql, [id.as_uuid().as_bytes()], |row| {
+            Ok((read_session(row, COLUMN_COUNT)?, read_user(row, 0)?))
+        })
+    }
+
+    /// How many sessions are over.
+    pub(crate) fn count_dead_sessions(&self, now: Timestamp) -> Result<u64, Error> {
+        self.number("SELECT count(*) FROM sessions WHERE expires_at <= ?1", [now.millis()])
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a session.
+    pub(crate) fn insert_session(&self, session: &Session) -> Result<(), Error> {
+        self.execute_one(
+            "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, user_agent, ip, refresh_hash) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (
+                session.id.as_uuid().as_bytes(),
+                session.user_id.as_uuid().as_bytes(),
+                session.created_at.millis(),
+                session.last_used_at.millis(),
+                session.expires_at.millis(),
+                session.client.user_agent.as_deref(),
+                session.client.ip.map(|ip| ip.to_string()),
+                session.current.0,
+            ),
+        )
+    }
+
+    /// Writes what a refresh changes.
+    pub(crate) fn rotate_session(&self, session: &Session) -> Result<(), Error> {
+        self.execute_one(
+            "UPDATE sessions SET last_used_at = ?2, expires_at = ?3, refresh_hash = ?4, previous_hash = ?5 WHERE id = ?1",
+            (
+                session.id.as_uuid().as_bytes(),
+                session.last_used_at.millis(),
+                session.expires_at.millis(),
+                session.current.0,
+                session.previous.map(|hash| hash.0),
+            ),
+        )
+    }
+
+    /// Ends a session; one that is gone is as good as ended.
+    pub(crate) fn delete_session(&self, id: SessionId) -> Result<(), Error> {
+        self.execute("DELETE FROM sessions WHERE id = ?1", [id.as_uuid().as_bytes()])?;
+        Ok(())
+    }
+
+    /// Ends every session of a user.
+    pub(crate) fn delete_sessions_of(&self, user_id: UserId) -> Result<(), Error> {
+        self.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])?;
+        Ok(())
+    }
+
+    /// Deletes sessions that are over, at most `limit`; answers how many.
+    pub(crate) fn delete_dead_sessions(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
+        self.execute(
+            "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE expires_at <= ?1 LIMIT ?2)",
+            (now.millis(), limit),
+        )
+    }
+}
+
+fn read_session(row: &Row<'_>, start: usize) -> rusqlite::Result<Session> {
+    let ip: Option<String> = row.get(start + 6)?;
+    Ok(Session {
+        id: SessionId::from_uuid(uuid(row, start)?),
+        user_id: UserId::from_uuid(uuid(row, start + 1)?),
+        created_at: timestamp(row, start + 2)?,
+        last_used_at: timestamp(row, start + 3)?,
+        expires_at: timestamp(row, start + 4)?,
+        client: Client { user_agent: row.get(start + 5)?, ip: ip.and_then(|ip| ip.parse().ok()) },
+        current: TokenHash(row.get(start + 7)?),
+        previous: row.get::<_, Option<[u8; 32]>>(start + 8)?.map(TokenHash),
+    })
+}

@@ -1,0 +1,109 @@
+//! What a closure gets to see of the store: a snapshot to read, or a transaction to read and write.
+
+use std::ops::Deref;
+
+use rusqlite::{CachedStatement, Connection, Params, Row, types::Type};
+use uuid::Uuid;
+
+use super::Error;
+use crate::model::{Timestamp, Word};
+
+/// The store at one instant, to read.
+pub struct Snapshot<'c>(&'c Connection);
+
+/// A transaction: all of it happens, or nothing.
+pub struct Tx<'c>(Snapshot<'c>);
+
+impl<'c> Tx<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Self {
+        Self(Snapshot::new(connection))
+    }
+
+    /// Runs one statement; answers how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
+        Ok(self.prepare(sql)?.execute(params)?)
+    }
+
+    /// Runs a statement that must change exactly one row.
+    pub(super) fn execute_one(&self, sql: &str, params: impl Params) -> Result<(), Error> {
+        match self.execute(sql, params)? {
+            1 => Ok(()),
+            rows => Err(Error::Defect(format!("changed {rows} rows instead of one: {sql}"))),
+        }
+    }
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = Snapshot<'c>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<'c> Snapshot<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Self {
+        Self(connection)
+    }
+
+    /// The first row of a query, if it has one.
+    pub(super) fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Error> {
+        let mut statement = self.prepare(sql)?;
+        let mut rows = statement.query(params)?;
+        Ok(rows.next()?.map(read).transpose()?)
+    }
+
+    /// All rows of a query.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = self.prepare(sql)?;
+        let rows = statement.query_map(params, read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The number in the only column of the only row of a query.
+    pub(super) fn number(&self, sql: &str, params: impl Params) -> Result<u64, Error> {
+        let number: Option<i64> = self.first(sql, params, |row| row.get(0))?;
+        Ok(number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+    }
+
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'c>, Error> {
+        Ok(self.0.prepare_cached(sql)?)
+    }
+}
+
+/// An instant in a column.
+pub(super) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
+}
+
+/// An instant in a column that may be empty.
+pub(super) fn maybe_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+}
+
+/// A UUID in a column.
+pub(super) fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
+    row.get(column).map(Uuid::from_bytes)
+}
+
+/// A choice in a column.
+pub(super) fn word<W: Word>(row: &Row<'_>, column: usize) -> rusqlite::Result<W> {
+    W::named(row.get_ref(column)?.as_str()?).ok_or_else(|| corrupt(row, column))
+}
+
+/// A value that this program cannot have written; names table and column, never the value.
+pub(super) fn corrupt(row: &Row<'_>, column: usize) -> rusqlite::Error {
+    let name = row.as_ref().column_name(column).unwrap_or("?").to_owned();
+    let why = format!("unexpected value in column {name}");
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into())
+}
