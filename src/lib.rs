@@ -7,5 +7,6 @@ pub mod config; // settings: defaults, config.toml, environment
 
 pub mod model; // VALUES: checked on the way in, no I/O
 pub mod store; // SQL, no rules: one writer that groups commits, a few readers
+pub mod accounts; // RULES: every use case, the only door to the store
 
 

@@ -1,0 +1,158 @@
+//! Codes and links: made, sent, and spent once.
+
+use super::{Accounts, Error, living, secret};
+use crate::{
+    model::{Code, Email, Message, MessageId, PlainCode, PlainToken, Purpose, Timestamp, User},
+    store::{SealedMessage, Tx},
+};
+
+/// How many wrong codes kill a code.
+const TRIES: u8 = 5;
+/// How many codes an account is sent for one purpose: with five tries each, a guess succeeds at most once in 20,000.
+const MOST_ISSUED: u8 = 10;
+
+/// A code and link that are made before the transaction that stores them.
+pub(super) struct FreshCode {
+    code: PlainCode,
+    pub(super) link: PlainToken,
+}
+
+impl FreshCode {
+    pub(super) fn new() -> Self {
+        Self { code: secret::random_code(), link: secret::random_token() }
+    }
+}
+
+impl Accounts {
+    /// Keeps a fresh code in the place of the one before it, and sends it in the same commit. Past the most that an
+    /// account is sent, nothing happens.
+    pub(super) fn send_code(
+        &self,
+        tx: &Tx<'_>,
+        user: &User,
+        purpose: Purpose,
+        fresh: &FreshCode,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let issued = tx.code(user.id, purpose)?.map_or(0, |code| code.issued);
+        if issued >= MOST_ISSUED {
+            return Ok(());
+        }
+        let code = self.keep_code(tx, user, purpose, fresh, now, issued + 1)?;
+        let (subject, page) = match purpose {
+            Purpose::VerifyEmail => ("Confirm your e-mail", &self.rules.verify_url),
+            Purpose::ResetPassword => ("Choose a new password", &self.rules.reset_url),
+        };
+        let message = Message {
+            to: user.profile.email.as_str().to_owned(),
+            subject: subject.to_owned(),
+            code: Some(fresh.code.as_str().to_owned()),
+            link: Some(link(page, &fresh.link)),
+        };
+        self.post(tx, user, &message, code.token_expires_at, now)
+    }
+
+    /// Stores a code, alive for as long as its purpose and its account allow.
+    pub(super) fn keep_code(
+        &self,
+        tx: &Tx<'_>,
+        user: &User,
+        purpose: Purpose,
+        fresh: &FreshCode,
+        now: Timestamp,
+        issued: u8,
+    ) -> Result<Code, Error> {
+        let email = &user.profile.email;
+        let token_expires_at = self.link_expires_at(user, purpose, now);
+        let code = Code {
+            user_id: user.id,
+            purpose,
+            email: email.clone(),
+            code_hash: Some(self.secret.hash_code(&fresh.code, user.id, purpose, email)),
+            code_expires_at: (now + self.rules.code_ttl).min(token_expires_at),
+            tries_left: TRIES,
+            token_hash: secret::hash_token(&fresh.link),
+            token_expires_at,
+            issued,
+        };
+        tx.put_code(&code)?;
+        Ok(code)
+    }
+
+    /// The user who typed the right code for `purpose`, if it was. A wrong one is counted, so this must be committed
+    /// whatever the answer is.
+    pub(super) fn spend_code(
+        &self,
+        tx: &Tx<'_>,
+        email: &Email,
+        typed: &PlainCode,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Option<User>, Error> {
+        let Some(user) = living(tx.user_by_email(email)?.map(|(user, _)| user), now) else { return Ok(None) };
+        let Some(mut code) = tx.code(user.id, purpose)? else { return Ok(None) };
+        let Some(expected) = code.code_hash else { return Ok(None) };
+        if code.code_expires_at <= now || code.email != user.profile.email {
+            return Ok(None);
+        }
+        if secret::same_code(expected, self.secret.hash_code(typed, user.id, purpose, &code.email)) {
+            tx.delete_code(user.id, purpose)?;
+            return Ok(Some(user));
+        }
+        code.tries_left = code.tries_left.saturating_sub(1);
+        if code.tries_left == 0 {
+            code.code_hash = None;
+        }
+        tx.put_code(&code)?;
+        Ok(None)
+    }
+
+    /// The user whose link for `purpose` this is, if it is good.
+    pub(super) fn spend_link(
+        tx: &Tx<'_>,
+        link: &PlainToken,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Option<User>, Error> {
+        let Some(code) = tx.code_by_token(secret::hash_token(link), purpose)? else { return Ok(None) };
+        let Some(user) = living(tx.user(code.user_id)?, now) else { return Ok(None) };
+        if code.token_expires_at <= now || code.email != user.profile.email {
+            return Ok(None);
+        }
+        tx.delete_code(user.id, purpose)?;
+        Ok(Some(user))
+    }
+
+    /// Puts a message to a user into the outbox, in the commit of what caused it.
+    pub(super) fn post(
+        &self,
+        tx: &Tx<'_>,
+        user: &User,
+        message: &Message,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let id = MessageId(uuid::Uuid::now_v7());
+        let plain = serde_json::to_vec(message).map_err(|e| Error::Internal(e.to_string()))?;
+        let sealed = self
+            .secret
+            .seal(&super::outbox::label(id), &plain)
+            .map_err(|e| Error::Internal(e.to_string()))?;
+        let (attempts, due_at) = (0, now);
+        tx.enqueue(&SealedMessage {
+            id,
+            user_id: user.id,
+            sealed,
+            attempts,
+            due_at,
+            created_at: now,
+            expires_at,
+        })?;
+        Ok(())
+    }
+}
+
+/// The address of a page with a link's token.
+pub(super) fn link(page: &str, token: &PlainToken) -> String {
+    format!("{page}?token={}", token.as_str())
+}

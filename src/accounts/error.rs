@@ -1,0 +1,71 @@
+//! Every way to be refused, whichever door one came in by.
+
+use crate::{model::Invalid, store};
+
+/// Why a use case did not do what it was asked to; unless it says otherwise, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields that break a rule.
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    /// Unknown address or wrong password, and no word about which.
+    #[error("The e-mail address or the password is wrong.")]
+    InvalidCredentials,
+    /// No access token, or one that is not good (any more).
+    #[error("You are not signed in, or no longer. Log in, or renew the access token.")]
+    InvalidToken,
+    /// A refresh token that is not good (any more).
+    #[error("The refresh token is not valid any more. Log in again.")]
+    InvalidRefreshToken,
+    /// A code or link that is wrong, used, expired, for nobody, or tried too often, and no word about which.
+    #[error("The code or link is not valid, or no longer. Ask for a new one.")]
+    VerificationFailed,
+    /// Signed in, but not allowed.
+    #[error("You are not allowed to do this.")]
+    Forbidden,
+    /// Shut out by an admin; told only after the right password.
+    #[error("This account is disabled. Ask the shop to enable it.")]
+    AccountDisabled,
+    /// May not log in before verifying; told only after the right password.
+    #[error("Confirm your e-mail address first, with the code or link that was sent to it.")]
+    EmailNotVerified,
+    /// No such thing.
+    #[error("There is no such thing here.")]
+    NotFound,
+    /// Someone else has that address.
+    #[error("This e-mail address is taken.")]
+    EmailTaken,
+    /// The shop would be left without an admin.
+    #[error("This is the last admin who can act. Make someone else an admin first.")]
+    LastAdmin,
+    /// Too many tries; whole seconds until the next one is welcome.
+    #[error("Too many wrong passwords. Wait {retry_after} seconds and try again.")]
+    TooManyRequests {
+        /// Seconds.
+        retry_after: u64,
+    },
+    /// Too much to do right now.
+    #[error("The server is busy. Try again in a moment.")]
+    Busy,
+    /// The store cannot answer; the text is for the log.
+    #[error("The server cannot answer right now. Nothing was changed. Try again in a moment.")]
+    Unavailable(String),
+    /// The disk is full; the text is for the log.
+    #[error("The server's disk is full. Nothing was changed. Try again when there is space.")]
+    StorageFull(String),
+    /// A defect; the text is for the log.
+    #[error("Something went wrong on the server. It was logged under the request id.")]
+    Internal(String),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Taken(column) if column == "users.email_key" => Self::EmailTaken,
+            store::Error::Taken(column) => Self::Internal(format!("{column} is taken")),
+            store::Error::Full(why) => Self::StorageFull(why),
+            store::Error::Unavailable(why) => Self::Unavailable(why),
+            store::Error::Defect(why) => Self::Internal(why),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! argon2id on a few threads of its own, each with memory that it keeps, behind a queue with an end.
+//!
+//! Allocating 19 MiB for each hash lets the process grow to gigabytes under a storm of logins; a thread that keeps its
+//! block does not. The threads stand back (nice), so that a request which needs no hash does not wait for those that do.
+
+use std::thread;
+
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash as Phc, Version, password_hash::phc::Salt};
+use aws_lc_rs::constant_time;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tokio::sync::oneshot;
+
+use super::{Error, secret};
+use crate::{
+    config,
+    model::{NewPassword, Password, PasswordHash},
+};
+
+/// How many hashes may wait for each thread: about two seconds' worth.
+const QUEUE_PER_THREAD: usize = 100;
+/// How far the threads stand back: behind everything else, and still ahead of nothing to do.
+const NICE: i32 = 10;
+const HASH_BYTES: usize = 32;
+
+/// Hashes passwords, and checks them against hashes.
+#[derive(Clone)]
+pub struct Hasher {
+    queue: Sender<Job>,
+    params: Params,
+}
+
+/// What a check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Not the password.
+    Wrong,
+    /// The password.
+    Right,
+    /// The password, under parameters that are no longer those of the settings.
+    RightButOld,
+}
+
+enum Job {
+    Hash(NewPassword, oneshot::Sender<Result<PasswordHash, Error>>),
+    Check(Password, Option<PasswordHash>, oneshot::Sender<Result<Check, Error>>),
+    Renew(Password, oneshot::Sender<Result<PasswordHash, Error>>),
+}
+
+impl Hasher {
+    /// Starts `threads` threads, which stop when the last `Hasher` is gone. Memory is taken at the first hash.
+    ///
+    /// # Errors
+    /// If the parameters are out of argon2's range, or no thread can be had.
+    pub fn start(settings: &config::Password, threads: usize) -> Result<Self, Error> {
+        let internal = |why: &dyn std::fmt::Display| Error::Internal(format!("cannot start hashing: {why}"));
+        let params =
+            Params::new(settings.memory_kib, settings.iterations, settings.parallelism, Some(HASH_BYTES))
+                .map_err(|e| internal(&e))?;
+        let (queue, jobs) = bounded(QUEUE_PER_THREAD * threads);
+        for number in 0..threads {
+            let (jobs, params) = (jobs.clone(), params.clone());
+            let run = move || run(&jobs, &params);
+            thread::Builder::new().name(format!("hasher-{number}")).spawn(run).map_err(|e| internal(&e))?;
+        }
+        Ok(Self { queue, params })
+    }
+
+    /// The hash of a new password.
+    ///
+    /// # Errors
+    /// `Busy` if too many wait.
+    pub async fn hash(&self, password: NewPassword) -> Result<PasswordHash, Error> {
+        self.ask(|reply| Job::Hash(password, reply)).await
+    }
+
+    /// Whether `password` is the one in `hash`. Without a hash the answer is no, and costs the same.
+    ///
+    /// # Errors
+    /// `Busy` if too many wait.
+    pub async fn check(&self, password: Password, hash: Option<PasswordHash>) -> Result<Check, Error> {
+        self.ask(|reply| Job::Check(password, hash, reply)).await
+    }
+
+    /// The hash, under the parameters of the settings, of a password that was just found right.
+    ///
+    /// # Errors
+    /// `Busy` if too many wait.
+    pub async fn renew(&self, password: Password) -> Result<PasswordHash, Error> {
+        self.ask(|reply| Job::Renew(password, reply)).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Job) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send(job(reply)).map_err(|_| Error::Busy)?;
+        answer.await.unwrap_or_else(|_| Err(Error::Internal("a hashing thread stopped".to_owned())))
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hasher").field("params", &self.params).finish_non_exhaustive()
+    }
+}
+
+fn run(jobs: &Receiver<Job>, params: &Params) {
+    // Without the right to stand back it works all the same.
+    let _ = rustix::process::setpriority_process(None, NICE);
+    let mut memory = Vec::new();
+    while let Ok(job) = jobs.recv() {
+        // Whoever has gone away needs no hash.
+        match job {
+            Job::Hash(password, reply) if !reply.is_closed() => {
+                let _ = reply.send(hash(params, password.as_bytes(), &mut memory));
+            }
+            Job::Renew(password, reply) if !reply.is_closed() => {
+                let _ = reply.send(hash(params, password.as_bytes(), &mut memory));
+            }
+            Job::Check(password, stored, reply) if !reply.is_closed() => {
+                let _ = reply.send(check(params, password.as_bytes(), stored.as_ref(), &mut memory));
+            }
+            _ => {}
+        }
+        // A stored hash with larger parameters is not a reason to keep more memory for good.
+        memory.truncate(params.block_count());
+        memory.shrink_to(params.block_count());
+    }
+}
+
+fn hash(params: &Params, password: &[u8], memory: &mut Vec<Block>) -> Result<PasswordHash, Error> {
+    let salt = Salt::new(&secret::random::<16>()).map_err(|e| broken(&e))?;
+    let output = compute(params, Version::V0x13, password, &salt, memory)?;
+    let output = argon2::password_hash::phc::Output::new(&output).map_err(|e| broken(&e))?;
+    let phc = Phc {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: params.try_into().map_err(|e: argon2::password_hash::Error| broken(&e))?,
+        salt: Some(salt),
+        hash: Some(output),
+    };
+    Ok(PasswordHash::from_phc(phc.to_string()))
+}
+
+fn check(
+    params: &Params,
+    password: &[u8],
+    stored: Option<&PasswordHash>,
+    memory: &mut Vec<Block>,
+) -> Result<Check, Error> {
+    let Some(stored) = stored else {
+        let salt = Salt::new(&secret::random::<16>()).map_err(|e| broken(&e))?;
+        compute(params, Version::V0x13, password, &salt, memory)?;
+        return Ok(Check::Wrong);
+    };
+    let stored = Phc::new(stored.as_phc()).map_err(|e| broken(&e))?;
+    let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+        return Err(broken(&"no salt or hash"));
+    };
+    let version = stored.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(|e| broken(&e))?;
+    let stored_params = Params::try_from(&stored).map_err(|e| broken(&e))?;
+    if stored.algorithm != Algorithm::Argon2id.ident() || expected.len() != HASH_BYTES {
+        return Err(broken(&"not a hash of ours"));
+    }
+    let computed = compute(&stored_params, version, password, &salt, memory)?;
+    if constant_time::verify_slices_are_equal(&computed, expected.as_bytes()).is_err() {
+        return Ok(Check::Wrong);
+    }
+    let same = |of: fn(&Params) -> u32| of(params) == of(&stored_params);
+    let is_current =
+        same(Params::m_cost) && same(Params::t_cost) && same(Params::p_cost) && version == Version::V0x13;
+    Ok(if is_current { Check::Right } else { Check::RightButOld })
+}
+
+fn compute(
+    params: &Params,
+    version: Version,
+    password: &[u8],
+    salt: &Salt,
+    memory: &mut Vec<Block>,
+) -> Result<[u8; HASH_BYTES], Error> {
+    if memory.len() < params.block_count() {
+        memory.resize(params.block_count(), Block::new());
+    }
+    let mut output = [0; HASH_BYTES];
+    Argon2::new(Algorithm::Argon2id, version, params.clone())
+        .hash_password_into_with_memory(password, salt.as_ref(), &mut output, memory.as_mut_slice())
+        .map_err(|e| broken(&e))?;
+    Ok(output)
+}
+
+fn broken(why: &dyn std::fmt::Display) -> Error {
+    Error::Internal(format!("a password could not be hashed: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::PasswordVerifier;
+
+    use super::*;
+    use crate::model::{Email, PasswordPolicy, Profile};
+
+    const CHEAP: config::Password = config::Password {
+        min_length: 8,
+        memory_kib: 64,
+        iterations: 1,
+        parallelism: 1,
+        max_concurrent_hashes: 1,
+    };
+
+    fn new_password(typed: &str) -> NewPassword {
+        let email = Email::parse("email", "ann@example.com").expect("plain");
+        let profile = Profile { email, first_name: None, last_name: None };
+        let policy = PasswordPolicy { min_chars: 8, shop_name: "Coffee Shop".to_owned() };
+        policy.check("password", typed, &profile).expect("good")
+    }
+
+    fn password(typed: &str) -> Password {
+        Password::parse("password", typed).expect("short enough")
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_a_phc_string_that_others_can_check() {
+        let hasher = Hasher::start(&CHEAP, 1).expect("started");
+        let hash = hasher.hash(new_password("mocha stirs slowly")).await.expect("hashed");
+        assert!(hash.as_phc().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", hash.as_phc());
+        let phc = Phc::new(hash.as_phc()).expect("a PHC string");
+        assert!(Argon2::default().verify_password(b"mocha stirs slowly", &phc).is_ok());
+    }
+
+    #[tokio::test]
+    async fn only_the_password_is_right_and_every_salt_is_another() {
+        let hasher = Hasher::start(&CHEAP, 1).expect("started");
+        let one = hasher.hash(new_password("mocha stirs slowly")).await.expect("hashed");
+        let two = hasher.hash(new_password("mocha stirs slowly")).await.expect("hashed");
+        assert_ne!(one, two);
+        let check = |typed, hash: Option<&PasswordHash>| hasher.check(password(typed), hash.cloned());
+        assert_eq!(check("mocha stirs slowly", Some(&one)).await.expect("checked"), Check::Right);
+        assert_eq!(check("Mocha stirs slowly", Some(&one)).await.expect("checked"), Check::Wrong);
+        assert_eq!(check("mocha stirs slowly ", Some(&one)).await.expect("checked"), Check::Wrong);
+        assert_eq!(check("mocha stirs slowly", None).await.expect("checked"), Check::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_hash_with_other_parameters_is_right_but_old() {
+        let old = Hasher::start(&CHEAP, 1).expect("started");
+        let hash = old.hash(new_password("mocha stirs slowly")).await.expect("hashed");
+        for settings in [
+            config::Password { memory_kib: 128, ..CHEAP },
+            config::Password { memory_kib: 32, ..CHEAP },
+            config::Password { iterations: 2, ..CHEAP },
+        ] {
+            let hasher = Hasher::start(&settings, 1).expect("started");
+            let found =
+                hasher.check(password("mocha stirs slowly"), Some(hash.clone())).await.expect("checked");
+            assert_eq!(found, Check::RightButOld);
+            let renewed = hasher.renew(password("mocha stirs slowly")).await.expect("hashed");
+            let found = hasher.check(password("mocha stirs slowly"), Some(renewed)).await.expect("checked");
+            assert_eq!(found, Check::Right);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_full_says_so() {
+        let slow = config::Password { memory_kib: 8192, ..CHEAP };
+        let hasher = Hasher::start(&slow, 1).expect("started");
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..QUEUE_PER_THREAD * 2 {
+            let hasher = hasher.clone();
+            waiting.spawn(async move { hasher.check(password("mocha stirs slowly"), None).await });
+        }
+        let answers = waiting.join_all().await;
+        let busy = answers.iter().filter(|answer| matches!(answer, Err(Error::Busy))).count();
+        assert!(busy > 0 && busy < answers.len(), "{busy} of {} were refused", answers.len());
+    }
+}

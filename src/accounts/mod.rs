@@ -1,0 +1,227 @@
+//! RULES, one file a noun: the only door to the store, whichever way one comes in.
+
+mod codes;
+mod error;
+mod hashing;
+mod outbox;
+mod passwords;
+mod profile;
+mod purge;
+mod registration;
+mod secret;
+mod sessions;
+mod throttle;
+mod tokens;
+mod users;
+mod verification;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+pub use self::{
+    error::Error,
+    outbox::Taken,
+    passwords::{PasswordReset, ResetProof},
+    purge::{PurgePlan, Purged, Which},
+    registration::{NewUser, Registered, SignupDraft},
+    sessions::{Actor, TokenPair},
+    tokens::PublicKey,
+    users::Admin,
+    verification::Proof,
+};
+use self::{
+    hashing::Hasher,
+    secret::{InstallationSecret, SecretError},
+    throttle::Throttle,
+    tokens::Tokens,
+};
+use crate::{
+    config::Config,
+    model::{Clock, PasswordPolicy, Timestamp, User},
+    store::{OpenError, SigningKeyRow, Store},
+};
+
+/// Every use case of user management, as a method. Cheap to clone.
+#[derive(Clone)]
+pub struct Accounts {
+    store: Store,
+    clock: Clock,
+    hasher: Hasher,
+    tokens: Arc<Tokens>,
+    secret: Arc<InstallationSecret>,
+    throttle: Arc<Throttle>,
+    /// Rung when a message was put into the outbox.
+    posted: Arc<Notify>,
+    rules: Arc<Rules>,
+}
+
+/// The settings that rules depend on.
+struct Rules {
+    policy: PasswordPolicy,
+    unverified_after: Duration,
+    code_ttl: Duration,
+    refresh_ttl: Duration,
+    session_ttl: Duration,
+    reuse_grace: Duration,
+    allow_unverified_login: bool,
+    hide_taken_emails: bool,
+    verify_url: String,
+    reset_url: String,
+    shop_name: String,
+}
+
+/// Why the accounts cannot be opened, in words for whoever starts the program.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The installation secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The secret is not the one that the store was made with.
+    #[error("the signing keys in the store were made with another installation secret")]
+    OtherSecret,
+    /// The store has keys, and the secret that opens them is gone.
+    #[error("the installation secret {0} is missing, and the store's signing keys cannot be read without it")]
+    SecretGone(String),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl StartError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::OtherSecret | Self::SecretGone(_) => {
+                Some("put back the secret that belongs to this store: it is part of every backup")
+            }
+            Self::Secret(_) | Self::Failed(_) => None,
+        }
+    }
+}
+
+impl Accounts {
+    /// Opens the accounts on an open store. The installation secret and the signing key are made where there is
+    /// neither, which is the first start.
+    ///
+    /// # Errors
+    /// In words for whoever starts the program.
+    pub async fn open(config: &Config, store: Store, clock: Clock) -> Result<Self, StartError> {
+        let mut keys = store.read(|tx| tx.signing_keys()).await.map_err(|e| failed(&e))?;
+        let secret = Arc::new(load_secret(config, keys.is_empty())?);
+        if keys.is_empty() {
+            keys = first_key(&store, &secret, clock.now()).await?;
+        }
+        let tokens = Tokens::new(&keys, &secret, config).map_err(|_| StartError::OtherSecret)?;
+        let hasher =
+            Hasher::start(&config.password, config.concurrent_hashes()).map_err(|e| failed_to_start(&e))?;
+        Ok(Self {
+            store,
+            clock,
+            hasher,
+            tokens: Arc::new(tokens),
+            secret,
+            throttle: Arc::new(Throttle::new(&config.rate_limit)),
+            posted: Arc::new(Notify::new()),
+            rules: Arc::new(Rules::new(config)),
+        })
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.store.read(|tx| tx.count_acting_admins()).await.map(|_| ()).map_err(Error::from)
+    }
+
+    /// Whether somebody can act as an admin yet.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn has_admin(&self) -> Result<bool, Error> {
+        Ok(self.store.read(|tx| tx.count_acting_admins()).await? > 0)
+    }
+
+    /// Closes the store behind them.
+    pub async fn close(self) {
+        let store = self.store.clone();
+        drop(self);
+        store.close().await;
+    }
+
+    /// The public keys that check our tokens.
+    #[must_use]
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.tokens.public_keys().cloned().collect()
+    }
+}
+
+impl Rules {
+    fn new(config: &Config) -> Self {
+        let shop_name = config.messages.shop_name.clone();
+        Self {
+            policy: PasswordPolicy { min_chars: config.password.min_length, shop_name: shop_name.clone() },
+            unverified_after: config.cleanup.unverified_after.get(),
+            code_ttl: config.verification.code_ttl.get(),
+            refresh_ttl: config.auth.refresh_ttl.get(),
+            session_ttl: config.auth.session_ttl.get(),
+            reuse_grace: config.auth.reuse_grace.get(),
+            allow_unverified_login: config.auth.allow_unverified_login,
+            hide_taken_emails: config.auth.hide_taken_emails,
+            verify_url: config.verify_url(),
+            reset_url: config.reset_url(),
+            shop_name,
+        }
+    }
+}
+
+/// A user who is still there: an expired account counts as deleted, purged or not.
+fn living(user: Option<User>, now: Timestamp) -> Option<User> {
+    user.filter(|user| !user.is_expired(now))
+}
+
+fn load_secret(config: &Config, first_start: bool) -> Result<InstallationSecret, StartError> {
+    if let Some(given) = config.auth.secret.reveal() {
+        return Ok(InstallationSecret::given(given)?);
+    }
+    let folder = config.database.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let file = folder.join(secret::FILE);
+    if !first_start && !file.exists() {
+        return Err(StartError::SecretGone(file.display().to_string()));
+    }
+    Ok(InstallationSecret::in_folder(folder)?)
+}
+
+/// Makes the first key; if two programs start together, both get the one that came first.
+async fn first_key(
+    store: &Store,
+    secret: &InstallationSecret,
+    now: Timestamp,
+) -> Result<Vec<SigningKeyRow>, StartError> {
+    let key = tokens::make_key(secret, now).map_err(|e| failed_to_start(&e))?;
+    let keys = store.write(move |tx| {
+        if tx.signing_keys()?.is_empty() {
+            tx.insert_signing_key(&key)?;
+        }
+        tx.signing_keys()
+    });
+    keys.await.map_err(|e| failed(&e))
+}
+
+fn failed(error: &crate::store::Error) -> StartError {
+    StartError::Failed(error.to_string())
+}
+
+fn failed_to_start(error: &Error) -> StartError {
+    match error {
+        Error::Internal(why) => StartError::Failed(why.clone()),
+        error => StartError::Failed(error.to_string()),
+    }
+}

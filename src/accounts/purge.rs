@@ -1,0 +1,144 @@
+//! The clean-up: unverified users whose time ran out, and sessions, codes and messages that are over.
+
+use std::time::{Duration, Instant};
+
+use super::{Accounts, Error};
+use crate::{
+    model::{Timestamp, User},
+    store::{self, Due, Snapshot, Tx},
+};
+
+/// How long one slice of the work may keep other writers waiting.
+const SLICE_TIME: Duration = Duration::from_millis(10);
+const FIRST_SLICE: u32 = 100;
+const LARGEST_SLICE: u32 = 2_000;
+
+/// Which unverified users go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those whose time ran out: the rule of the house.
+    Expired,
+    /// Those who signed up at least so long ago, as the console may decide.
+    OlderThan(Duration),
+}
+
+/// How many of each went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Unverified users, with everything that belonged to them.
+    pub users: u64,
+    /// Sessions that were over.
+    pub sessions: u64,
+    /// Codes and links that could not be used any more.
+    pub codes: u64,
+    /// Messages that came too late.
+    pub messages: u64,
+}
+
+impl Purged {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.users + self.sessions + self.codes + self.messages
+    }
+}
+
+/// What a clean-up would delete, to be looked at before.
+#[derive(Clone, Copy, Debug)]
+pub struct PurgePlan {
+    due: Due,
+    now: Timestamp,
+}
+
+type DeleteSlice = fn(&Tx<'_>, PurgePlan, u32) -> Result<usize, store::Error>;
+type Count = fn(&mut Purged) -> &mut u64;
+
+impl Accounts {
+    /// What a clean-up now would be about.
+    #[must_use]
+    pub fn plan_purge(&self, which: Which) -> PurgePlan {
+        let now = self.clock.now();
+        let due = match which {
+            Which::Expired => Due::ExpiredAt(now),
+            Which::OlderThan(age) => Due::CreatedBy(now - age),
+        };
+        PurgePlan { due, now }
+    }
+
+    /// How many a clean-up would delete.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn count_due(&self, plan: PurgePlan) -> Result<Purged, Error> {
+        let count = move |tx: &Snapshot<'_>| {
+            Ok::<_, Error>(Purged {
+                users: tx.count_due_users(plan.due)?,
+                sessions: tx.count_dead_sessions(plan.now)?,
+                codes: tx.count_dead_codes(plan.now)?,
+                messages: tx.count_dead_messages(plan.now)?,
+            })
+        };
+        self.store.read(count).await
+    }
+
+    /// The users that a clean-up would delete, a page at a time: after `after`, which starts at 0.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn due_users(&self, plan: PurgePlan, after: i64) -> Result<Vec<(i64, User)>, Error> {
+        const PAGE: u32 = 500;
+        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(plan.due, after, PAGE)?)).await
+    }
+
+    /// Cleans up, in slices so short that nobody else waits long; tells `progress` after each. Stopped in between, it
+    /// leaves no half-deleted user, and the next run goes on. A user is looked at again inside the statement that
+    /// deletes them: one who has verified by then stays.
+    ///
+    /// # Errors
+    /// If the store does not answer; what was deleted by then is.
+    pub async fn purge(&self, plan: PurgePlan, mut progress: impl FnMut(Purged)) -> Result<Purged, Error> {
+        let kinds: [(DeleteSlice, Count); 4] = [
+            (|tx, plan, limit| tx.delete_due_users(plan.due, limit), |purged| &mut purged.users),
+            (|tx, plan, limit| tx.delete_dead_sessions(plan.now, limit), |purged| &mut purged.sessions),
+            (|tx, plan, limit| tx.delete_dead_codes(plan.now, limit), |purged| &mut purged.codes),
+            (|tx, plan, limit| tx.delete_dead_messages(plan.now, limit), |purged| &mut purged.messages),
+        ];
+        let mut purged = Purged::default();
+        for (delete, count) in kinds {
+            let mut slice = FIRST_SLICE;
+            loop {
+                let (deleted, took) = self.delete_slice(delete, plan, slice).await?;
+                *count(&mut purged) += deleted as u64;
+                progress(purged);
+                if deleted < slice as usize {
+                    break;
+                }
+                slice = next_slice(slice, took);
+            }
+        }
+        Ok(purged)
+    }
+
+    async fn delete_slice(
+        &self,
+        delete: DeleteSlice,
+        plan: PurgePlan,
+        slice: u32,
+    ) -> Result<(usize, Duration), Error> {
+        let slice = move |tx: &Tx<'_>| {
+            let start = Instant::now();
+            let deleted = delete(tx, plan, slice)?;
+            Ok::<_, Error>((deleted, start.elapsed()))
+        };
+        self.store.write(slice).await
+    }
+}
+
+/// As many as would have taken `SLICE_TIME`, but at most twice as many as before.
+fn next_slice(slice: u32, took: Duration) -> u32 {
+    let fitting = SLICE_TIME.as_secs_f64() / took.as_secs_f64().max(1e-6);
+    let next = f64::from(slice) * fitting.clamp(0.25, 2.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 25 and 4,000")]
+    let next = next as u32;
+    next.clamp(FIRST_SLICE / 10, LARGEST_SLICE)
+}

@@ -1,0 +1,117 @@
+//! Signing up, and making the first admin.
+
+use super::{Accounts, Admin, Error, codes::FreshCode};
+use crate::{
+    model::{Email, Invalid, Message, Name, NewPassword, PasswordHash, Problems, Profile, Purpose, User},
+    store::{self, Tx},
+};
+
+/// What somebody types to get an account, not looked at yet.
+#[derive(Clone, Debug, Default)]
+pub struct SignupDraft {
+    /// The address.
+    pub email: String,
+    /// The password.
+    pub password: String,
+    /// First name, if told.
+    pub first_name: Option<String>,
+    /// Last name, if told.
+    pub last_name: Option<String>,
+}
+
+/// Somebody who may have an account: every rule is met but the uniqueness of the address.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    profile: Profile,
+    password: NewPassword,
+}
+
+/// What came of a sign-up.
+#[derive(Debug)]
+pub enum Registered {
+    /// An account.
+    User(Box<User>),
+    /// Something that the shop does not want to tell (`auth.hide_taken_emails`).
+    Hidden,
+}
+
+impl Accounts {
+    /// Looks at everything that was typed, so that all that is wrong with it is said at once.
+    ///
+    /// # Errors
+    /// Every field that breaks a rule.
+    pub fn check_signup(&self, draft: &SignupDraft) -> Result<NewUser, Invalid> {
+        let mut problems = Problems::new();
+        let email = problems.take(Email::parse("email", &draft.email));
+        let first_name = problems.take(name("first_name", draft.first_name.as_deref())).flatten();
+        let last_name = problems.take(name("last_name", draft.last_name.as_deref())).flatten();
+        // A password is judged beside whatever is known about its owner, even if that is nothing yet.
+        let known = email.clone().unwrap_or_else(|| Email::stored(draft.email.clone(), draft.email.clone()));
+        let profile = Profile { email: known, first_name, last_name };
+        let password = problems.take(self.rules.policy.check("password", &draft.password, &profile));
+        problems.finish(email.zip(password).map(|(_, password)| NewUser { profile, password }))
+    }
+
+    /// Signs somebody up: an unverified user, and a message with a code and a link to verify with.
+    ///
+    /// # Errors
+    /// `EmailTaken`, unless the shop hides that.
+    pub async fn register(&self, new: NewUser) -> Result<Registered, Error> {
+        let now = self.clock.now();
+        let hash = self.hasher.hash(new.password).await?;
+        let code = FreshCode::new();
+        let accounts = self.clone();
+        let registered = self.store.write(move |tx| {
+            let user = User::signed_up(new.profile, now, accounts.rules.unverified_after);
+            match insert(tx, &user, &hash) {
+                Err(Error::EmailTaken) if accounts.rules.hide_taken_emails => {
+                    accounts.tell_owner(tx, &user)?;
+                }
+                inserted => {
+                    inserted?;
+                    accounts.send_code(tx, &user, Purpose::VerifyEmail, &code, now)?;
+                }
+            }
+            Ok::<_, Error>(user)
+        });
+        let user = registered.await?;
+        self.posted.notify_one();
+        Ok(if self.rules.hide_taken_emails { Registered::Hidden } else { Registered::User(Box::new(user)) })
+    }
+
+    /// Makes a verified admin, from the console.
+    ///
+    /// # Errors
+    /// `EmailTaken`.
+    pub async fn create_admin(&self, _by: &Admin, new: NewUser) -> Result<User, Error> {
+        let now = self.clock.now();
+        let hash = self.hasher.hash(new.password).await?;
+        let created = self.store.write(move |tx| {
+            let user = User::admin(new.profile, now);
+            insert(tx, &user, &hash)?;
+            Ok::<_, Error>(user)
+        });
+        created.await
+    }
+
+    /// Tells the owner of an address that somebody tried to sign up with it.
+    fn tell_owner(&self, tx: &Tx<'_>, newcomer: &User) -> Result<(), Error> {
+        let now = newcomer.created_at;
+        let Some((owner, _)) = tx.user_by_email(&newcomer.profile.email)? else { return Ok(()) };
+        let subject = format!("You already have an account at {}", self.rules.shop_name);
+        let message =
+            Message { to: owner.profile.email.as_str().to_owned(), subject, code: None, link: None };
+        self.post(tx, &owner, &message, now + self.rules.unverified_after, now)
+    }
+}
+
+/// Adds a user; an expired account gives its address up first. There is no look before the insert: the database alone
+/// decides whose address it is.
+fn insert(tx: &Tx<'_>, user: &User, hash: &PasswordHash) -> Result<(), Error> {
+    tx.delete_expired_user(&user.profile.email, user.created_at)?;
+    tx.insert_user(user, Some(hash)).map_err(|error: store::Error| error.into())
+}
+
+fn name(field: &'static str, typed: Option<&str>) -> Result<Option<Name>, crate::model::FieldError> {
+    typed.map(|typed| Name::parse(field, typed)).transpose()
+}

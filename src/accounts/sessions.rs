@@ -1,0 +1,225 @@
+//! Sessions: logging in, renewing tokens, logging out, and who is behind an access token.
+
+use super::{Accounts, Error, hashing::Check, living, secret, tokens::Refresh};
+use crate::model::{Client, Email, Password, PlainToken, Session, SessionId, Status, Timestamp, User};
+
+/// What a login gives: two tokens and how many seconds each lives.
+#[derive(Clone)]
+pub struct TokenPair {
+    /// For every request.
+    pub access_token: String,
+    /// Seconds.
+    pub expires_in: u64,
+    /// For a new pair, once.
+    pub refresh_token: String,
+    /// Seconds.
+    pub refresh_expires_in: u64,
+}
+
+/// Somebody who is signed in, as the store knew them when the request came.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    user: User,
+    session_id: SessionId,
+}
+
+impl Actor {
+    /// Who it is.
+    #[must_use]
+    pub const fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// The session they came with.
+    #[must_use]
+    pub const fn session_id(&self) -> SessionId {
+        self.session_id
+    }
+}
+
+/// What came of a refresh token.
+enum Refreshed {
+    /// The session goes on with this token.
+    With(Box<(Session, User)>, PlainToken),
+    /// No session, or one that ended because the token was used before.
+    Refused,
+}
+
+impl Accounts {
+    /// Starts a session.
+    ///
+    /// # Errors
+    /// `InvalidCredentials` for an unknown address and for a wrong password, after the same time; after the right one
+    /// perhaps `AccountDisabled` or `EmailNotVerified`. `TooManyRequests` after too many wrong ones.
+    pub async fn login(&self, email: Email, password: Password, client: Client) -> Result<TokenPair, Error> {
+        let now = self.clock.now();
+        self.throttle.take(&email, &client, now)?;
+        let (user, hash) = self.find_by_email(&email, now).await?.unzip();
+        let hash = hash.flatten();
+        let check = self.hasher.check(password.clone(), hash.clone()).await?;
+        let Some(user) = user.filter(|_| check != Check::Wrong) else {
+            return Err(Error::InvalidCredentials);
+        };
+        self.throttle.forgive(&email, &client);
+        self.may_log_in(&user)?;
+        let renewed =
+            if check == Check::RightButOld { Some(self.hasher.renew(password).await?) } else { None };
+        let token = secret::random_token();
+        let session = self.session(&user, client, &token, now);
+        let (accounts, new) = (self.clone(), session.clone());
+        let user = self.store.write(move |tx| {
+            // The password may have changed, or the account gone, while the hash was computed.
+            let found = tx.user_by_email(&email)?.filter(|(found, now)| found.id == user.id && *now == hash);
+            let user = found.map(|(user, _)| user).ok_or(Error::InvalidCredentials)?;
+            accounts.may_log_in(&user)?;
+            tx.insert_session(&new)?;
+            tx.set_last_login(user.id, now)?;
+            if let Some(renewed) = renewed {
+                tx.set_password(user.id, &renewed)?;
+            }
+            Ok::<_, Error>(user)
+        });
+        self.token_pair(&session, &user.await?, &token, now)
+    }
+
+    /// Renews both tokens. The same refresh token again, within the grace and before its successor was used, gives the
+    /// same successor: the first reply was lost. Any other second use ends the session (RFC 9700, section 4.14.2).
+    ///
+    /// # Errors
+    /// `InvalidRefreshToken`.
+    pub async fn refresh(&self, refresh_token: &str) -> Result<TokenPair, Error> {
+        let now = self.clock.now();
+        let refresh = self.tokens.check_refresh(refresh_token, now)?;
+        let accounts = self.clone();
+        // A session that ends here is a change to be kept, so that answer is committed too.
+        let refreshed = self.store.write(move |tx| {
+            let Some((session, user)) = accounts.open_session(tx.session(refresh.session_id)?, &refresh, now)
+            else {
+                return Ok(Refreshed::Refused);
+            };
+            let token = secret::hash_token(&refresh.token);
+            let successor = accounts.secret.successor(&refresh.token);
+            if token == session.current {
+                let session = accounts.rotated(session, &successor, now);
+                tx.rotate_session(&session)?;
+                return Ok(Refreshed::With(Box::new((session, user)), successor));
+            }
+            let in_grace = now.since(session.last_used_at) <= accounts.rules.reuse_grace;
+            if Some(token) == session.previous && in_grace {
+                return Ok(Refreshed::With(Box::new((session, user)), successor));
+            }
+            tx.delete_session(session.id)?;
+            Ok::<_, Error>(Refreshed::Refused)
+        });
+        match refreshed.await? {
+            Refreshed::With(found, token) => self.token_pair(&found.0, &found.1, &token, now),
+            Refreshed::Refused => Err(Error::InvalidRefreshToken),
+        }
+    }
+
+    /// Ends the session of a refresh token; a token that is good for nothing has no session to end.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn logout(&self, refresh_token: &str) -> Result<(), Error> {
+        let Ok(refresh) = self.tokens.check_refresh(refresh_token, self.clock.now()) else { return Ok(()) };
+        self.store.write(move |tx| Ok::<_, Error>(tx.delete_session(refresh.session_id)?)).await
+    }
+
+    /// Ends every session of whoever asks.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn logout_all(&self, actor: &Actor) -> Result<(), Error> {
+        let user_id = actor.user.id;
+        self.store.write(move |tx| Ok::<_, Error>(tx.delete_sessions_of(user_id)?)).await
+    }
+
+    /// Who is behind an access token. The store is asked each time, so that a logout, a deletion or a change of rights
+    /// counts from the next request on.
+    ///
+    /// # Errors
+    /// `InvalidToken`.
+    pub async fn authenticate(&self, access_token: &str) -> Result<Actor, Error> {
+        let now = self.clock.now();
+        let access = self.tokens.check_access(access_token, now)?;
+        let found = self.store.read(move |tx| Ok::<_, Error>(tx.session(access.session_id)?)).await?;
+        let open = found.filter(|(session, user)| is_open(session, user, now) && user.id == access.user_id);
+        let (session, user) = open.ok_or(Error::InvalidToken)?;
+        Ok(Actor { user, session_id: session.id })
+    }
+
+    async fn find_by_email(
+        &self,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<Option<(User, Option<crate::model::PasswordHash>)>, Error> {
+        let email = email.clone();
+        let found = self.store.read(move |tx| Ok::<_, Error>(tx.user_by_email(&email)?)).await?;
+        Ok(found.and_then(|(user, hash)| living(Some(user), now).map(|user| (user, hash))))
+    }
+
+    fn may_log_in(&self, user: &User) -> Result<(), Error> {
+        if user.disabled {
+            return Err(Error::AccountDisabled);
+        }
+        if user.status() == Status::Unverified && !self.rules.allow_unverified_login {
+            return Err(Error::EmailNotVerified);
+        }
+        Ok(())
+    }
+
+    fn session(&self, user: &User, client: Client, token: &PlainToken, now: Timestamp) -> Session {
+        Session {
+            id: SessionId::new(),
+            user_id: user.id,
+            created_at: now,
+            last_used_at: now,
+            expires_at: now + self.rules.refresh_ttl.min(self.rules.session_ttl),
+            client,
+            current: secret::hash_token(token),
+            previous: None,
+        }
+    }
+
+    fn rotated(&self, session: Session, successor: &PlainToken, now: Timestamp) -> Session {
+        Session {
+            last_used_at: now,
+            expires_at: (now + self.rules.refresh_ttl).min(session.created_at + self.rules.session_ttl),
+            previous: Some(session.current),
+            current: secret::hash_token(successor),
+            ..session
+        }
+    }
+
+    fn open_session(
+        &self,
+        found: Option<(Session, User)>,
+        refresh: &Refresh,
+        now: Timestamp,
+    ) -> Option<(Session, User)> {
+        found.filter(|(session, user)| {
+            is_open(session, user, now) && user.id == refresh.user_id && self.may_log_in(user).is_ok()
+        })
+    }
+
+    fn token_pair(
+        &self,
+        session: &Session,
+        user: &User,
+        token: &PlainToken,
+        now: Timestamp,
+    ) -> Result<TokenPair, Error> {
+        let (access_token, expires_at) = self.tokens.sign_access(session, user, now)?;
+        Ok(TokenPair {
+            access_token,
+            expires_in: expires_at.since(now).as_secs(),
+            refresh_token: self.tokens.sign_refresh(session, token)?,
+            refresh_expires_in: session.expires_at.since(now).as_secs(),
+        })
+    }
+}
+
+fn is_open(session: &Session, user: &User, now: Timestamp) -> bool {
+    session.expires_at > now && !user.disabled && !user.is_expired(now)
+}

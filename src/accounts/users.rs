@@ -1,0 +1,181 @@
+//! Everyone's accounts, for admins.
+
+use super::{Accounts, Actor, Error, codes::FreshCode, living};
+use crate::{
+    model::{
+        Change, Email, Page, Purpose, Standing, Status, Timestamp, User, UserChange, UserCursor, UserId,
+        UserQuery, Word,
+    },
+    store::{Snapshot, Tx},
+};
+
+/// Somebody with an admin's rights. There is no other way to get one than to be found to be one in the store, or to
+/// sit at the console.
+#[derive(Clone, Debug)]
+pub struct Admin(Option<UserId>);
+
+impl Admin {
+    /// Whoever can run commands beside the store: they could change the file itself. For `cli/` alone.
+    #[must_use]
+    pub const fn at_console() -> Self {
+        Self(None)
+    }
+
+    /// Looks again, inside the transaction: between the request and now somebody may have taken the rights away.
+    pub(super) fn still_acts(&self, tx: &Snapshot<'_>) -> Result<(), Error> {
+        match self.0 {
+            None => Ok(()),
+            Some(id) if tx.user(id)?.is_some_and(|user| user.is_acting_admin()) => Ok(()),
+            Some(_) => Err(Error::Forbidden),
+        }
+    }
+}
+
+impl Accounts {
+    /// The admin that somebody is.
+    ///
+    /// # Errors
+    /// `Forbidden` unless role, status and not being disabled all say so.
+    pub fn admin(&self, actor: &Actor) -> Result<Admin, Error> {
+        if actor.user().is_acting_admin() { Ok(Admin(Some(actor.user().id))) } else { Err(Error::Forbidden) }
+    }
+
+    /// One page of users.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn users(&self, _by: &Admin, query: UserQuery) -> Result<Page<User, UserCursor>, Error> {
+        let now = self.clock.now();
+        self.store.read(move |tx| Ok::<_, Error>(tx.users(&query, now)?)).await
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn user(&self, _by: &Admin, id: UserId) -> Result<User, Error> {
+        let now = self.clock.now();
+        let found = self.store.read(move |tx| Ok::<_, Error>(tx.user(id)?)).await?;
+        living(found, now).ok_or(Error::NotFound)
+    }
+
+    /// The user with an address.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn user_by_email(&self, _by: &Admin, email: Email) -> Result<User, Error> {
+        let now = self.clock.now();
+        let found = self.store.read(move |tx| Ok::<_, Error>(tx.user_by_email(&email)?)).await?;
+        living(found.map(|(user, _)| user), now).ok_or(Error::NotFound)
+    }
+
+    /// Changes a user, as an admin or, for the profile alone, as that user.
+    ///
+    /// # Errors
+    /// `Forbidden`, whether or not there is such a user; what `change_user` says.
+    pub async fn edit_user(&self, actor: &Actor, id: UserId, change: UserChange) -> Result<User, Error> {
+        match self.admin(actor) {
+            Ok(admin) => self.change_user(&admin, id, change).await,
+            Err(_) if actor.user().id == id && change.is_profile_only() => {
+                self.edit_profile(actor, change.profile).await
+            }
+            Err(forbidden) => Err(forbidden),
+        }
+    }
+
+    /// Changes a user. An address that an admin sets is in force at once, under the status that the user has; sessions
+    /// end and codes sent to the old address die. Disabling ends every session. Who is unverified from now on has as
+    /// much time as after a sign-up, and gets a message.
+    ///
+    /// # Errors
+    /// `NotFound`, `EmailTaken`, `LastAdmin`.
+    pub async fn change_user(&self, by: &Admin, id: UserId, change: UserChange) -> Result<User, Error> {
+        let now = self.clock.now();
+        let fresh = FreshCode::new();
+        let (accounts, by) = (self.clone(), by.clone());
+        let changed = self.store.write(move |tx| {
+            by.still_acts(tx)?;
+            let old = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            let mut user = accounts.changed(&old, change, now);
+            if user == old {
+                return Ok(old);
+            }
+            user.updated_at = now;
+            if old.is_acting_admin() && !user.is_acting_admin() {
+                not_the_last_admin(tx)?;
+            }
+            if user.profile.email != old.profile.email {
+                tx.delete_expired_user(&user.profile.email, now)?;
+            }
+            tx.update_user(&user)?;
+            accounts.follow_up(tx, &old, &user, &fresh)?;
+            Ok::<_, Error>(user)
+        });
+        let user = changed.await?;
+        self.posted.notify_one();
+        Ok(user)
+    }
+
+    /// Deletes a user and everything that belongs to them.
+    ///
+    /// # Errors
+    /// `NotFound`, `LastAdmin`.
+    pub async fn delete_user(&self, by: &Admin, id: UserId) -> Result<(), Error> {
+        let now = self.clock.now();
+        let by = by.clone();
+        let deleted = self.store.write(move |tx| {
+            by.still_acts(tx)?;
+            let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            if user.is_acting_admin() {
+                not_the_last_admin(tx)?;
+            }
+            Ok::<_, Error>(tx.delete_user(id)?)
+        });
+        deleted.await
+    }
+
+    fn changed(&self, old: &User, change: UserChange, now: Timestamp) -> User {
+        let mut user = old.clone();
+        change.profile.apply(&mut user.profile);
+        change.email.apply(&mut user.profile.email);
+        change.role.apply(&mut user.role);
+        change.disabled.apply(&mut user.disabled);
+        match change.status {
+            Change::Set(Status::Verified) if old.status() != Status::Verified => {
+                user.standing = Standing::Verified { verified_at: now };
+            }
+            Change::Set(Status::Unverified) if old.status() != Status::Unverified => {
+                user.standing = Standing::Unverified { expires_at: now + self.rules.unverified_after };
+            }
+            Change::Set(_) | Change::Keep => {}
+        }
+        user
+    }
+
+    /// What has to end, or be sent, because of a change.
+    fn follow_up(&self, tx: &Tx<'_>, old: &User, user: &User, fresh: &FreshCode) -> Result<(), Error> {
+        let moved = user.profile.email != old.profile.email;
+        if moved || user.disabled && !old.disabled {
+            tx.delete_sessions_of(user.id)?;
+        }
+        if moved {
+            for purpose in Purpose::ALL {
+                tx.delete_code(user.id, *purpose)?;
+            }
+        }
+        match user.status() {
+            Status::Verified => tx.delete_code(user.id, Purpose::VerifyEmail)?,
+            Status::Unverified if moved || old.status() == Status::Verified => {
+                self.send_code(tx, user, Purpose::VerifyEmail, fresh, user.updated_at)?;
+            }
+            Status::Unverified => {}
+        }
+        Ok(())
+    }
+}
+
+/// The shop keeps an admin who can act. Two who take each other's rights away at the same moment come here one after
+/// the other.
+fn not_the_last_admin(tx: &Snapshot<'_>) -> Result<(), Error> {
+    if tx.count_acting_admins()? > 1 { Ok(()) } else { Err(Error::LastAdmin) }
+}
