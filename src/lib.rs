@@ -9,4 +9,5 @@ pub mod model; // VALUES: checked on the way in, no I/O
 pub mod store; // SQL, no rules: one writer that groups commits, a few readers
 pub mod accounts; // RULES: every use case, the only door to the store
 
+pub mod api; // HTTP: translate, call, translate
 

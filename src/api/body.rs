@@ -1,0 +1,214 @@
+//! A JSON body: read with a bound, and looked through for everything that is wrong before anything is done with it.
+
+use std::fmt;
+
+use poem::{Request, RequestBody, error::ReadBodyError, http::header};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
+    types::{ParseFromJSON, Type},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use super::error::{ApiError, Code};
+use crate::model::{FieldError, Invalid};
+
+/// The most bytes a body may have.
+const LIMIT: usize = 16 * 1024;
+
+/// A body as it came, with what is wrong with its form: fields missing, unknown, twice, or of the wrong type. The
+/// documented schema is the rule; what it says is checked here.
+pub struct Body<T> {
+    value: T,
+    problems: Vec<FieldError>,
+}
+
+impl<T> Body<T> {
+    /// What `check` makes of the body, if there is nothing wrong with its form or its content.
+    ///
+    /// # Errors
+    /// Everything that is wrong with either. A field that is wrong in its form is not judged by its content, too.
+    pub fn check<U>(self, check: impl FnOnce(T) -> Result<U, Invalid>) -> Result<U, ApiError> {
+        let mut problems = self.problems;
+        match check(self.value) {
+            Ok(checked) if problems.is_empty() => return Ok(checked),
+            Ok(_) => {}
+            Err(Invalid(found)) => {
+                let new = |error: &FieldError| problems.iter().all(|problem| problem.field != error.field);
+                let found: Vec<_> = found.into_iter().filter(new).collect();
+                problems.extend(found);
+            }
+        }
+        Err(ApiError::invalid(problems))
+    }
+}
+
+impl<'a, T: Type + ParseFromJSON> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(read(request, body).await?)
+    }
+}
+
+async fn read<T: Type + ParseFromJSON>(
+    request: &Request,
+    body: &mut RequestBody,
+) -> Result<Body<T>, ApiError> {
+    if !is_json(request) {
+        return Err(ApiError::new(
+            Code::UnsupportedMediaType,
+            "The body must be JSON: Content-Type: application/json.",
+        ));
+    }
+    let malformed = |detail: String| ApiError::new(Code::MalformedRequest, detail);
+    let body = body.take().map_err(|_| malformed("The request has no body.".to_owned()))?;
+    let too_large =
+        || ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {LIMIT} bytes."));
+    let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > LIMIT) {
+        return Err(too_large());
+    }
+    let bytes = body.into_bytes_limit(LIMIT).await.map_err(|error| match error {
+        ReadBodyError::PayloadTooLarge => too_large(),
+        _ => malformed("The body broke off.".to_owned()),
+    })?;
+    let Members(members) = serde_json::from_slice(&bytes)
+        .map_err(|_| malformed("The body must be a JSON object, in UTF-8.".to_owned()))?;
+    let mut registry = Registry::new();
+    let schema = registry.create_fake_schema::<T>();
+    let (object, problems) = look_through(members, &schema, &registry);
+    let value = T::parse_from_json(Some(Value::Object(object)))
+        .map_err(|_| malformed("The body is not as the documentation says.".to_owned()))?;
+    Ok(Body { value, problems })
+}
+
+fn is_json(request: &Request) -> bool {
+    let media_type = request.content_type().and_then(|text| text.split(';').next()).unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// The members of an object in the order in which they came, doubles included: a map would hide them.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Gather;
+        impl<'de> Visitor<'de> for Gather {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Gather)
+    }
+}
+
+/// An object that fits the schema, with something harmless in the place of what is wrong, and what is wrong.
+fn look_through(
+    members: Vec<(String, Value)>,
+    schema: &MetaSchema,
+    registry: &Registry,
+) -> (Map<String, Value>, Vec<FieldError>) {
+    let mut object = Map::new();
+    let mut problems = Vec::new();
+    for (name, value) in members {
+        let Some((_, wanted)) = schema.properties.iter().find(|(property, _)| *property == name) else {
+            // The name came from outside: a long one is cut, so that an answer is not made longer than a question.
+            let name: String = name.chars().take(64).collect();
+            let message = format!("There is no field {name} here.");
+            problems.push(FieldError::new(name, "unknown_field", message));
+            continue;
+        };
+        if object.contains_key(&name) {
+            problems.push(FieldError::new(&name, "duplicate_field", format!("The field {name} came twice.")));
+            continue;
+        }
+        match fault(&name, &value, wanted, registry) {
+            Some(problem) => {
+                problems.push(problem);
+                if schema.required.contains(&name.as_str()) {
+                    object.insert(name, Value::String(String::new()));
+                }
+            }
+            None => {
+                object.insert(name, value);
+            }
+        }
+    }
+    for &name in &schema.required {
+        if !object.contains_key(name) {
+            problems.push(FieldError::new(name, "required", format!("The field {name} is missing.")));
+            object.insert(name.to_owned(), Value::String(String::new()));
+        }
+    }
+    (object, problems)
+}
+
+/// What is wrong with the form of a value, if anything is.
+fn fault(name: &str, value: &Value, wanted: &MetaSchemaRef, registry: &Registry) -> Option<FieldError> {
+    let schema = resolve(wanted, registry)?;
+    let nullable = matches!(wanted, MetaSchemaRef::Inline(wanted) if wanted.nullable);
+    let fits = match value {
+        Value::Null if nullable => return None,
+        Value::String(_) => schema.ty == "string",
+        Value::Bool(_) => schema.ty == "boolean",
+        _ => false,
+    };
+    if !fits {
+        let or_null = if nullable { " or null" } else { "" };
+        let message = format!("The field {name} must be a {}{or_null}.", schema.ty);
+        return Some(FieldError::new(name, "wrong_type", message));
+    }
+    if !schema.enum_items.is_empty() && !schema.enum_items.contains(value) {
+        let choices: Vec<_> = schema.enum_items.iter().filter_map(Value::as_str).collect();
+        let message = format!("The field {name} must be one of: {}.", choices.join(", "));
+        return Some(FieldError::new(name, "unknown_value", message));
+    }
+    let most = schema.max_length.unwrap_or(usize::MAX);
+    if value.as_str().is_some_and(|text| text.chars().count() > most) {
+        let message = format!("The field {name} must have at most {most} characters.");
+        return Some(FieldError::new(name, "too_long", message));
+    }
+    None
+}
+
+/// The schema itself, where the document only refers to it.
+fn resolve<'r>(wanted: &'r MetaSchemaRef, registry: &'r Registry) -> Option<&'r MetaSchema> {
+    match wanted {
+        MetaSchemaRef::Reference(name) => registry.schemas.get(name),
+        MetaSchemaRef::Inline(schema) => match schema.all_of.first() {
+            Some(inner) => resolve(inner, registry),
+            None => Some(schema),
+        },
+    }
+}

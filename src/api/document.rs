@@ -1,0 +1,272 @@
+//! The OpenAPI document: what the handlers declare, and on top of it every refusal of every operation.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    marker::PhantomData,
+};
+
+use poem::{
+    endpoint::BoxEndpoint,
+    http::{Method, StatusCode},
+};
+use poem_openapi::{
+    LicenseObject, OpenApi, OpenApiService,
+    registry::{MetaApi, Registry},
+};
+use serde_json::{Value, json};
+
+use super::error::Code;
+
+const DESCRIPTION: &str = "\
+User accounts of a coffee shop: sign-up, login, verified e-mail, roles and sessions.
+
+**Try it here.** Sign up, read the code in the server's output, verify, log in; then press *Authorize* and paste the \
+`access_token`.
+
+**Errors** are problem details (RFC 9457) with a stable `code`, a `detail` for people and the `request_id`; where fields \
+break a rule, `errors` names each one.
+
+**Times** are RFC 3339 in UTC with milliseconds, ids are UUIDs, lists come in pages with a cursor. Every answer carries \
+`X-Request-Id`: the client's own, if it sent one.";
+
+/// What an operation refuses besides what its form implies.
+const REFUSALS: [(&str, &[Code]); 12] = [
+    ("signup", &[Code::EmailTaken]),
+    ("verify", &[Code::VerificationFailed]),
+    (
+        "login",
+        &[Code::InvalidCredentials, Code::AccountDisabled, Code::EmailNotVerified, Code::TooManyRequests],
+    ),
+    ("refresh", &[Code::InvalidRefreshToken]),
+    ("reset_password", &[Code::VerificationFailed]),
+    ("list_users", &[Code::Forbidden]),
+    ("get_user", &[Code::Forbidden]),
+    ("edit_user", &[Code::Forbidden, Code::EmailTaken, Code::LastAdmin]),
+    ("delete_user", &[Code::Forbidden, Code::LastAdmin]),
+    // These two look at nothing that could refuse.
+    ("healthz", &[]),
+    ("jwks", &[]),
+    ("readyz", &[]),
+];
+
+/// The document, and the page that shows it.
+pub struct Document {
+    /// The document.
+    pub json: Value,
+    /// Swagger UI around it, whole: scripts and styles included.
+    pub html: String,
+}
+
+/// Describes an API.
+pub fn describe<T: OpenApi>() -> Document {
+    let license = LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0");
+    let service =
+        OpenApiService::new(Described::<T>(PhantomData), "Coffee Shop API", env!("CARGO_PKG_VERSION"))
+            .description(DESCRIPTION)
+            .license(license)
+            .server("/");
+    let declared = service.spec();
+    let mut json: Value = serde_json::from_str(&declared).unwrap_or_default();
+    complete(&mut json);
+    let html = page(&service.swagger_ui_html(), &declared, &json);
+    Document { json, html }
+}
+
+/// An API that can be described and not called: what it would be called on is not there.
+struct Described<T>(PhantomData<T>);
+
+impl<T: OpenApi> OpenApi for Described<T> {
+    fn meta() -> Vec<MetaApi> {
+        T::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn add_routes(self, _routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+/// The methods of each path of the document, upper case: `/users/{id}` has DELETE, GET and PATCH.
+pub fn methods(document: &Value) -> BTreeMap<String, Vec<String>> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let methods = |operations: &Value| {
+        let mut methods: Vec<_> =
+            operations.as_object().into_iter().flatten().map(|(m, _)| m.to_uppercase()).collect();
+        if methods.iter().any(|method| method == "GET") {
+            methods.push("HEAD".to_owned());
+        }
+        methods.sort();
+        methods
+    };
+    paths.map(|(path, operations)| (path.clone(), methods(operations))).collect()
+}
+
+fn complete(document: &mut Value) {
+    if let Some(license) = document["info"]["license"].as_object_mut() {
+        license.remove("identifier"); // OpenAPI 3.1, and this document is 3.0
+    }
+    for operations in members(&mut document["paths"]) {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            for response in members(&mut operation["responses"]) {
+                plain_json(response);
+            }
+            for (status, codes) in by_status(&refusals(method, operation)) {
+                operation["responses"][status.as_str()] = refusal(status, &codes);
+            }
+            for response in members(&mut operation["responses"]) {
+                response["headers"]["X-Request-Id"] = json!({
+                    "description": "The id of the request, for the log.",
+                    "schema": { "type": "string" },
+                });
+            }
+        }
+    }
+    for schema in members(&mut document["components"]["schemas"]) {
+        if schema["type"] == "object" {
+            schema["additionalProperties"] = json!(false);
+        }
+    }
+    document["components"]["schemas"]["Problem"] = problem();
+}
+
+fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
+    object.as_object_mut().into_iter().flat_map(|object| object.values_mut())
+}
+
+/// JSON is UTF-8; the media type has no charset (RFC 8259, section 11).
+fn plain_json(response: &mut Value) {
+    if let Some(content) = response["content"].as_object_mut()
+        && let Some(json) = content.remove("application/json; charset=utf-8")
+    {
+        content.insert("application/json".to_owned(), json);
+    }
+}
+
+/// Every way in which an operation can refuse: some follow from what it takes, the rest is in the table.
+fn refusals(method: &str, operation: &Value) -> Vec<Code> {
+    let id = operation["operationId"].as_str().unwrap_or_default();
+    let special = REFUSALS.iter().find(|(operation, _)| *operation == id).map_or(&[][..], |(_, codes)| codes);
+    let takes = |place: &str| {
+        operation["parameters"]
+            .as_array()
+            .is_some_and(|parameters| parameters.iter().any(|p| p["in"] == place))
+    };
+    let mut codes = special.to_vec();
+    if operation.get("requestBody").is_some() {
+        codes.extend([
+            Code::MalformedRequest,
+            Code::PayloadTooLarge,
+            Code::UnsupportedMediaType,
+            Code::ValidationFailed,
+        ]);
+    }
+    if takes("query") {
+        codes.push(Code::MalformedRequest);
+    }
+    if takes("path") {
+        codes.push(Code::NotFound);
+    }
+    if operation.get("security").is_some() {
+        codes.push(Code::InvalidToken);
+    }
+    if !["healthz", "jwks"].contains(&id) {
+        codes.push(Code::Unavailable);
+    }
+    if method != "get" {
+        codes.push(Code::StorageFull);
+    }
+    codes.push(Code::Internal);
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+fn by_status(codes: &[Code]) -> BTreeMap<StatusCode, Vec<Code>> {
+    let mut statuses: BTreeMap<StatusCode, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        statuses.entry(code.row().0).or_default().push(*code);
+    }
+    statuses
+}
+
+fn refusal(status: StatusCode, codes: &[Code]) -> Value {
+    let rows: Vec<_> = codes.iter().map(|code| code.row()).collect();
+    let words: Vec<_> = rows.iter().map(|(_, word, title)| format!("{title} (`{word}`)")).collect();
+    let examples: serde_json::Map<_, _> = rows
+        .iter()
+        .map(|(_, word, title)| {
+            let value = json!({
+                "type": "about:blank",
+                "title": title,
+                "status": status.as_u16(),
+                "detail": "A sentence that a person can act on.",
+                "code": word,
+                "request_id": "019aaf6e-5040-7b52-8f4e-2d1b93c6a7d0",
+            });
+            ((*word).to_owned(), json!({ "summary": title, "value": value }))
+        })
+        .collect();
+    let content = json!({ "schema": { "$ref": "#/components/schemas/Problem" }, "examples": examples });
+    let mut response = json!({
+        "description": format!("{}.", words.join(", or ")),
+        "content": { "application/problem+json": content },
+    });
+    let header = match status {
+        StatusCode::UNAUTHORIZED => Some(("WWW-Authenticate", "string", "How to sign in: `Bearer`.")),
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::INSUFFICIENT_STORAGE => {
+            Some(("Retry-After", "integer", "How many seconds to wait before trying again."))
+        }
+        _ => None,
+    };
+    if let Some((name, ty, description)) = header {
+        response["headers"][name] = json!({ "description": description, "schema": { "type": ty } });
+    }
+    response
+}
+
+fn problem() -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let field = json!({
+        "type": "object",
+        "required": ["field", "code", "message"],
+        "additionalProperties": false,
+        "properties": {
+            "field": text("The field, as it was sent."),
+            "code": text("A stable word, such as `too_short`."),
+            "message": text("A sentence for people."),
+        },
+    });
+    json!({
+        "type": "object",
+        "description": "Why a request was refused: problem details (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "code", "request_id"],
+        "additionalProperties": false,
+        "properties": {
+            "type": text("Always `about:blank`: `code` says which problem it is."),
+            "title": text("The kind of problem."),
+            "status": { "type": "integer", "description": "The HTTP status." },
+            "detail": text("A sentence that a person can act on."),
+            "code": text("A stable word for programs."),
+            "request_id": text("The id of the request, for the log."),
+            "errors": { "type": "array", "description": "Each field that breaks a rule.", "items": field },
+        },
+    })
+}
+
+/// Swagger UI with the whole document in the place of the declared one. It keeps the token over a reload, in the
+/// browser's own store, and shows nothing that would need another server.
+fn page(html: &str, declared: &str, document: &Value) -> String {
+    // In a script element "</" would end the script, wherever it stands.
+    let document = document.to_string().replace("</", "<\\/");
+    html.replace(declared, &document)
+        .replace("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">")
+        .replace("<title>Swagger UI</title>", "<title>Coffee Shop API</title>")
+        .replace(
+            "deepLinking: true,",
+            "deepLinking: true, persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true, \
+             validatorUrl: null,",
+        )
+}

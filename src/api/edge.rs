@@ -1,0 +1,93 @@
+//! The outermost layer: every request has an id, every refusal and every panic is a problem, and what went wrong inside
+//! is logged once.
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Instant};
+
+use futures_util::FutureExt;
+use poem::{
+    Endpoint, IntoResponse, Middleware, Request, Response,
+    http::{HeaderValue, header},
+};
+use uuid::Uuid;
+
+use super::error::ApiError;
+
+const REQUEST_ID: &str = "x-request-id";
+
+/// Wraps an endpoint in the outermost layer; knows the methods of each path.
+pub struct Edge(pub BTreeMap<String, Vec<String>>);
+
+/// An endpoint in the outermost layer.
+pub struct EdgeEndpoint<E> {
+    inner: E,
+    methods: BTreeMap<String, Vec<String>>,
+}
+
+impl<E: Endpoint> Middleware<E> for Edge {
+    type Output = EdgeEndpoint<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        EdgeEndpoint { inner, methods: self.0.clone() }
+    }
+}
+
+impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let start = Instant::now();
+        let id = request_id(&request);
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let mut answer = match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
+            Ok(Ok(output)) => output.into_response(),
+            Ok(Err(error)) => refuse(ApiError::from_poem(error, self.methods_of(&path)), &id),
+            Err(_) => refuse(ApiError::internal("a handler panicked".to_owned()), &id),
+        };
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            answer.headers_mut().insert(REQUEST_ID, id);
+        }
+        // Everything here is somebody's own; nothing of it belongs into a cache.
+        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let (status, took) = (answer.status().as_u16(), start.elapsed());
+        if status >= 400 {
+            tracing::info!(%method, path, status, ?took, request_id = id, "refused");
+        } else {
+            tracing::debug!(%method, path, status, ?took, request_id = id, "answered");
+        }
+        Ok(answer)
+    }
+}
+
+impl<E> EdgeEndpoint<E> {
+    fn methods_of(&self, path: &str) -> &[String] {
+        let found = self.methods.iter().find(|(template, _)| matches(template, path));
+        found.map_or(&[], |(_, methods)| methods)
+    }
+}
+
+fn refuse(error: ApiError, request_id: &str) -> Response {
+    if let Some(cause) = &error.cause {
+        tracing::error!(request_id, cause, "{:?}", error.code);
+    }
+    error.into_answer(request_id)
+}
+
+/// The client's own id if it is a sane one, else a fresh one.
+fn request_id(request: &Request) -> String {
+    let sane = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    request.header(REQUEST_ID).filter(sane).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+fn matches(template: &str, path: &str) -> bool {
+    let (mut template, mut path) = (template.split('/'), path.split('/'));
+    loop {
+        match (template.next(), path.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(found)) if wanted == found || wanted.starts_with('{') => {}
+            _ => return false,
+        }
+    }
+}

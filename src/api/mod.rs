@@ -1,0 +1,112 @@
+//! HTTP: one file a noun; each handler translates, calls `Accounts`, translates.
+
+mod answers;
+mod body;
+mod client;
+mod document;
+mod edge;
+mod error;
+mod guards;
+mod health;
+mod keys;
+mod passwords;
+mod profile;
+mod registration;
+mod sessions;
+mod users;
+mod verification;
+mod views;
+
+use poem::{
+    Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get, http::Method, middleware::Cors,
+    web::Html,
+};
+use poem_openapi::{OpenApiService, Tags, types::ToJSON};
+
+use self::{client::TrustedProxies, document::Document, edge::Edge, error::ApiError};
+use crate::{accounts::Accounts, config, model::User};
+
+type ApiResult<T> = Result<T, ApiError>;
+
+/// The chapters of the documentation.
+#[derive(Tags)]
+enum Tag {
+    /// Sign up, prove an address, choose a new password.
+    Registration,
+    /// Log in, stay logged in, log out.
+    Sessions,
+    /// What users see and change of themselves.
+    #[oai(rename = "Own account")]
+    OwnAccount,
+    /// What admins see and change of everyone.
+    Users,
+    /// For whoever runs the server.
+    Operation,
+}
+
+/// The whole HTTP side, ready to be served.
+#[must_use]
+pub fn endpoint(accounts: Accounts, server: &config::Server) -> impl Endpoint + 'static {
+    let Document { json, html } = document::describe::<Api>();
+    let mut methods = document::methods(&json);
+    for path in ["/docs", "/openapi.json"] {
+        methods.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
+    }
+    let json = format!("{json:#}");
+    let service = OpenApiService::new(api(&accounts), "", "");
+    Route::new()
+        .at("/docs", get(make_sync(move |_| Html(html.clone()))))
+        .at("/openapi.json", get(make_sync(move |_| json.clone().with_content_type("application/json"))))
+        .nest("/", service)
+        .data(accounts)
+        .data(TrustedProxies(server.trusted_proxies.clone().into()))
+        .with_if(!server.cors_origins.is_empty(), cors(&server.cors_origins))
+        .with(Edge(methods))
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> serde_json::Value {
+    document::describe::<Api>().json
+}
+
+/// A user as the API shows them.
+#[must_use]
+pub fn user_json(user: &User) -> serde_json::Value {
+    users::UserView::from(user.clone()).to_json().unwrap_or_default()
+}
+
+/// Every noun.
+type Api = (
+    registration::Registration,
+    verification::Verification,
+    passwords::Passwords,
+    sessions::Sessions,
+    profile::Profile,
+    users::Users,
+    health::Health,
+    keys::Keys,
+);
+
+fn api(accounts: &Accounts) -> Api {
+    (
+        registration::Registration(accounts.clone()),
+        verification::Verification(accounts.clone()),
+        passwords::Passwords(accounts.clone()),
+        sessions::Sessions(accounts.clone()),
+        profile::Profile(accounts.clone()),
+        users::Users(accounts.clone()),
+        health::Health(accounts.clone()),
+        keys::Keys(accounts.clone()),
+    )
+}
+
+/// Scripts of these pages, and of no others, may call. They bring their token along: there are no cookies.
+fn cors(origins: &[String]) -> Cors {
+    Cors::new()
+        .allow_origins(origins.iter().map(String::as_str))
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers(["authorization", "content-type", "x-request-id"])
+        .expose_headers(["x-request-id", "retry-after"])
+        .allow_credentials(false)
+}

@@ -1,0 +1,75 @@
+//! `/me`.
+
+use poem_openapi::{
+    Object, OpenApi,
+    payload::Json,
+    types::{Example, MaybeUndefined},
+};
+
+use super::{ApiResult, Tag, body::Body, guards::SignedIn, users::UserView};
+use crate::{
+    accounts::Accounts,
+    model::{Change, FieldError, Invalid, Name, Problems, ProfileChange},
+};
+
+pub struct Profile(pub Accounts);
+
+/// What users may change about themselves. A field that is left out stays as it is, `null` clears it.
+#[derive(Object)]
+#[oai(example)]
+struct EditMe {
+    /// 1 to 100 characters.
+    #[oai(validator(max_length = 100), nullable)]
+    first_name: MaybeUndefined<String>,
+    /// 1 to 100 characters.
+    #[oai(validator(max_length = 100), nullable)]
+    last_name: MaybeUndefined<String>,
+}
+
+impl Example for EditMe {
+    fn example() -> Self {
+        Self { first_name: MaybeUndefined::Value("Anna".to_owned()), last_name: MaybeUndefined::Null }
+    }
+}
+
+#[OpenApi(tag = "Tag::OwnAccount")]
+impl Profile {
+    /// See your own account
+    ///
+    /// The user who is signed in, verified or not.
+    #[oai(path = "/me", method = "get", operation_id = "get_me")]
+    async fn get(&self, who: SignedIn) -> ApiResult<Json<UserView>> {
+        Ok(Json(who.0.user().clone().into()))
+    }
+
+    /// Edit your own account
+    ///
+    /// Changes the names, as a partial update: what is left out stays, `null` clears. Nothing else can be changed here.
+    #[oai(path = "/me", method = "patch", operation_id = "edit_me")]
+    async fn edit(&self, who: SignedIn, body: Body<EditMe>) -> ApiResult<Json<UserView>> {
+        let change = body.check(|edit| profile_change(&edit.first_name, &edit.last_name))?;
+        let user = self.0.edit_profile(&who.0, change).await?;
+        Ok(Json(user.into()))
+    }
+}
+
+/// A change of names, from how it is written in JSON.
+pub fn profile_change(
+    first_name: &MaybeUndefined<String>,
+    last_name: &MaybeUndefined<String>,
+) -> Result<ProfileChange, Invalid> {
+    let mut problems = Problems::new();
+    let first_name = problems.take(name("first_name", first_name));
+    let last_name = problems.take(name("last_name", last_name));
+    problems.finish(
+        first_name.zip(last_name).map(|(first_name, last_name)| ProfileChange { first_name, last_name }),
+    )
+}
+
+fn name(field: &'static str, value: &MaybeUndefined<String>) -> Result<Change<Option<Name>>, FieldError> {
+    match value {
+        MaybeUndefined::Undefined => Ok(Change::Keep),
+        MaybeUndefined::Null => Ok(Change::Set(None)),
+        MaybeUndefined::Value(typed) => Name::parse(field, typed).map(|name| Change::Set(Some(name))),
+    }
+}

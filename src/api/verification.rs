@@ -1,0 +1,103 @@
+//! `/auth/verify` and `/auth/verify/resend`.
+
+use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+
+use super::{ApiResult, Tag, answers::Accepted, body::Body, users::UserView};
+use crate::{
+    accounts::{Accounts, Proof},
+    model::{Email, FieldError, Invalid, PlainToken},
+};
+
+pub struct Verification(pub Accounts);
+
+/// What proves that an address is one's own: either `email` and `code`, or `token` alone.
+#[derive(Object)]
+#[oai(example)]
+struct Verify {
+    /// The address that the code was sent to.
+    #[oai(validator(max_length = 254))]
+    email: Option<String>,
+    /// The six digits of the message.
+    #[oai(validator(max_length = 64))]
+    code: Option<String>,
+    /// The token in the link of the message.
+    #[oai(validator(max_length = 256))]
+    token: Option<String>,
+}
+
+impl Example for Verify {
+    fn example() -> Self {
+        Self { email: Some("ann@example.com".to_owned()), code: Some("123456".to_owned()), token: None }
+    }
+}
+
+/// Whom a message should go to.
+#[derive(Object)]
+#[oai(example)]
+pub struct Address {
+    /// The address of the account.
+    #[oai(validator(max_length = 254))]
+    email: String,
+}
+
+impl Example for Address {
+    fn example() -> Self {
+        Self { email: "ann@example.com".to_owned() }
+    }
+}
+
+#[OpenApi(tag = "Tag::Registration")]
+impl Verification {
+    /// Confirm an e-mail address
+    ///
+    /// Takes either the address and the six-digit code, or the token of the link; the user is `verified` from then on.
+    /// Each works once. Five wrong codes kill the code, and a resend kills the earlier code and link. A code or token
+    /// that is wrong, used, expired, for nobody or tried too often is `400 verification_failed`, without a word about
+    /// which.
+    #[oai(path = "/auth/verify", method = "post", operation_id = "verify")]
+    async fn verify(&self, body: Body<Verify>) -> ApiResult<Json<UserView>> {
+        let proof = body.check(|verify| proof(verify.email, verify.code, verify.token))?;
+        let user = self.0.verify(proof).await?;
+        Ok(Json(user.into()))
+    }
+
+    /// Send the code and link again
+    ///
+    /// Sends a fresh code and link to the address if it belongs to an unverified account; the earlier ones are dead from
+    /// then on. An account is sent ten at most. The answer is the same for every address.
+    #[oai(path = "/auth/verify/resend", method = "post", operation_id = "resend_verification")]
+    async fn resend(&self, body: Body<Address>) -> ApiResult<Accepted> {
+        let email = body.check(Address::parse)?;
+        self.0.resend_verification(email).await?;
+        Ok(Accepted::Noted)
+    }
+}
+
+impl Address {
+    /// The address in it.
+    pub fn parse(self) -> Result<Email, Invalid> {
+        Email::parse("email", &self.email).map_err(|error| Invalid(vec![error]))
+    }
+}
+
+/// A code with its address, or a token: one of the two, whole.
+pub fn proof(email: Option<String>, code: Option<String>, token: Option<String>) -> Result<Proof, Invalid> {
+    let required = |field| {
+        let message = format!("The field {field} is missing: send either email and code, or token.");
+        FieldError::new(field, "required", message)
+    };
+    match (email, code, token) {
+        (None, None, Some(token)) => Ok(Proof::Link(PlainToken::new(token))),
+        (Some(email), Some(code), None) => match Email::parse("email", &email) {
+            Ok(email) => Ok(Proof::Code(email, code)),
+            Err(error) => Err(Invalid(vec![error])),
+        },
+        (Some(_), None, None) => Err(Invalid(vec![required("code")])),
+        (None, Some(_), None) => Err(Invalid(vec![required("email")])),
+        (None, None, None) => Err(Invalid(vec![required("email"), required("code"), required("token")])),
+        (_, _, Some(_)) => {
+            let message = "Send either email and code, or token, not both.";
+            Err(Invalid(vec![FieldError::new("token", "conflict", message)]))
+        }
+    }
+}
