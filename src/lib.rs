@@ -10,4 +10,9 @@ pub mod store; // SQL, no rules: one writer that groups commits, a few readers
 pub mod accounts; // RULES: every use case, the only door to the store
 
 pub mod api; // HTTP: translate, call, translate
+pub mod delivery; // MESSAGES out
+pub mod timers; // what happens by the clock
 
+pub mod server; // puts the pieces together
+pub mod telemetry; // the log
+pub mod cli; // the command line: the same door

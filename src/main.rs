@@ -1,3 +1,7 @@
-//! The binary: nothing to run yet.
+//! The binary: parses the command line, runs it, chooses the exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    coffeeshop::cli::main()
+}

@@ -1,0 +1,135 @@
+//! The command line: words in, one `Accounts` call, words out.
+
+mod config;
+mod create_admin;
+mod healthcheck;
+mod migrate;
+mod openapi;
+mod output;
+mod prompt;
+mod purge;
+mod serve;
+mod users;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{
+    accounts::{Accounts, StartError},
+    config::Config,
+    model::Clock,
+    store::{Missing, Store},
+    telemetry,
+};
+
+/// User accounts for a small shop's own server.
+///
+/// Without a command it serves. Settings come from config.toml in the working directory and from the environment
+/// (COFFEESHOP_SECTION__KEY); coffeeshop config prints them. Commands work beside a running server.
+#[derive(Parser)]
+#[command(name = "coffeeshop", version, propagate_version = true)]
+struct Cli {
+    /// Read the settings from this file instead of config.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring the store up to date, then serve until SIGTERM or SIGINT.
+    Serve,
+    Migrate(migrate::Args),
+    CreateAdmin(create_admin::Args),
+    Purge(purge::Args),
+    #[command(subcommand)]
+    Users(users::Command),
+    /// Ask the running server whether it can work: the container's health check.
+    Healthcheck,
+    /// Print the OpenAPI document.
+    Openapi,
+    Config(config::Args),
+}
+
+/// Parses the command line, runs the command and chooses the exit code: 0 done, 1 refused or failed, 2 wrong usage.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            output::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let command = cli.command.unwrap_or(Command::Serve);
+    if matches!(command, Command::Openapi) {
+        return openapi::run();
+    }
+    let config = Config::load(cli.config.as_deref(), environment())?;
+    telemetry::start(&config.log);
+    match command {
+        Command::Serve => in_runtime(serve::run(&config)),
+        Command::Migrate(args) => in_runtime(migrate::run(&args, &config)),
+        Command::CreateAdmin(args) => in_runtime(create_admin::run(args, &config)),
+        Command::Purge(args) => in_runtime(purge::run(&args, &config)),
+        Command::Users(command) => in_runtime(users::run(command, &config)),
+        Command::Healthcheck => healthcheck::run(&config),
+        Command::Openapi => openapi::run(),
+        Command::Config(args) => config::run(&args, &config),
+    }
+}
+
+fn in_runtime(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that looks at the environment, for the settings"
+)]
+fn environment() -> impl Iterator<Item = (String, String)> {
+    // A variable that is no text is none of ours.
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Opens the accounts.
+async fn open(config: &Config, missing: Missing) -> Result<Accounts> {
+    let (store, migrated) = Store::open(&config.database.path, missing).await.map_err(StartError::from)?;
+    for migration in migrated {
+        tracing::info!(migration, "brought the store up to date");
+    }
+    Ok(Accounts::open(config, store, Clock::system()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_flag_takes_a_password() {
+        fn look_through(command: &clap::Command) {
+            for arg in command.get_arguments() {
+                let takes_value = arg.get_action().takes_values();
+                assert!(!(takes_value && arg.get_id().as_str().contains("password")), "{arg}");
+            }
+            command.get_subcommands().for_each(look_through);
+        }
+        look_through(&Cli::command());
+    }
+}

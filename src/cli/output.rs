@@ -1,0 +1,49 @@
+//! Data to standard output, words to standard error.
+
+use std::{
+    error::Error,
+    fmt::Display,
+    io::{self, Write},
+};
+
+use crate::accounts::StartError;
+
+/// A refusal with a hint at what to do instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Hinted {
+    message: String,
+    hint: String,
+}
+
+impl Hinted {
+    /// A refusal.
+    pub fn new(message: impl Display, hint: impl Into<String>) -> Self {
+        Self { message: message.to_string(), hint: hint.into() }
+    }
+}
+
+/// Data: what a script reads. A reader that went away is no reason to fail.
+pub fn data(text: impl Display) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Words: what a person reads.
+pub fn words(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// `error: …` in one line, perhaps a `hint: …`.
+pub fn failure(error: &anyhow::Error) {
+    words(format_args!("error: {}", in_one_line(error.as_ref())));
+    let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
+    if let Some(hint) = hint.or_else(|| error.downcast_ref::<StartError>().and_then(StartError::hint)) {
+        words(format_args!("hint: {hint}"));
+    }
+}
+
+/// A sentence of ours ends in a full stop; a line of a command does not.
+fn in_one_line(error: &(dyn Error + 'static)) -> String {
+    let text = error.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,41 @@
+//! Asking the person at the terminal.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+use anyhow::{Result, bail};
+
+use super::output::Hinted;
+
+/// A new password: typed twice at the terminal, or all of standard input less the line break at its end.
+pub fn new_password(from_stdin: bool) -> Result<String> {
+    if from_stdin {
+        // More than any password may have, and less than fills the memory.
+        let mut text = String::new();
+        io::stdin().take(64 * 1024).read_to_string(&mut text)?;
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        return Ok(line.strip_suffix('\r').unwrap_or(line).to_owned());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Hinted::new(
+            "there is no terminal to ask for the password",
+            "pipe it in with --password-stdin",
+        )
+        .into());
+    }
+    let password = rpassword::prompt_password("Password: ")?;
+    if rpassword::prompt_password("Once more: ")? != password {
+        bail!("the two passwords differ");
+    }
+    Ok(password)
+}
+
+/// Whether the person says yes.
+pub fn confirm(question: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Hinted::new("there is no terminal to ask at", "say --yes if you are sure").into());
+    }
+    write!(io::stderr(), "{question} [y/N] ")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

@@ -1,0 +1,102 @@
+//! `coffeeshop purge`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::{open, output};
+use crate::{
+    accounts::{Accounts, PurgePlan, Purged, Which},
+    api,
+    config::{Config, Period},
+    store::Missing,
+};
+
+/// Delete unverified users whose time has run out, and dead sessions, codes and messages.
+///
+/// The server does the same on schedule. No verified user is ever deleted. Prints how many of each went.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Delete unverified users who signed up at least so long ago, instead of those whose time has run out.
+    #[arg(long, value_name = "PERIOD")]
+    older_than: Option<Period>,
+    /// Delete nothing; list who would go.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
+    let accounts = open(config, Missing::Refuse).await?;
+    let which = args.older_than.map_or(Which::Expired, |age| Which::OlderThan(age.get()));
+    let plan = accounts.plan_purge(which);
+    if args.dry_run {
+        list(&accounts, plan, args.json).await?;
+    } else {
+        let purged = purge(&accounts, plan).await?;
+        print("deleted", purged, args.json);
+    }
+    accounts.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Deletes, with a progress bar where there is a terminal to see it.
+async fn purge(accounts: &Accounts, plan: PurgePlan) -> Result<Purged> {
+    let due = accounts.count_due(plan).await?;
+    let bar = ProgressBar::new(due.total());
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    let purged = accounts.purge(plan, |purged| bar.set_position(purged.total())).await;
+    bar.finish_and_clear();
+    Ok(purged?)
+}
+
+/// Lists who would go, a page at a time: there may be many.
+async fn list(accounts: &Accounts, plan: PurgePlan, as_json: bool) -> Result<()> {
+    let mut users = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = accounts.due_users(plan, after).await?;
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        for (_, user) in page {
+            if as_json {
+                users.push(api::user_json(&user));
+            } else {
+                output::data(format_args!(
+                    "{}  {}  {}",
+                    user.id,
+                    user.created_at,
+                    user.profile.email.as_str()
+                ));
+            }
+        }
+    }
+    let due = accounts.count_due(plan).await?;
+    if as_json {
+        output::data(json!({ "dry_run": true, "would_delete": counts(due), "users": users }));
+    } else {
+        print("would delete", due, false);
+    }
+    Ok(())
+}
+
+fn print(verb: &str, purged: Purged, as_json: bool) {
+    if as_json {
+        return output::data(counts(purged));
+    }
+    let Purged { users, sessions, codes, messages } = purged;
+    output::data(format_args!(
+        "{verb} {users} users, {sessions} sessions, {codes} codes, {messages} messages"
+    ));
+}
+
+fn counts(purged: Purged) -> Value {
+    let Purged { users, sessions, codes, messages } = purged;
+    json!({ "users": users, "sessions": sessions, "codes": codes, "messages": messages })
+}

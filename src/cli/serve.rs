@@ -1,0 +1,37 @@
+//! `coffeeshop serve`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{open, output::Hinted};
+use crate::{config::Config, server, store::Missing};
+
+pub async fn run(config: &Config) -> Result<ExitCode> {
+    // Everything that can be wrong is found out before the port is taken.
+    let accounts = open(config, Missing::Create).await?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
+        let hint = "is another server running? server.listen says where to listen";
+        Hinted::new(format_args!("cannot listen on {}: {error}", config.server.listen), hint)
+    })?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tracing::info!("listening on {url}");
+    tracing::info!("Swagger UI: {url}/docs");
+    if !accounts.has_admin().await? {
+        tracing::info!("there is no admin yet: coffeeshop create-admin --email you@example.com");
+    }
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    server::run(listener, accounts, config, shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}

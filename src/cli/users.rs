@@ -1,0 +1,253 @@
+//! `coffeeshop users …`.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use comfy_table::{Table, presets};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{open, output, prompt};
+use crate::{
+    accounts::{Accounts, Admin},
+    api,
+    config::Config,
+    model::{
+        Change, Email, Limit, Role, Status, User, UserChange, UserCursor, UserFilter, UserId, UserQuery,
+        UserSort, Word,
+    },
+    store::Missing,
+};
+
+/// See and change users, by the same rules as over HTTP.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    List(List),
+    Show(Who),
+    SetRole(SetRole),
+    /// Shut a user out: every session ends, no login.
+    Disable(Who),
+    /// Let a user in again.
+    Enable(Who),
+    /// Say that a user's address is confirmed.
+    Verify(Who),
+    Delete(Delete),
+    ResetPassword(Who),
+}
+
+/// List users, a page at a time.
+#[derive(clap::Args)]
+pub struct List {
+    /// Only users whose address or name contains this.
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
+    /// Only users with this role.
+    #[arg(long, value_parser = words::<Role>())]
+    role: Option<Role>,
+    /// Only users with this status.
+    #[arg(long, value_parser = words::<Status>())]
+    status: Option<Status>,
+    /// Only users who are, or who are not, disabled.
+    #[arg(long)]
+    disabled: Option<bool>,
+    /// The order.
+    #[arg(long, value_parser = words::<UserSort>(), default_value = "-created_at", allow_hyphen_values = true)]
+    sort: UserSort,
+    /// How many at most, 1 to 200.
+    #[arg(long, default_value_t = 50)]
+    limit: i64,
+    /// Go on where the page before ended.
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+    /// Count the users in all pages, too.
+    #[arg(long)]
+    total: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show a user.
+#[derive(clap::Args)]
+pub struct Who {
+    /// The user's id or address.
+    user: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Give a user a role.
+#[derive(clap::Args)]
+pub struct SetRole {
+    /// The user's id or address.
+    user: String,
+    /// The role.
+    #[arg(value_parser = words::<Role>())]
+    role: Role,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Delete a user and everything that belongs to them. There is no way back.
+#[derive(clap::Args)]
+pub struct Delete {
+    /// The user's id or address.
+    user: String,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
+    let accounts = open(config, Missing::Refuse).await?;
+    let by = Admin::at_console();
+    match command {
+        Command::List(args) => list(&accounts, &by, args).await?,
+        Command::Show(who) => print(&find(&accounts, &by, &who.user).await?, who.json),
+        Command::SetRole(SetRole { user, role, json }) => {
+            let change = UserChange { role: Change::Set(role), ..UserChange::default() };
+            self::change(&accounts, &by, &user, change, json).await?;
+        }
+        Command::Disable(who) => set_disabled(&accounts, &by, who, true).await?,
+        Command::Enable(who) => set_disabled(&accounts, &by, who, false).await?,
+        Command::Verify(who) => {
+            let change = UserChange { status: Change::Set(Status::Verified), ..UserChange::default() };
+            self::change(&accounts, &by, &who.user, change, who.json).await?;
+        }
+        Command::Delete(args) => delete(&accounts, &by, args).await?,
+        Command::ResetPassword(who) => reset_password(&accounts, &by, who).await?,
+    }
+    accounts.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A user, in lines or as the JSON of the API.
+pub fn print(user: &User, as_json: bool) {
+    let json = api::user_json(user);
+    if as_json {
+        return output::data(json);
+    }
+    for (field, value) in json.as_object().into_iter().flatten() {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        output::data(format_args!("{field:<14} {}", if value == "null" { "-" } else { &value }));
+    }
+}
+
+async fn list(accounts: &Accounts, by: &Admin, args: List) -> Result<()> {
+    let cursor = args.cursor.map(|text| match UserCursor::decode(&text, args.sort) {
+        Some(cursor) => Ok(cursor),
+        None => bail!("the cursor is not one of a list in this order"),
+    });
+    let query = UserQuery {
+        filter: UserFilter { text: args.q, role: args.role, status: args.status, disabled: args.disabled },
+        sort: args.sort,
+        cursor: cursor.transpose()?,
+        limit: Limit::new(args.limit).map_err(|error| anyhow::anyhow!(error.message))?,
+        count: args.total,
+    };
+    let page = accounts.users(by, query).await?;
+    let next = page.next.map(|cursor| cursor.encode(args.sort));
+    if args.json {
+        let items: Vec<_> = page.items.iter().map(api::user_json).collect();
+        let mut json = json!({ "items": items, "next_cursor": next });
+        if let Some(total) = page.total {
+            json["total"] = total.into();
+        }
+        output::data(json);
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(["ID", "E-MAIL", "NAME", "ROLE", "STATUS", "DISABLED", "CREATED"]);
+    table.add_rows(page.items.iter().map(row));
+    output::data(table);
+    if let Some(total) = page.total {
+        output::words(format_args!("{total} users in all"));
+    }
+    if let Some(next) = next {
+        output::words(format_args!("more with --cursor {next}"));
+    }
+    Ok(())
+}
+
+fn row(user: &User) -> [String; 7] {
+    let names = [&user.profile.first_name, &user.profile.last_name].into_iter().flatten();
+    [
+        user.id.to_string(),
+        user.profile.email.as_str().to_owned(),
+        names.map(crate::model::Name::as_str).collect::<Vec<_>>().join(" "),
+        user.role.word().to_owned(),
+        user.status().word().to_owned(),
+        if user.disabled { "yes".to_owned() } else { "no".to_owned() },
+        user.created_at.to_string(),
+    ]
+}
+
+async fn set_disabled(accounts: &Accounts, by: &Admin, who: Who, disabled: bool) -> Result<()> {
+    let change = UserChange { disabled: Change::Set(disabled), ..UserChange::default() };
+    self::change(accounts, by, &who.user, change, who.json).await
+}
+
+async fn change(
+    accounts: &Accounts,
+    by: &Admin,
+    user: &str,
+    change: UserChange,
+    as_json: bool,
+) -> Result<()> {
+    let user = find(accounts, by, user).await?;
+    print(&accounts.change_user(by, user.id, change).await?, as_json);
+    Ok(())
+}
+
+async fn delete(accounts: &Accounts, by: &Admin, args: Delete) -> Result<()> {
+    let user = find(accounts, by, &args.user).await?;
+    let question = format!("Delete {} and everything that belongs to them?", user.profile.email.as_str());
+    if !args.yes && !prompt::confirm(&question)? {
+        bail!("nothing was deleted");
+    }
+    accounts.delete_user(by, user.id).await?;
+    output::words(format_args!("deleted {}", user.profile.email.as_str()));
+    Ok(())
+}
+
+/// Prints a one-time link on which the user chooses a new password. Give it to nobody else.
+async fn reset_password(accounts: &Accounts, by: &Admin, who: Who) -> Result<()> {
+    let user = find(accounts, by, &who.user).await?;
+    let reset = accounts.reset_link(by, user.id).await?;
+    if who.json {
+        output::data(json!({ "link": reset.link, "expires_at": reset.expires_at.to_string() }));
+    } else {
+        output::data(&reset.link);
+        output::words(format_args!(
+            "works once, until {}; give it to {} alone",
+            reset.expires_at,
+            user.profile.email.as_str()
+        ));
+    }
+    Ok(())
+}
+
+async fn find(accounts: &Accounts, by: &Admin, id_or_email: &str) -> Result<User> {
+    let found = match Uuid::try_parse(id_or_email) {
+        Ok(id) => accounts.user(by, UserId::from_uuid(id)).await,
+        Err(_) => {
+            let email = Email::parse("user", id_or_email);
+            accounts.user_by_email(by, email.map_err(|error| anyhow::anyhow!(error.message))?).await
+        }
+    };
+    found.map_err(|error| match error {
+        crate::accounts::Error::NotFound => anyhow::anyhow!("there is no user {id_or_email}"),
+        error => error.into(),
+    })
+}
+
+/// The words of a choice, on the command line as everywhere else.
+fn words<W: Word + Send + Sync>() -> impl TypedValueParser<Value = W> {
+    let words = W::ALL.iter().map(|choice| choice.word()).collect::<Vec<_>>();
+    PossibleValuesParser::new(words).try_map(|word| W::named(&word).ok_or("no such choice"))
+}

@@ -1,0 +1,61 @@
+//! Puts the pieces together, and takes them apart again in the right order.
+
+use std::{io, time::Duration};
+
+use poem::{Server, listener::TcpAcceptor};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{
+    accounts::Accounts,
+    api,
+    config::{Config, Transport},
+    delivery::{Console, Delivery},
+    timers::{TimerError, Timers},
+};
+
+/// How long a stop waits for requests that are being answered.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Why the server stopped without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The timers cannot run.
+    #[error(transparent)]
+    Timers(#[from] TimerError),
+    /// The network does not let it.
+    #[error("cannot serve: {0}")]
+    Network(#[from] io::Error),
+}
+
+/// Serves on `listener` until `shutdown`; then answers what came in before, finishes what runs in the background, and
+/// returns.
+///
+/// # Errors
+/// If it cannot start, or the network fails.
+pub async fn run(
+    listener: TcpListener,
+    accounts: Accounts,
+    config: &Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (stop, stopped) = watch::channel(false);
+    let timers = Timers::start(accounts.clone(), &config.cleanup, stopped.clone()).await?;
+    let mut background = JoinSet::new();
+    match config.messages.transport {
+        Transport::Console => {
+            background.spawn(Delivery::new(accounts.clone(), Console::new(io::stdout())).run(stopped))
+        }
+    };
+    let endpoint = api::endpoint(accounts.clone(), &config.server);
+    // Simplified: poem's own listener has no deadline for slow senders and no bound on connections. With more time an
+    // accept loop of our own around the same endpoint would set them.
+    let acceptor = TcpAcceptor::from_tokio(listener)?;
+    let served =
+        Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(endpoint, shutdown, Some(DRAIN)).await;
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    timers.stop().await;
+    background.join_all().await;
+    accounts.close().await;
+    Ok(served?)
+}
