@@ -1,0 +1,334 @@
+//! A whole shop in a temporary folder: real store, real rules, real HTTP side; the clock moved by hand, hashing cheap.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use coffeeshop::{
+    accounts::{Accounts, Admin, SignupDraft},
+    api,
+    config::Config,
+    delivery::{Console, Delivery},
+    model::{Clock, Timestamp, User},
+    store::{Missing, Store},
+};
+use poem::{
+    Endpoint, EndpointExt, Request, Response,
+    endpoint::BoxEndpoint,
+    http::{HeaderMap, Method, StatusCode},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::document::Document;
+
+/// 2026-11-22 09:30 in UTC, when every test starts.
+pub const START: Timestamp = Timestamp::from_millis(1_795_339_800_000);
+/// A password that meets the policy.
+pub const PASSWORD: &str = "mocha stirs slowly";
+
+/// A shop.
+pub struct App {
+    pub accounts: Accounts,
+    pub clock: Clock,
+    pub config: Config,
+    endpoint: BoxEndpoint<'static, Response>,
+    document: Document,
+    delivery: tokio::sync::Mutex<Delivery<Console<Printed>>>,
+    printed: Printed,
+    _folder: TempDir,
+}
+
+/// What the console printed.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A message, read from the block that the console printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    pub to: String,
+    pub subject: String,
+    pub code: String,
+    pub link: String,
+}
+
+impl Mail {
+    /// The token in the link.
+    pub fn token(&self) -> &str {
+        self.link.split_once("?token=").unwrap().1
+    }
+}
+
+impl App {
+    /// A shop as it comes.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A shop with other settings.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.database.path = folder.path().join("data/coffeeshop.db");
+        (config.password.memory_kib, config.password.iterations) = (64, 1);
+        config.rate_limit.enabled = false;
+        change(&mut config);
+        let clock = Clock::by_hand(START);
+        let (store, _) = Store::open(&config.database.path, Missing::Create).await.unwrap();
+        let accounts = Accounts::open(&config, store, clock.clone()).await.unwrap();
+        let printed = Printed::default();
+        Self {
+            endpoint: api::endpoint(accounts.clone(), &config.server).map_to_response().boxed(),
+            document: Document::read(),
+            delivery: Delivery::new(accounts.clone(), Console::new(printed.clone())).into(),
+            printed,
+            accounts,
+            clock,
+            config,
+            _folder: folder,
+        }
+    }
+
+    /// Somebody who is not signed in.
+    pub fn anyone(&self) -> Caller<'_> {
+        Caller { app: self, token: None, headers: Vec::new() }
+    }
+
+    /// Somebody with this access token.
+    pub fn with_token(&self, token: impl Into<String>) -> Caller<'_> {
+        Caller { token: Some(token.into()), ..self.anyone() }
+    }
+
+    /// A new verified user, signed in.
+    pub async fn signed_in(&self, email: &str) -> Caller<'_> {
+        self.sign_up(email).await;
+        self.verify(email).await;
+        self.log_in(email).await
+    }
+
+    /// A new user who has not verified yet, signed in.
+    pub async fn unverified(&self, email: &str) -> Caller<'_> {
+        self.sign_up(email).await;
+        self.log_in(email).await
+    }
+
+    /// The admin `boss@example.com`, made at the console, signed in.
+    pub async fn admin(&self) -> Caller<'_> {
+        self.another_admin("boss@example.com").await
+    }
+
+    /// An admin, made at the console, signed in.
+    pub async fn another_admin(&self, email: &str) -> Caller<'_> {
+        self.make_admin(email).await;
+        self.log_in(email).await
+    }
+
+    /// An admin, made at the console.
+    pub async fn make_admin(&self, email: &str) -> User {
+        let draft =
+            SignupDraft { email: email.to_owned(), password: PASSWORD.to_owned(), ..SignupDraft::default() };
+        let new = self.accounts.check_signup(&draft).unwrap();
+        self.accounts.create_admin(&Admin::at_console(), new).await.unwrap()
+    }
+
+    /// Signs up; answers the user.
+    pub async fn sign_up(&self, email: &str) -> Value {
+        let answer =
+            self.anyone().post("/auth/signup", json!({ "email": email, "password": PASSWORD })).await;
+        answer.is(201).body
+    }
+
+    /// Verifies with the latest message to this address.
+    pub async fn verify(&self, email: &str) -> Value {
+        let token = self.mail(email).await.token().to_owned();
+        self.anyone().post("/auth/verify", json!({ "token": token })).await.is(200).body
+    }
+
+    /// Logs in.
+    pub async fn log_in(&self, email: &str) -> Caller<'_> {
+        let tokens = self.tokens(email).await;
+        self.with_token(tokens["access_token"].as_str().unwrap())
+    }
+
+    /// Logs in; answers the tokens.
+    pub async fn tokens(&self, email: &str) -> Value {
+        self.anyone().post("/auth/login", json!({ "email": email, "password": PASSWORD })).await.is(200).body
+    }
+
+    /// Everything that the console printed so far.
+    pub async fn printed(&self) -> String {
+        let mut delivery = self.delivery.lock().await;
+        while delivery.deliver_due().await.unwrap() > 0 {}
+        String::from_utf8(self.printed.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Every message to this address so far, oldest first.
+    pub async fn mails(&self, to: &str) -> Vec<Mail> {
+        let printed = self.printed().await;
+        let blocks = printed.split("--- message to ").skip(1);
+        let line = |block: &str, name: &str| {
+            block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned()
+        };
+        let mails = blocks.map(|block| Mail {
+            to: block.split(" ---").next().unwrap().to_owned(),
+            subject: line(block, "Subject: "),
+            code: line(block, "Code: "),
+            link: line(block, "Link: "),
+        });
+        mails.filter(|mail| mail.to == to).collect()
+    }
+
+    /// The latest message to this address.
+    pub async fn mail(&self, to: &str) -> Mail {
+        self.mails(to).await.pop().unwrap()
+    }
+
+    /// Moves the clock forward.
+    pub fn wait(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+/// Somebody who sends requests.
+#[derive(Clone)]
+pub struct Caller<'a> {
+    app: &'a App,
+    pub token: Option<String>,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// An answer, which was as the document says.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// `null` if there is none.
+    pub body: Value,
+    pub bytes: Vec<u8>,
+}
+
+impl Caller<'_> {
+    /// The same, with a header.
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<Option<Value>>) -> Answer {
+        self.send(Method::POST, path, body.into()).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// A request with a JSON body, or with none.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        match body {
+            Some(body) => {
+                self.send_bytes(method, path, "application/json", body.to_string().into_bytes()).await
+            }
+            None => self.call(method, path, Request::builder(), Vec::new()).await,
+        }
+    }
+
+    /// A request with any body.
+    pub async fn send_bytes(&self, method: Method, path: &str, media_type: &str, body: Vec<u8>) -> Answer {
+        self.call(method, path, Request::builder().content_type(media_type), body).await
+    }
+
+    async fn call(&self, method: Method, path: &str, request: poem::RequestBuilder, body: Vec<u8>) -> Answer {
+        let mut request = request.method(method.clone()).uri(path.parse().unwrap());
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let response = self.app.endpoint.get_response(request.body(body)).await;
+        let answer = Answer::read(response).await;
+        self.app.document.allows(&method, path, &answer);
+        answer
+    }
+
+    /// Who this is.
+    pub async fn me(&self) -> Value {
+        self.get("/me").await.is(200).body
+    }
+
+    /// The id of who this is.
+    pub async fn id(&self) -> String {
+        self.me().await["id"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Answer {
+    async fn read(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = body.into_vec().await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        Self { status: parts.status.as_u16(), headers: parts.headers, body, bytes }
+    }
+
+    /// The answer, if it has this status.
+    #[track_caller]
+    pub fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+
+    /// The answer, if it is this refusal.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Self {
+        let answer = self.is(status);
+        assert_eq!(answer.body["code"], code, "{}", answer.body);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert_eq!(answer.body["status"], status);
+        assert_eq!(answer.body["title"].as_str().map(str::is_empty), Some(false));
+        assert_eq!(answer.body["detail"].as_str().map(str::is_empty), Some(false));
+        assert_eq!(answer.body["request_id"], answer.header("x-request-id"));
+        answer
+    }
+
+    /// The fields that a `422 validation_failed` names, each with its code, in order of name.
+    #[track_caller]
+    pub fn invalid_fields(self) -> Vec<(String, String)> {
+        let answer = self.refused(422, "validation_failed");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let errors = answer.body["errors"].as_array().unwrap();
+        let mut fields: Vec<_> =
+            errors.iter().map(|error| (text(&error["field"]), text(&error["code"]))).collect();
+        fields.sort();
+        fields
+    }
+
+    /// A header, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The status as a type.
+    pub fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap()
+    }
+}
