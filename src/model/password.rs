@@ -1,6 +1,6 @@
 //! Passwords in their three states: typed, good enough to be set, and hashed.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -86,9 +86,9 @@ pub struct PasswordPolicy {
 }
 
 impl PasswordPolicy {
-    /// How many guesses a good password takes at least, by zxcvbn's estimate. Every entry of its lists of common
-    /// passwords, names and words, alone or with the usual trimmings, takes fewer; eight random letters take more.
-    const MIN_GUESSES_LOG10: f64 = 6.0;
+    /// How many guesses a good password takes at least, by zxcvbn's estimate. A common password, a name or a word,
+    /// alone or with the usual trimmings, takes fewer; eight random letters take a thousand times more.
+    const MIN_GUESSES_LOG10: f64 = 5.0;
     /// How much of a long password is rated: zxcvbn's own bound, past which it says nothing new.
     const RATED_CHARS: usize = 100;
 
@@ -119,6 +119,9 @@ impl PasswordPolicy {
     }
 
     fn is_guessable(&self, password: &str, profile: &Profile) -> bool {
+        if is_common(password) {
+            return true;
+        }
         let rated: String = password.chars().take(Self::RATED_CHARS).collect();
         let context = self.context(profile);
         let inputs: Vec<&str> = context.iter().map(String::as_str).collect();
@@ -137,6 +140,15 @@ impl PasswordPolicy {
         }
         context
     }
+}
+
+/// Whether it is, in whatever case, one of the passwords that people were found to use most: those of at least eight
+/// characters among the first 20,000 of the collection known as Pwned Passwords, in order of the alphabet.
+fn is_common(password: &str) -> bool {
+    static COMMON: LazyLock<Vec<&str>> =
+        LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
+    let folded: String = password.nfkc().flat_map(char::to_lowercase).collect();
+    COMMON.binary_search(&folded.as_str()).is_ok()
 }
 
 fn words_of_email(email: &Email) -> Vec<String> {
@@ -204,6 +216,16 @@ mod tests {
             "football1",
         ] {
             assert_eq!(check(bad), Err("too_common"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_password_of_the_list_is_refused_in_any_case() {
+        let list: Vec<&str> = include_str!("common_passwords.txt").lines().collect();
+        assert!(list.len() > 8_000 && list.is_sorted(), "the list is searched by halves");
+        for bad in list.iter().step_by(7) {
+            assert_eq!(check(bad), Err("too_common"), "{bad}");
+            assert_eq!(check(&bad.to_uppercase()), Err("too_common"), "{bad}");
         }
     }
 
