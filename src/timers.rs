@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Notify, watch},
     task::JoinSet,
 };
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
@@ -29,21 +29,14 @@ pub enum TimerError {
 /// The timers, running until they are stopped.
 pub struct Timers {
     scheduler: JobScheduler,
-    cleanup: CleanupJob,
-    at_start: JoinSet<()>,
-}
-
-/// Everything that a run of the clean-up needs.
-#[derive(Clone)]
-struct CleanupJob {
-    accounts: Accounts,
-    /// Held by the run that is on: the scheduler would start the next one beside it.
-    running: Arc<Mutex<()>>,
-    stop: watch::Receiver<bool>,
+    workers: JoinSet<()>,
 }
 
 impl Timers {
     /// Starts the timers; `stop` ends a run between two slices of its work.
+    ///
+    /// The scheduler does nothing but ring a bell: it would start a run beside one that is on, and neither waits for
+    /// one nor says so when one fails. One worker answers the bell, so a run never overlaps itself.
     ///
     /// # Errors
     /// If the schedule is not one.
@@ -52,54 +45,57 @@ impl Timers {
         settings: &Cleanup,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, TimerError> {
-        let cleanup = CleanupJob { accounts, running: Arc::default(), stop };
-        let mut scheduler = JobScheduler::new().await?;
-        let mut at_start = JoinSet::new();
+        let scheduler = JobScheduler::new().await?;
+        let mut workers = JoinSet::new();
         if settings.enabled {
-            let job = cleanup.clone();
-            let job = Job::new_async(settings.schedule.as_str(), move |_, _| Box::pin(job.clone().run()));
+            let bell = Arc::new(Notify::new());
+            let ringer = Arc::clone(&bell);
+            let job = Job::new_async(settings.schedule.as_str(), move |_, _| {
+                ringer.notify_one();
+                Box::pin(async {})
+            });
             scheduler.add(job.map_err(|_| TimerError::Schedule(settings.schedule.clone()))?).await?;
             scheduler.start().await?;
-            at_start.spawn(cleanup.clone().run());
-        } else {
-            scheduler.shutdown().await?;
+            workers.spawn(clean_up_at(bell, accounts, stop));
         }
-        Ok(Self { scheduler, cleanup, at_start })
+        Ok(Self { scheduler, workers })
     }
 
-    /// Stops the timers and waits for the run that is on.
+    /// Stops the timers and waits for the run that is on; `stop` must have said so before.
     pub async fn stop(mut self) {
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!(%error, "the timers did not stop by themselves");
         }
-        while self.at_start.join_next().await.is_some() {}
-        drop(self.cleanup.running.lock().await);
+        self.workers.join_all().await;
     }
 }
 
-impl CleanupJob {
-    /// One run, unless one is on. What goes wrong is logged; the next run comes all the same.
-    async fn run(mut self) {
-        let running = Arc::clone(&self.running);
-        let Ok(_running) = running.try_lock() else {
-            tracing::info!("the clean-up is still at it; this run is left out");
-            return;
-        };
-        let plan = self.accounts.plan_purge(Which::Expired);
-        let purged = tokio::select! {
-            purged = self.accounts.purge(plan, |_| {}) => purged,
-            _ = self.stop.wait_for(|stop| *stop) => return,
-        };
-        match purged {
-            Ok(purged) if purged.total() == 0 => tracing::debug!("the clean-up found nothing to do"),
-            Ok(purged) => tracing::info!(
-                users = purged.users,
-                sessions = purged.sessions,
-                codes = purged.codes,
-                messages = purged.messages,
-                "cleaned up"
-            ),
-            Err(error) => tracing::error!(?error, "the clean-up failed; the next run tries again"),
+/// Cleans up now, and each time that the bell rings.
+async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = clean_up(&accounts) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
         }
+        tokio::select! {
+            () = bell.notified() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// One run. What goes wrong is logged; the next run comes all the same.
+async fn clean_up(accounts: &Accounts) {
+    let plan = accounts.plan_purge(Which::Expired);
+    match accounts.purge(plan, |_| {}).await {
+        Ok(purged) if purged.total() == 0 => tracing::debug!("the clean-up found nothing to do"),
+        Ok(purged) => tracing::info!(
+            users = purged.users,
+            sessions = purged.sessions,
+            codes = purged.codes,
+            messages = purged.messages,
+            "cleaned up"
+        ),
+        Err(error) => tracing::error!(?error, "the clean-up failed; the next run tries again"),
     }
 }
