@@ -1,0 +1,26 @@
+# A static binary in an otherwise empty image: no shell, no package, nothing to keep up to date but this.
+
+FROM rust:1.95-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends musl-tools && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+RUN rustup target add "$(uname -m)-unknown-linux-musl"
+COPY Cargo.toml Cargo.lock config.toml ./
+COPY migrations migrations
+COPY src src
+RUN cargo build --release --locked --bin coffeeshop --target "$(uname -m)-unknown-linux-musl" \
+    && cp "target/$(uname -m)-unknown-linux-musl/release/coffeeshop" /coffeeshop
+# A named volume that is empty takes the owner of the folder it is mounted on.
+RUN mkdir -m 700 /data
+
+FROM scratch
+COPY --from=build /coffeeshop /coffeeshop
+COPY --from=build --chown=10001:10001 /data /data
+# This number stays: it owns the files in the volume.
+USER 10001:10001
+ENV COFFEESHOP_SERVER__LISTEN=0.0.0.0:8080 \
+    COFFEESHOP_DATABASE__PATH=/data/coffeeshop.db
+WORKDIR /data
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["/coffeeshop", "healthcheck"]
+ENTRYPOINT ["/coffeeshop"]
