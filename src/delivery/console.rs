@@ -1,4 +1,6 @@
 //! Prints messages, as blocks that scripts can read: for trying out, and for shops that pipe them on.
+//!
+//! Simplified: it is the only transport. With more time others stand beside it behind the same trait, SMTP first.
 
 use std::{
     io::{self, Write},
