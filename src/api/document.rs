@@ -29,6 +29,9 @@ break a rule, `errors` names each one.
 **Times** are RFC 3339 in UTC with milliseconds, ids are UUIDs, lists come in pages with a cursor. Every answer carries \
 `X-Request-Id`: the client's own, if it sent one.";
 
+/// The chapters, in the order in which a newcomer reads them.
+const CHAPTERS: [&str; 5] = ["Registration", "Sessions", "Own account", "Users", "Operation"];
+
 /// What an operation refuses besides what its form implies.
 const REFUSALS: [(&str, &[Code]); 12] = [
     ("signup", &[Code::EmailTaken]),
@@ -128,6 +131,9 @@ fn complete(document: &mut Value) {
         }
     }
     document["components"]["schemas"]["Problem"] = problem();
+    if let Some(tags) = document["tags"].as_array_mut() {
+        tags.sort_by_key(|tag| CHAPTERS.iter().position(|chapter| tag["name"] == **chapter));
+    }
 }
 
 fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
@@ -263,7 +269,7 @@ fn page(html: &str, declared: &str, document: &Value) -> String {
     let document = document.to_string().replace("</", "<\\/");
     html.replace(declared, &document)
         .replace("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">")
-        .replace("<title>Swagger UI</title>", "<title>Coffee Shop API</title>")
+        .replace("<title>Swagger UI</title>", "<title>Coffee Shop API</title><link rel=\"icon\" href=\"data:,\">")
         .replace(
             "deepLinking: true,",
             "deepLinking: true, persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true, \

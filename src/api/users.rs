@@ -84,6 +84,7 @@ impl Example for UserView {
 
 /// One page of users.
 #[derive(Object)]
+#[oai(example)]
 struct UserPage {
     /// The users of this page.
     items: Vec<UserView>,
@@ -93,6 +94,13 @@ struct UserPage {
     /// How many users there are in all pages, if `include_total` asked for it.
     #[oai(skip_serializing_if_is_none)]
     total: Option<u64>,
+}
+
+impl Example for UserPage {
+    fn example() -> Self {
+        let next_cursor = Some("eyJzb3J0IjoiLWNyZWF0ZWRfYXQiLCJhdCI6WzE3OTUzMzk4MDAwMDAsIjAx…".to_owned());
+        Self { items: vec![UserView::example()], next_cursor, total: Some(1234) }
+    }
 }
 
 /// What changes about a user. A field that is left out stays as it is; `null` clears a name. Users may change their own

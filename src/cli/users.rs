@@ -24,6 +24,7 @@ use crate::{
 #[derive(clap::Subcommand)]
 pub enum Command {
     List(List),
+    /// Show a user.
     Show(Who),
     SetRole(SetRole),
     /// Shut a user out: every session ends, no login.
@@ -33,6 +34,7 @@ pub enum Command {
     /// Say that a user's address is confirmed.
     Verify(Who),
     Delete(Delete),
+    /// Print a one-time link on which a user chooses another password.
     ResetPassword(Who),
 }
 
@@ -68,7 +70,6 @@ pub struct List {
     json: bool,
 }
 
-/// Show a user.
 #[derive(clap::Args)]
 pub struct Who {
     /// The user's id or address.

@@ -23,7 +23,13 @@ pub(super) const COLUMN_COUNT: usize = 13;
 
 /// Up to how many candidates of a text search are sorted out one by one. With more of them the text is so common
 /// that walking along the list meets a page of them soon.
-const FEW: u32 = 2_000;
+///
+/// Simplified: a text that many have, all of them far from the start of the list, takes a long walk, and one of fewer
+/// than three characters a look at everybody. With more time every length would be in the index, and candidates would
+/// come from it in the order of the list.
+const FEW: u32 = 20_000;
+/// The same for a text that is too short for the index.
+const FEW_SHORT: u32 = 2_000;
 
 /// Which unverified accounts are due to be deleted.
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +69,8 @@ impl Snapshot<'_> {
         let search = self.search(&query.filter)?;
         let mut statement = Statement::default();
         let keys = statement.page_of_keys(query, &search, now);
-        let sql = format!(
-            "SELECT {COLUMNS} FROM ({keys}) k JOIN users u ON u.seq = k.seq ORDER BY {}",
-            order(query.sort, "u.")
-        );
+        let order = order(query.sort, "u.");
+        let sql = format!("SELECT {COLUMNS} FROM ({keys}) k JOIN users u ON u.seq = k.seq ORDER BY {order}");
         let mut items = self.all(&sql, statement.params().as_slice(), |row| read_user(row, 0))?;
         let more = items.len() > query.limit.get();
         items.truncate(query.limit.get());
@@ -77,13 +81,8 @@ impl Snapshot<'_> {
 
     fn count_users(&self, filter: &UserFilter, search: &Search, now: Timestamp) -> Result<u64, Error> {
         let mut statement = Statement::default();
-        let counts: Vec<_> = ranges(filter)
-            .map(|range| {
-                let filter = statement.range(range, search, now);
-                format!("(SELECT count(*) FROM users u WHERE {filter})")
-            })
-            .collect();
-        self.number(&format!("SELECT {}", counts.join(" + ")), statement.params().as_slice())
+        let sql = statement.count(filter, search, now);
+        self.number(&sql, statement.params().as_slice())
     }
 
     /// Finds out how a text is best searched for.
@@ -92,24 +91,24 @@ impl Snapshot<'_> {
             return Ok(Search::Everyone);
         };
         let chars: Vec<char> = text.chars().collect();
-        if chars.len() < 3 {
-            return Ok(Search::Walk(text));
-        }
-        let trigrams: Vec<_> =
-            chars.windows(3).map(|three| quoted(&three.iter().collect::<String>())).collect();
-        let candidates: Vec<i64> = self.all(
-            "SELECT rowid FROM users_search WHERE users_search MATCH ?1 LIMIT ?2",
-            (trigrams.join(" AND "), FEW + 1),
-            |row| row.get(0),
-        )?;
-        Ok(if candidates.len() > FEW as usize { Search::Walk(text) } else { Search::Among(candidates, text) })
+        let (few, candidates): (_, Vec<i64>) = if chars.len() < 3 {
+            // Too short for the index: one look at everybody, which ends soon if the text is common.
+            let sql = "SELECT seq FROM users NOT INDEXED WHERE instr(search_text, ?1) > 0 LIMIT ?2";
+            (FEW_SHORT, self.all(sql, (&text, FEW_SHORT + 1), |row| row.get(0))?)
+        } else {
+            let trigrams: Vec<_> =
+                chars.windows(3).map(|three| quoted(&three.iter().collect::<String>())).collect();
+            let sql = "SELECT rowid FROM users_search WHERE users_search MATCH ?1 LIMIT ?2";
+            (FEW, self.all(sql, (trigrams.join(" AND "), FEW + 1), |row| row.get(0))?)
+        };
+        Ok(if candidates.len() > few as usize { Search::Walk(text) } else { Search::Among(candidates, text) })
     }
 
     /// The accounts that are due, at most `limit` of them, oldest first, after the row `after`.
     pub(crate) fn due_users(&self, due: Due, after: i64, limit: u32) -> Result<Vec<(i64, User)>, Error> {
         let (condition, instant) = due.condition();
         let sql = format!(
-            "SELECT {COLUMNS}, u.seq FROM users u INDEXED BY users_unverified \
+            "SELECT {COLUMNS}, u.seq FROM users u \
              WHERE u.status = 'unverified' AND {condition} AND u.seq > ?2 ORDER BY u.seq LIMIT ?3"
         );
         self.all(&sql, (instant.millis(), after, limit), |row| {
@@ -216,12 +215,12 @@ impl Tx<'_> {
         Ok(deleted > 0)
     }
 
-    /// Deletes accounts that are due, at most `limit`, in the order of arrival; answers how many.
+    /// Deletes accounts that are due, at most `limit`, oldest first; answers how many.
     pub(crate) fn delete_due_users(&self, due: Due, limit: u32) -> Result<usize, Error> {
         let (condition, instant) = due.condition();
         let sql = format!(
-            "DELETE FROM users WHERE seq IN (SELECT u.seq FROM users u INDEXED BY users_unverified \
-             WHERE u.status = 'unverified' AND {condition} ORDER BY u.seq LIMIT ?2)"
+            "DELETE FROM users WHERE seq IN (SELECT u.seq FROM users u INDEXED BY users_by_expiry \
+             WHERE u.status = 'unverified' AND {condition} ORDER BY u.expires_at LIMIT ?2)"
         );
         self.execute(&sql, (instant.millis(), limit))
     }
@@ -339,45 +338,99 @@ struct Statement {
 }
 
 impl Statement {
-    /// The rows of a page, and one more to know whether there is a next page: the first of each range, merged.
+    /// The rows of a page, and one more to know whether there is a next page.
     fn page_of_keys(&mut self, query: &UserQuery, search: &Search, now: Timestamp) -> String {
+        const KEYS: &str = "SELECT u.seq, u.created_at, u.id, u.email_key";
         let limit = self.bind(i64::try_from(query.limit.get() + 1).unwrap_or(i64::MAX));
         let cursor = query.cursor.as_ref().map(|cursor| self.after(cursor, query.sort)).unwrap_or_default();
+        let order_by = |table| order(query.sort, table);
+        if let Search::Among(candidates, text) = search {
+            let from = self.among(candidates, text, &query.filter, now);
+            return format!("{KEYS} FROM {from}{cursor} ORDER BY {} LIMIT {limit}", order_by("u."));
+        }
+        // The first of each range, merged.
         let parts: Vec<_> = ranges(&query.filter)
             .map(|range| {
-                let filter = self.range(range, search, now);
-                let order = order(query.sort, "u.");
-                format!(
-                    "SELECT * FROM (SELECT u.seq, u.created_at, u.id, u.email_key FROM users u \
-                     WHERE {filter}{cursor} ORDER BY {order} LIMIT {limit})"
-                )
+                // Who is verified does not expire, and need not be looked at for it.
+                let living = match range.1 {
+                    Status::Unverified => format!(" AND {}", self.living(now)),
+                    Status::Verified => String::new(),
+                };
+                let range = self.range(range, search);
+                let order = order_by("u.");
+                let first = format!(
+                    "{KEYS} FROM users u WHERE {range}{living}{cursor} ORDER BY {order} LIMIT {limit}"
+                );
+                format!("SELECT * FROM ({first})")
             })
             .collect();
-        format!("{} ORDER BY {} LIMIT {limit}", parts.join(" UNION ALL "), order(query.sort, ""))
+        format!("{} ORDER BY {} LIMIT {limit}", parts.join(" UNION ALL "), order_by(""))
+    }
+
+    /// How many users a filter has. Without a text each range is counted on its index, and the few who have expired
+    /// are taken off.
+    fn count(&mut self, filter: &UserFilter, search: &Search, now: Timestamp) -> String {
+        if let Search::Among(candidates, text) = search {
+            let from = self.among(candidates, text, filter, now);
+            return format!("SELECT count(*) FROM {from}");
+        }
+        let expired = self.bind(now.millis());
+        let counts: Vec<_> = ranges(filter)
+            .map(|range| {
+                let is_unverified = range.1 == Status::Unverified;
+                let range = self.range(range, search);
+                let all = format!("(SELECT count(*) FROM users u WHERE {range})");
+                if is_unverified {
+                    format!(
+                        "{all} - (SELECT count(*) FROM users u INDEXED BY users_by_expiry \
+                         WHERE u.expires_at <= {expired} AND {range})"
+                    )
+                } else {
+                    all
+                }
+            })
+            .collect();
+        format!("SELECT {}", counts.join(" + "))
+    }
+
+    /// The candidates who have the text and pass the filter. The plus signs keep SQLite from walking along an index
+    /// when it has the rows in hand.
+    fn among(&mut self, candidates: &[i64], text: &str, filter: &UserFilter, now: Timestamp) -> String {
+        let candidates: Vec<_> = candidates.iter().map(i64::to_string).collect();
+        let list = self.bind(format!("[{}]", candidates.join(",")));
+        let text = self.bind(text.to_owned());
+        let mut from = format!(
+            "json_each({list}) c CROSS JOIN users u ON u.seq = c.value \
+             WHERE {} AND instr(u.search_text, {text}) > 0",
+            self.living(now)
+        );
+        if let Some(role) = filter.role {
+            let _ = write!(from, " AND +u.role = '{}'", role.word());
+        }
+        if let Some(status) = filter.status {
+            let _ = write!(from, " AND +u.status = '{}'", status.word());
+        }
+        if let Some(disabled) = filter.disabled {
+            let _ = write!(from, " AND +u.disabled = {}", i32::from(disabled));
+        }
+        from
     }
 
     /// The condition for one range of the filter.
-    fn range(&mut self, (role, status, disabled): Range, search: &Search, now: Timestamp) -> String {
-        let mut condition = format!(
-            "u.role = '{}' AND u.status = '{}' AND u.disabled = {}",
-            role.word(),
-            status.word(),
-            i32::from(disabled)
-        );
-        if status == Status::Unverified {
-            let now = self.bind(now.millis());
-            let _ = write!(condition, " AND u.expires_at > {now}");
+    fn range(&mut self, (role, status, disabled): Range, search: &Search) -> String {
+        let (role, status, disabled) = (role.word(), status.word(), i32::from(disabled));
+        let range = format!("u.role = '{role}' AND u.status = '{status}' AND u.disabled = {disabled}");
+        match search {
+            Search::Walk(text) => {
+                format!("{range} AND instr(u.search_text, {}) > 0", self.bind(text.clone()))
+            }
+            Search::Everyone | Search::Among(..) => range,
         }
-        if let Search::Among(_, text) | Search::Walk(text) = search {
-            let text = self.bind(text.clone());
-            let _ = write!(condition, " AND instr(u.search_text, {text}) > 0");
-        }
-        if let Search::Among(candidates, _) = search {
-            let candidates: Vec<_> = candidates.iter().map(i64::to_string).collect();
-            let list = self.bind(format!("[{}]", candidates.join(",")));
-            let _ = write!(condition, " AND u.seq IN (SELECT value FROM json_each({list}))");
-        }
-        condition
+    }
+
+    /// The condition not to have expired.
+    fn living(&mut self, now: Timestamp) -> String {
+        format!("+ifnull(u.expires_at > {}, TRUE)", self.bind(now.millis()))
     }
 
     /// The condition to come after `cursor`.
