@@ -466,3 +466,63 @@ impl Statement {
         self.params.iter().map(|param| param as &dyn ToSql).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// How SQLite goes about a page.
+    fn plan(query: &UserQuery, search: &Search) -> Vec<String> {
+        let connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch(include_str!("../../migrations/V1__accounts.sql")).expect("the schema");
+        let mut statement = Statement::default();
+        let keys = statement.page_of_keys(query, search, Timestamp::from_millis(0));
+        let sql = format!("EXPLAIN QUERY PLAN {keys}");
+        let mut explain = connection.prepare(&sql).expect("a query");
+        let rows = explain.query_map(statement.params().as_slice(), |row| row.get(3)).expect("a plan");
+        rows.collect::<Result<_, _>>().expect("a plan")
+    }
+
+    #[test]
+    fn every_page_of_every_list_is_read_from_an_index() {
+        let created = UserCursor::Created(Timestamp::from_millis(1), UserId::new());
+        let email = UserCursor::Email("ann@example.com".to_owned());
+        let filters = [
+            UserFilter::default(),
+            UserFilter { role: Some(Role::Admin), ..UserFilter::default() },
+            UserFilter { status: Some(Status::Unverified), disabled: Some(true), ..UserFilter::default() },
+        ];
+        for (sort, cursor, index, place) in [
+            (UserSort::NewestFirst, &created, "users_by_age", "(created_at,id)<(?,?)"),
+            (UserSort::OldestFirst, &created, "users_by_age", "(created_at,id)>(?,?)"),
+            (UserSort::EmailUp, &email, "users_by_email", "email_key>?"),
+            (UserSort::EmailDown, &email, "users_by_email", "email_key<?"),
+        ] {
+            for filter in &filters {
+                let query = UserQuery {
+                    sort,
+                    filter: filter.clone(),
+                    cursor: Some(cursor.clone()),
+                    ..UserQuery::default()
+                };
+                let plan = plan(&query, &Search::Everyone);
+                let reads: Vec<_> = plan.iter().filter(|step| step.contains(" u ")).collect();
+                let wanted = format!("INDEX {index} (role=? AND status=? AND disabled=? AND {place})");
+                assert!(
+                    reads.iter().all(|step| step.starts_with("SEARCH u") && step.ends_with(&wanted)),
+                    "{plan:#?}"
+                );
+                assert_eq!(reads.len(), ranges(filter).count());
+            }
+        }
+    }
+
+    #[test]
+    fn candidates_of_a_search_are_looked_up_one_by_one() {
+        let plan = plan(&UserQuery::default(), &Search::Among(vec![1, 2], "ann".to_owned()));
+        let reads: Vec<_> = plan.iter().filter(|step| step.contains(" u ")).collect();
+        assert_eq!(reads, ["SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"], "{plan:#?}");
+    }
+}
