@@ -26,6 +26,14 @@ pub enum TimerError {
     Failed(#[from] JobSchedulerError),
 }
 
+/// Looks at the schedule before anything starts.
+///
+/// # Errors
+/// If it is not one.
+pub fn check(settings: &Cleanup) -> Result<(), TimerError> {
+    cleanup_job(settings, Arc::default()).map(|_| ())
+}
+
 /// The timers, running until they are stopped.
 pub struct Timers {
     scheduler: JobScheduler,
@@ -49,12 +57,7 @@ impl Timers {
         let mut workers = JoinSet::new();
         if settings.enabled {
             let bell = Arc::new(Notify::new());
-            let ringer = Arc::clone(&bell);
-            let job = Job::new_async(settings.schedule.as_str(), move |_, _| {
-                ringer.notify_one();
-                Box::pin(async {})
-            });
-            scheduler.add(job.map_err(|_| TimerError::Schedule(settings.schedule.clone()))?).await?;
+            scheduler.add(cleanup_job(settings, Arc::clone(&bell))?).await?;
             scheduler.start().await?;
             workers.spawn(clean_up_at(bell, accounts, stop));
         }
@@ -68,6 +71,15 @@ impl Timers {
         }
         self.workers.join_all().await;
     }
+}
+
+/// Rings the bell on schedule.
+fn cleanup_job(settings: &Cleanup, bell: Arc<Notify>) -> Result<Job, TimerError> {
+    let job = Job::new_async(settings.schedule.as_str(), move |_, _| {
+        bell.notify_one();
+        Box::pin(async {})
+    });
+    job.map_err(|_| TimerError::Schedule(settings.schedule.clone()))
 }
 
 /// Cleans up now, and each time that the bell rings.

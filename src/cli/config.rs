@@ -16,6 +16,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, config: &Config) -> Result<ExitCode> {
-    output::data(if args.json { serde_json::to_string_pretty(config)? } else { config.to_toml() }.trim_end());
+    output::data(
+        if args.json { serde_json::to_string_pretty(config)? } else { config.to_toml() }.trim_end(),
+    )?;
     Ok(ExitCode::SUCCESS)
 }

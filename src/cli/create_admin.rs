@@ -48,7 +48,7 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
         }
         error => anyhow::Error::from(error),
     })?;
-    users::print(&user, args.json);
+    users::print(&user, args.json)?;
     accounts.close().await;
     Ok(ExitCode::SUCCESS)
 }

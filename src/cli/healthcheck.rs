@@ -20,7 +20,7 @@ pub fn run(config: &Config) -> Result<ExitCode> {
     if status != "200" {
         bail!("the server at {server} is not ready: {status}");
     }
-    output::data("ok");
+    output::data("ok")?;
     Ok(ExitCode::SUCCESS)
 }
 

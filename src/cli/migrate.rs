@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use serde_json::{Value, json};
 
 use super::{open, output};
 use crate::{
@@ -19,32 +20,32 @@ pub struct Args {
     /// Change nothing; exit with 1 if there is something to do.
     #[arg(long)]
     check: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
+    let pending = pending(config)?;
     if args.check {
-        return check(config);
+        print(&json!({ "pending": pending }), &pending, args.json)?;
+        if !pending.is_empty() {
+            let hint = "bring it up to date with coffeeshop migrate";
+            return Err(output::Hinted::new("the store is not up to date", hint).into());
+        }
+    } else {
+        open(config, Missing::Create).await?.close().await;
+        print(&json!({ "applied": pending }), &pending, args.json)?;
     }
-    let before = pending(config)?;
-    open(config, Missing::Create).await?.close().await;
-    for migration in &before {
-        output::data(migration);
-    }
-    output::words(if before.is_empty() { "nothing to do" } else { "the store is up to date" });
+    output::words(if pending.is_empty() { "nothing to do" } else { "the store is up to date" });
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(config: &Config) -> Result<ExitCode> {
-    let pending = pending(config)?;
-    for migration in &pending {
-        output::data(migration);
+fn print(json: &Value, migrations: &[String], as_json: bool) -> Result<()> {
+    if as_json {
+        return Ok(output::data(json)?);
     }
-    if pending.is_empty() {
-        output::words("nothing to do");
-        return Ok(ExitCode::SUCCESS);
-    }
-    Err(output::Hinted::new("the store is not up to date", "bring it up to date with coffeeshop migrate")
-        .into())
+    migrations.iter().try_for_each(|migration| Ok(output::data(migration)?))
 }
 
 fn pending(config: &Config) -> Result<Vec<String>> {

@@ -11,7 +11,7 @@ mod purge;
 mod serve;
 mod users;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -95,10 +95,8 @@ fn in_runtime(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCod
     clippy::disallowed_methods,
     reason = "the one place that looks at the environment, for the settings"
 )]
-fn environment() -> impl Iterator<Item = (String, String)> {
-    // A variable that is no text is none of ours.
+fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Opens the accounts.

@@ -8,6 +8,6 @@ use super::output;
 use crate::api;
 
 pub fn run() -> Result<ExitCode> {
-    output::data(serde_json::to_string_pretty(&api::openapi())?);
+    output::data(serde_json::to_string_pretty(&api::openapi())?)?;
     Ok(ExitCode::SUCCESS)
 }

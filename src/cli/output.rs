@@ -1,7 +1,6 @@
 //! Data to standard output, words to standard error.
 
 use std::{
-    error::Error,
     fmt::Display,
     io::{self, Write},
 };
@@ -23,9 +22,15 @@ impl Hinted {
     }
 }
 
-/// Data: what a script reads. A reader that went away is no reason to fail.
-pub fn data(text: impl Display) {
-    let _ = writeln!(io::stdout(), "{text}");
+/// Data: what a script reads. A reader that went away has read enough.
+///
+/// # Errors
+/// If it cannot be written, to a full disk for one.
+pub fn data(text: impl Display) -> io::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Words: what a person reads.
@@ -35,7 +40,7 @@ pub fn words(text: impl Display) {
 
 /// `error: …` in one line, perhaps a `hint: …`.
 pub fn failure(error: &anyhow::Error) {
-    words(format_args!("error: {}", in_one_line(error.as_ref())));
+    words(format_args!("error: {}", in_one_line(&format!("{error:#}"))));
     let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
     if let Some(hint) = hint.or_else(|| error.downcast_ref::<StartError>().and_then(StartError::hint)) {
         words(format_args!("hint: {hint}"));
@@ -43,7 +48,6 @@ pub fn failure(error: &anyhow::Error) {
 }
 
 /// A sentence of ours ends in a full stop; a line of a command does not.
-fn in_one_line(error: &(dyn Error + 'static)) -> String {
-    let text = error.to_string();
+fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
 }

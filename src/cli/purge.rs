@@ -38,7 +38,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
         list(&accounts, plan, args.json).await?;
     } else {
         let purged = purge(&accounts, plan).await?;
-        print("deleted", purged, args.json);
+        print("deleted", purged, args.json)?;
     }
     accounts.close().await;
     Ok(ExitCode::SUCCESS)
@@ -73,27 +73,28 @@ async fn list(accounts: &Accounts, plan: PurgePlan, as_json: bool) -> Result<()>
                     user.id,
                     user.created_at,
                     user.profile.email.as_str()
-                ));
+                ))?;
             }
         }
     }
     let due = accounts.count_due(plan).await?;
     if as_json {
-        output::data(json!({ "dry_run": true, "would_delete": counts(due), "users": users }));
+        output::data(json!({ "dry_run": true, "would_delete": counts(due), "users": users }))?;
     } else {
-        print("would delete", due, false);
+        print("would delete", due, false)?;
     }
     Ok(())
 }
 
-fn print(verb: &str, purged: Purged, as_json: bool) {
+fn print(verb: &str, purged: Purged, as_json: bool) -> Result<()> {
     if as_json {
-        return output::data(counts(purged));
+        return Ok(output::data(counts(purged))?);
     }
     let Purged { users, sessions, codes, messages } = purged;
-    output::data(format_args!(
-        "{verb} {users} users, {sessions} sessions, {codes} codes, {messages} messages"
-    ));
+    let counts = [(users, "user"), (sessions, "session"), (codes, "code"), (messages, "message")];
+    let counts = counts.map(|(count, noun)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" }));
+    output::data(format_args!("{verb} {}", counts.join(", ")))?;
+    Ok(())
 }
 
 fn counts(purged: Purged) -> Value {

@@ -9,10 +9,11 @@ use tokio::{
 };
 
 use super::{open, output::Hinted};
-use crate::{config::Config, server, store::Missing};
+use crate::{config::Config, server, store::Missing, timers};
 
 pub async fn run(config: &Config) -> Result<ExitCode> {
     // Everything that can be wrong is found out before the port is taken.
+    timers::check(&config.cleanup)?;
     let accounts = open(config, Missing::Create).await?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -107,7 +107,7 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
     let by = Admin::at_console();
     match command {
         Command::List(args) => list(&accounts, &by, args).await?,
-        Command::Show(who) => print(&find(&accounts, &by, &who.user).await?, who.json),
+        Command::Show(who) => print(&find(&accounts, &by, &who.user).await?, who.json)?,
         Command::SetRole(SetRole { user, role, json }) => {
             let change = UserChange { role: Change::Set(role), ..UserChange::default() };
             self::change(&accounts, &by, &user, change, json).await?;
@@ -126,15 +126,16 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
 }
 
 /// A user, in lines or as the JSON of the API.
-pub fn print(user: &User, as_json: bool) {
+pub fn print(user: &User, as_json: bool) -> Result<()> {
     let json = api::user_json(user);
     if as_json {
-        return output::data(json);
+        return Ok(output::data(json)?);
     }
     for (field, value) in json.as_object().into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        output::data(format_args!("{field:<14} {}", if value == "null" { "-" } else { &value }));
+        output::data(format_args!("{field:<14} {}", if value == "null" { "-" } else { &value }))?;
     }
+    Ok(())
 }
 
 async fn list(accounts: &Accounts, by: &Admin, args: List) -> Result<()> {
@@ -157,7 +158,7 @@ async fn list(accounts: &Accounts, by: &Admin, args: List) -> Result<()> {
         if let Some(total) = page.total {
             json["total"] = total.into();
         }
-        output::data(json);
+        output::data(json)?;
         return Ok(());
     }
     let mut table = Table::new();
@@ -165,7 +166,7 @@ async fn list(accounts: &Accounts, by: &Admin, args: List) -> Result<()> {
         .load_style(presets::NOTHING)
         .set_header(["ID", "E-MAIL", "NAME", "ROLE", "STATUS", "DISABLED", "CREATED"]);
     table.add_rows(page.items.iter().map(row));
-    output::data(table);
+    output::data(table)?;
     if let Some(total) = page.total {
         output::words(format_args!("{total} users in all"));
     }
@@ -201,8 +202,7 @@ async fn change(
     as_json: bool,
 ) -> Result<()> {
     let user = find(accounts, by, user).await?;
-    print(&accounts.change_user(by, user.id, change).await?, as_json);
-    Ok(())
+    print(&accounts.change_user(by, user.id, change).await?, as_json)
 }
 
 async fn delete(accounts: &Accounts, by: &Admin, args: Delete) -> Result<()> {
@@ -221,9 +221,9 @@ async fn reset_password(accounts: &Accounts, by: &Admin, who: Who) -> Result<()>
     let user = find(accounts, by, &who.user).await?;
     let reset = accounts.reset_link(by, user.id).await?;
     if who.json {
-        output::data(json!({ "link": reset.link, "expires_at": reset.expires_at.to_string() }));
+        output::data(json!({ "link": reset.link, "expires_at": reset.expires_at.to_string() }))?;
     } else {
-        output::data(&reset.link);
+        output::data(&reset.link)?;
         output::words(format_args!(
             "works once, until {}; give it to {} alone",
             reset.expires_at,

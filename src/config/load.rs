@@ -1,6 +1,6 @@
 //! Layers the settings: defaults, file, environment; a wrong one is named with where it stands.
 
-use std::{fmt::Display, fs, io, path::Path};
+use std::{ffi::OsString, fmt::Display, fs, io, path::Path};
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -36,14 +36,16 @@ impl Config {
     /// A file that cannot be read, an unknown key, a bad value.
     pub fn load(
         file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut settings = Settings::defaults()?;
         settings.layer_file(file)?;
-        let mut variables: Vec<_> =
-            environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        let ours = |name: &OsString| name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| ours(name)).collect();
         variables.sort();
         for (name, text) in variables {
+            let name = name.to_string_lossy();
+            let text = text.into_string().map_err(|_| ConfigError::new(&*name, "must be text in UTF-8"))?;
             settings.layer_variable(&name, text)?;
         }
         settings.config.check().map_err(|(name, why)| ConfigError::new(name, why))?;
@@ -98,12 +100,15 @@ impl Settings {
 
     fn layer_variable(&mut self, name: &str, text: String) -> Result<(), ConfigError> {
         let unknown = || ConfigError::new(name, "there is no such setting");
-        let path = name.trim_start_matches(PREFIX).to_ascii_lowercase();
+        let path = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
         let (section, key) = path.split_once("__").ok_or_else(unknown)?;
         if let Some(secret) = key.strip_suffix("_file").filter(|secret| SECRETS.contains(&(section, secret)))
         {
             let content =
                 fs::read_to_string(&text).map_err(|e| ConfigError::new(name, format!("{text}: {e}")))?;
+            if content.trim().is_empty() {
+                return Err(ConfigError::new(name, format_args!("{text}: the file is empty")));
+            }
             return self.set(name, section, secret, Value::String(content.trim().to_owned()));
         }
         let value = match self.default(section, key).ok_or_else(unknown)? {
@@ -151,7 +156,7 @@ mod tests {
     use super::*;
 
     fn environment(name: &str, value: &str) -> Result<Config, String> {
-        Config::load(None, [(name.to_owned(), value.to_owned())]).map_err(|e| e.to_string())
+        Config::load(None, [(name.into(), value.into())]).map_err(|e| e.to_string())
     }
 
     fn file(content: &str) -> Result<Config, String> {
@@ -172,7 +177,7 @@ mod tests {
     fn the_environment_is_above_the_file() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), "[password]\nmin_length = 10\niterations = 3").expect("written");
-        let variable = ("COFFEESHOP_PASSWORD__MIN_LENGTH".to_owned(), "12".to_owned());
+        let variable = ("COFFEESHOP_PASSWORD__MIN_LENGTH".into(), "12".into());
         let config = Config::load(Some(file.path()), [variable]).expect("good");
         assert_eq!((config.password.min_length, config.password.iterations), (12, 3));
     }
@@ -201,7 +206,7 @@ mod tests {
     #[test]
     fn a_secret_outlives_the_settings_set_after_it() {
         let variables = [("COFFEESHOP_AUTH__SECRET", "kept"), ("COFFEESHOP_LOG__LEVEL", "warn")];
-        let config = Config::load(None, variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let config = Config::load(None, variables.map(|(name, value)| (name.into(), value.into())));
         assert_eq!(config.expect("good").auth.secret.reveal(), Some("kept"));
     }
 
