@@ -8,7 +8,7 @@ use crate::{
 
 /// How many wrong codes kill a code.
 const TRIES: u8 = 5;
-/// How many codes an account is sent for one purpose: with five tries each, a guess succeeds at most once in 20,000.
+/// How many codes an account is sent for one purpose while the last of them is good: with five tries each, a guess succeeds at most once in 20,000.
 const MOST_ISSUED: u8 = 10;
 
 /// A code and link that are made before the transaction that stores them.
@@ -34,7 +34,8 @@ impl Accounts {
         fresh: &FreshCode,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let issued = tx.code(user.id, purpose)?.map_or(0, |code| code.issued);
+        let last = tx.code(user.id, purpose)?.filter(|code| code.token_expires_at > now);
+        let issued = last.map_or(0, |code| code.issued);
         if issued >= MOST_ISSUED {
             return Ok(());
         }
@@ -92,7 +93,7 @@ impl Accounts {
         let Some(user) = living(tx.user_by_email(email)?.map(|(user, _)| user), now) else { return Ok(None) };
         let Some(mut code) = tx.code(user.id, purpose)? else { return Ok(None) };
         let Some(expected) = code.code_hash else { return Ok(None) };
-        if code.code_expires_at <= now || code.email != user.profile.email {
+        if code.code_expires_at <= now || !code.email.is(&user.profile.email) {
             return Ok(None);
         }
         if secret::same_code(expected, self.secret.hash_code(typed, user.id, purpose, &code.email)) {
@@ -116,7 +117,7 @@ impl Accounts {
     ) -> Result<Option<User>, Error> {
         let Some(code) = tx.code_by_token(secret::hash_token(link), purpose)? else { return Ok(None) };
         let Some(user) = living(tx.user(code.user_id)?, now) else { return Ok(None) };
-        if code.token_expires_at <= now || code.email != user.profile.email {
+        if code.token_expires_at <= now || !code.email.is(&user.profile.email) {
             return Ok(None);
         }
         tx.delete_code(user.id, purpose)?;

@@ -202,8 +202,8 @@ fn parse(text: &str) -> Option<[u8; 32]> {
 
 /// Makes the file whole and durable, or not at all; if two programs start together, the first one's stays.
 fn make(folder: &Path, path: &Path) -> io::Result<()> {
-    let draft = folder.join(format!(".{FILE}.{}", std::process::id()));
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let draft = folder.join(format!(".{FILE}.{}", URL_SAFE_NO_PAD.encode(random::<8>())));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random::<32>()))?;
     file.sync_all()?;
     let linked = fs::hard_link(&draft, path);

@@ -1,7 +1,12 @@
 //! Sessions: logging in, renewing tokens, logging out, and who is behind an access token.
 
 use super::{Accounts, Error, hashing::Check, living, secret, tokens::Refresh};
-use crate::model::{Client, Email, Password, PlainToken, Session, SessionId, Status, Timestamp, User};
+use crate::model::{
+    Client, Email, Password, PasswordHash, PlainToken, Session, SessionId, Status, Timestamp, User,
+};
+
+/// How often a login looks again if the hash that it checked was renewed by another login at the same moment.
+const LOGIN_ROUNDS: usize = 3;
 
 /// What a login gives: two tokens and how many seconds each lives.
 #[derive(Clone)]
@@ -54,32 +59,53 @@ impl Accounts {
     pub async fn login(&self, email: Email, password: Password, client: Client) -> Result<TokenPair, Error> {
         let now = self.clock.now();
         self.throttle.take(&email, &client, now)?;
-        let (user, hash) = self.find_by_email(&email, now).await?.unzip();
-        let hash = hash.flatten();
-        let check = self.hasher.check(password.clone(), hash.clone()).await?;
-        let Some(user) = user.filter(|_| check != Check::Wrong) else {
-            return Err(Error::InvalidCredentials);
-        };
-        self.throttle.forgive(&email, &client);
-        self.may_log_in(&user)?;
-        let renewed =
-            if check == Check::RightButOld { Some(self.hasher.renew(password).await?) } else { None };
+        for _ in 0..LOGIN_ROUNDS {
+            let (user, hash) = self.find_by_email(&email, now).await?.unzip();
+            let check = self.hasher.check(password.clone(), hash.clone().flatten()).await?;
+            let (Some(user), Some(Some(hash)), Check::Right | Check::RightButOld) = (user, hash, check)
+            else {
+                return Err(Error::InvalidCredentials);
+            };
+            self.may_log_in(&user).inspect_err(|_| self.throttle.forgive(&email, &client))?;
+            let renewed = match check {
+                Check::RightButOld => Some(self.hasher.renew(password.clone()).await?),
+                Check::Right | Check::Wrong => None,
+            };
+            if let Some(pair) = self.start_session(&user, hash, renewed, client.clone(), now).await? {
+                self.throttle.forgive(&email, &client);
+                return Ok(pair);
+            }
+        }
+        Err(Error::InvalidCredentials)
+    }
+
+    /// Starts a session for a user whose password was found to be that of `hash`; none if it is not any more, be it
+    /// that the password was changed or that somebody renewed its hash in the meantime.
+    async fn start_session(
+        &self,
+        user: &User,
+        hash: PasswordHash,
+        renewed: Option<PasswordHash>,
+        client: Client,
+        now: Timestamp,
+    ) -> Result<Option<TokenPair>, Error> {
         let token = secret::random_token();
-        let session = self.session(&user, client, &token, now);
-        let (accounts, new) = (self.clone(), session.clone());
-        let user = self.store.write(move |tx| {
-            // The password may have changed, or the account gone, while the hash was computed.
-            let found = tx.user_by_email(&email)?.filter(|(found, now)| found.id == user.id && *now == hash);
-            let user = found.map(|(user, _)| user).ok_or(Error::InvalidCredentials)?;
+        let session = self.session(user, client, &token, now);
+        let (accounts, new, email) = (self.clone(), session.clone(), user.profile.email.clone());
+        let found = self.store.write(move |tx| {
+            let found = tx.user_by_email(&email)?.filter(|(user, _)| user.id == new.user_id);
+            let Some((user, _)) = found.filter(|(_, current)| current.as_ref() == Some(&hash)) else {
+                return Ok(None);
+            };
             accounts.may_log_in(&user)?;
             tx.insert_session(&new)?;
             tx.set_last_login(user.id, now)?;
             if let Some(renewed) = renewed {
                 tx.set_password(user.id, &renewed)?;
             }
-            Ok::<_, Error>(user)
+            Ok::<_, Error>(Some(user))
         });
-        self.token_pair(&session, &user.await?, &token, now)
+        found.await?.map(|user| self.token_pair(&session, &user, &token, now)).transpose()
     }
 
     /// Renews both tokens. The same refresh token again, within the grace and before its successor was used, gives the
@@ -153,7 +179,7 @@ impl Accounts {
         &self,
         email: &Email,
         now: Timestamp,
-    ) -> Result<Option<(User, Option<crate::model::PasswordHash>)>, Error> {
+    ) -> Result<Option<(User, Option<PasswordHash>)>, Error> {
         let email = email.clone();
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.user_by_email(&email)?)).await?;
         Ok(found.and_then(|(user, hash)| living(Some(user), now).map(|user| (user, hash))))

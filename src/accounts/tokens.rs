@@ -172,7 +172,8 @@ impl Tokens {
             sid: *session.id.as_uuid(),
             jti,
             iat: issued_at.seconds(),
-            exp: expires_at.seconds(),
+            // Rounded up: a token does not die before `expires_in` says so.
+            exp: (expires_at + Duration::from_millis(999)).seconds(),
         }
     }
 

@@ -104,7 +104,7 @@ impl Accounts {
             if old.is_acting_admin() && !user.is_acting_admin() {
                 not_the_last_admin(tx)?;
             }
-            if user.profile.email != old.profile.email {
+            if !user.profile.email.is(&old.profile.email) {
                 tx.delete_expired_user(&user.profile.email, now)?;
             }
             tx.update_user(&user)?;
@@ -154,7 +154,7 @@ impl Accounts {
 
     /// What has to end, or be sent, because of a change.
     fn follow_up(&self, tx: &Tx<'_>, old: &User, user: &User, fresh: &FreshCode) -> Result<(), Error> {
-        let moved = user.profile.email != old.profile.email;
+        let moved = !user.profile.email.is(&old.profile.email);
         if moved || user.disabled && !old.disabled {
             tx.delete_sessions_of(user.id)?;
         }

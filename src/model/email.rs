@@ -3,15 +3,14 @@
 use std::fmt;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
-use unicode_normalization::UnicodeNormalization;
 
-use super::FieldError;
+use super::{FieldError, fold};
 
 /// An address that can receive mail: a plain local part, an `@`, and a domain with a dot.
 ///
-/// Kept as typed, for sending and showing, beside the compared form: the local part in NFKC and lower case, the
+/// Kept as typed, for sending and showing, beside the compared form: the local part folded, the
 /// domain as IDNA A-labels (UTS #46). Stricter than RFC 5322 on purpose: no display name, no quotes, no literal.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Email {
     typed: String,
     key: String,
@@ -44,21 +43,18 @@ impl Email {
         &self.typed
     }
 
+    /// Whether this is the same address, perhaps spelled in another way.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
     /// The form that is equal for two spellings of one address.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 }
-
-/// Two spellings of one address are equal.
-impl PartialEq for Email {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl Eq for Email {}
 
 /// Addresses are personal data: a log gets the domain alone.
 impl fmt::Debug for Email {
@@ -82,7 +78,7 @@ fn compare(typed: &str) -> Result<String, &'static str> {
         return Err("must have at most 64 bytes before the @");
     }
     // Checked after normalising: a full-width sign may turn into one that means something.
-    let local: String = local.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    let local = fold(local);
     if !is_dot_atom(&local) {
         return Err("must be a plain address such as name@example.com, without quotes or a display name");
     }

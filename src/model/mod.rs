@@ -3,6 +3,7 @@
 mod clock;
 mod code;
 mod email;
+mod fold;
 mod invalid;
 mod message;
 mod name;
@@ -15,6 +16,7 @@ mod word;
 pub use clock::{Clock, Timestamp};
 pub use code::{Code, CodeHash, PlainCode, PlainToken, Purpose, TokenHash};
 pub use email::Email;
+pub use fold::fold;
 pub use invalid::{FieldError, Invalid, Problems};
 pub use message::{Message, MessageId};
 pub use name::Name;

@@ -4,7 +4,7 @@ use std::{fmt, sync::LazyLock};
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::{Email, FieldError, Profile};
+use super::{Email, FieldError, Profile, fold};
 
 /// The most characters a password may have; more are refused, never cut off.
 const MAX_CHARS: usize = 256;
@@ -147,8 +147,7 @@ impl PasswordPolicy {
 fn is_common(password: &str) -> bool {
     static COMMON: LazyLock<Vec<&str>> =
         LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
-    let folded: String = password.nfkc().flat_map(char::to_lowercase).collect();
-    COMMON.binary_search(&folded.as_str()).is_ok()
+    COMMON.binary_search(&fold(password).as_str()).is_ok()
 }
 
 fn words_of_email(email: &Email) -> Vec<String> {
