@@ -8,6 +8,7 @@ mod outbox;
 mod readers;
 mod sessions;
 mod tx;
+mod user_list;
 mod users;
 mod writer;
 
@@ -22,7 +23,7 @@ use std::{
 };
 
 use deadpool_sqlite::{Hook, HookError, Object, Pool, Runtime};
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 pub use self::{
     error::{Error, OpenError},
@@ -80,6 +81,7 @@ impl Store {
             Missing::Refuse if path.exists() => {}
             Missing::Refuse => return Err(OpenError::Missing(path.display().to_string())),
         }
+        look_at(path)?;
         let readers = thread::available_parallelism().map_or(2, NonZero::get).clamp(1, 4) * 2;
         let pool = pool(path, readers + 1).map_err(&failed)?;
         let writer = connection(&pool).await.map_err(&failed)?;
@@ -116,11 +118,7 @@ impl Store {
         if !path.exists() {
             return Err(OpenError::Missing(path.display().to_string()));
         }
-        let failed =
-            |e: rusqlite::Error| OpenError::Failed { path: path.display().to_string(), why: e.to_string() };
-        let mut connection = Connection::open(path).map_err(failed)?;
-        configure(&connection).map_err(|why| OpenError::Failed { path: path.display().to_string(), why })?;
-        match migrations::inspect(&mut connection, path)? {
+        match look_at(path)? {
             Schema::Current => Ok(Vec::new()),
             Schema::Behind(names) => Ok(names),
         }
@@ -164,6 +162,25 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
+    }
+}
+
+/// Looks at a file without changing it: it may be somebody else's.
+fn look_at(path: &Path) -> Result<Schema, OpenError> {
+    let look = |flags| {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.pragma_update(None, "busy_timeout", 5000)?;
+        Ok(connection)
+    };
+    let failed =
+        |e: rusqlite::Error| OpenError::Failed { path: path.display().to_string(), why: e.to_string() };
+    let seen = migrations::inspect(&look(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?, path);
+    match seen {
+        // What a program that was killed left half done must be undone before anything can be read.
+        Err(OpenError::Failed { .. }) => {
+            migrations::inspect(&look(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?, path)
+        }
+        seen => seen,
     }
 }
 
