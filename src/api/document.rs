@@ -113,6 +113,9 @@ fn complete(document: &mut Value) {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             for response in members(&mut operation["responses"]) {
                 plain_json(response);
+                if response["description"] == "" {
+                    response["description"] = json!("What was asked for.");
+                }
             }
             for (status, codes) in by_status(&refusals(method, operation)) {
                 operation["responses"][status.as_str()] = refusal(status, &codes);

@@ -5,33 +5,26 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Instant};
 
 use futures_util::FutureExt;
 use poem::{
-    Endpoint, IntoResponse, Middleware, Request, Response,
+    Endpoint, IntoResponse, Request, Response,
     http::{HeaderValue, header},
 };
 use uuid::Uuid;
 
-use super::error::ApiError;
+use super::{cors::Cors, error::ApiError};
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// Wraps an endpoint in the outermost layer; knows the methods of each path.
-pub struct Edge(pub BTreeMap<String, Vec<String>>);
-
 /// An endpoint in the outermost layer.
-pub struct EdgeEndpoint<E> {
-    inner: E,
-    methods: BTreeMap<String, Vec<String>>,
+pub struct Edge<E> {
+    /// What answers.
+    pub inner: E,
+    /// The methods of each path.
+    pub methods: BTreeMap<String, Vec<String>>,
+    /// Whose scripts may read the answers.
+    pub cors: Cors,
 }
 
-impl<E: Endpoint> Middleware<E> for Edge {
-    type Output = EdgeEndpoint<E>;
-
-    fn transform(&self, inner: E) -> Self::Output {
-        EdgeEndpoint { inner, methods: self.0.clone() }
-    }
-}
-
-impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
+impl<E: Endpoint> Endpoint for Edge<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
@@ -39,11 +32,13 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         let id = request_id(&request);
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let mut answer = match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
-            Ok(Ok(output)) => output.into_response(),
-            Ok(Err(error)) => refuse(ApiError::from_poem(error, self.methods_of(&path)), &id),
-            Err(_) => refuse(ApiError::internal("a handler panicked".to_owned()), &id),
+        let origin = self.cors.named(&request);
+        let preflight = origin.as_ref().and_then(|_| Cors::preflight(&request));
+        let mut answer = match preflight {
+            Some(answer) => answer,
+            None => self.answer(request, &path, &id).await,
         };
+        self.cors.allow(origin, answer.headers_mut());
         if let Ok(id) = HeaderValue::from_str(&id) {
             answer.headers_mut().insert(REQUEST_ID, id);
         }
@@ -59,7 +54,15 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
     }
 }
 
-impl<E> EdgeEndpoint<E> {
+impl<E: Endpoint> Edge<E> {
+    async fn answer(&self, request: Request, path: &str, id: &str) -> Response {
+        match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
+            Ok(Ok(output)) => output.into_response(),
+            Ok(Err(error)) => refuse(ApiError::from_poem(error, self.methods_of(path)), id),
+            Err(_) => refuse(ApiError::internal("a handler panicked".to_owned()), id),
+        }
+    }
+
     fn methods_of(&self, path: &str) -> &[String] {
         let found = self.methods.iter().find(|(template, _)| matches(template, path));
         found.map_or(&[], |(_, methods)| methods)

@@ -3,6 +3,7 @@
 mod answers;
 mod body;
 mod client;
+mod cors;
 mod document;
 mod edge;
 mod error;
@@ -17,13 +18,10 @@ mod users;
 mod verification;
 mod views;
 
-use poem::{
-    Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get, http::Method, middleware::Cors,
-    web::Html,
-};
+use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get, web::Html};
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
-use self::{client::TrustedProxies, document::Document, edge::Edge, error::ApiError};
+use self::{client::TrustedProxies, cors::Cors, document::Document, edge::Edge, error::ApiError};
 use crate::{accounts::Accounts, config, model::User};
 
 type ApiResult<T> = Result<T, ApiError>;
@@ -54,14 +52,13 @@ pub fn endpoint(accounts: Accounts, server: &config::Server) -> impl Endpoint + 
     }
     let json = format!("{json:#}");
     let service = OpenApiService::new(api(&accounts), "", "");
-    Route::new()
+    let inner = Route::new()
         .at("/docs", get(make_sync(move |_| Html(html.clone()))))
         .at("/openapi.json", get(make_sync(move |_| json.clone().with_content_type("application/json"))))
         .nest("/", service)
         .data(accounts)
-        .data(TrustedProxies(server.trusted_proxies.clone().into()))
-        .with_if(!server.cors_origins.is_empty(), cors(&server.cors_origins))
-        .with(Edge(methods))
+        .data(TrustedProxies(server.trusted_proxies.clone().into()));
+    Edge { inner, methods, cors: Cors(server.cors_origins.clone()) }
 }
 
 /// The OpenAPI document.
@@ -99,14 +96,4 @@ fn api(accounts: &Accounts) -> Api {
         health::Health(accounts.clone()),
         keys::Keys(accounts.clone()),
     )
-}
-
-/// Scripts of these pages, and of no others, may call. They bring their token along: there are no cookies.
-fn cors(origins: &[String]) -> Cors {
-    Cors::new()
-        .allow_origins(origins.iter().map(String::as_str))
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-        .allow_headers(["authorization", "content-type", "x-request-id"])
-        .expose_headers(["x-request-id", "retry-after"])
-        .allow_credentials(false)
 }
