@@ -17,7 +17,7 @@ use coffeeshop::{
 use poem::{
     Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, Method},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -28,6 +28,9 @@ use crate::document::Document;
 pub const START: Timestamp = Timestamp::from_millis(1_795_339_800_000);
 /// A password that meets the policy.
 pub const PASSWORD: &str = "mocha stirs slowly";
+
+/// The shortest time that the clock knows.
+pub const MOMENT: Duration = Duration::from_millis(1);
 
 /// A shop.
 pub struct App {
@@ -99,6 +102,26 @@ impl App {
             config,
             _folder: folder,
         }
+    }
+
+    /// Another shop on the same store, with other settings and a clock of its own.
+    pub async fn beside(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let path = self.config.database.path.clone();
+        Self::with(|config| {
+            config.database.path = path;
+            change(config);
+        })
+        .await
+    }
+
+    /// What the store itself says, past every rule.
+    pub fn stored<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
+        self.opened().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// The store, opened past every rule.
+    pub fn opened(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(&self.config.database.path).unwrap()
     }
 
     /// Somebody who is not signed in.
@@ -198,6 +221,11 @@ impl App {
     /// Moves the clock forward.
     pub fn wait(&self, time: Duration) {
         self.clock.advance(time);
+    }
+
+    /// Moves the clock forward to the last instant before `time` has passed.
+    pub fn wait_nearly(&self, time: Duration) {
+        self.wait(time.checked_sub(MOMENT).unwrap());
     }
 }
 
@@ -327,8 +355,13 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The status as a type.
-    pub fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap()
+    /// Everything that a client could tell two answers apart by, but for the request id.
+    pub fn look(&self) -> (u16, String, Vec<(String, String)>) {
+        let id = self.header("x-request-id");
+        let headers = self.headers.iter().filter(|(name, _)| *name != "x-request-id");
+        let mut headers: Vec<_> =
+            headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        headers.sort();
+        (self.status, String::from_utf8(self.bytes.clone()).unwrap().replace(id, "(id)"), headers)
     }
 }

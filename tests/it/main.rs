@@ -3,5 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "a test that is surprised has failed")]
 
 mod app;
+mod cli;
 mod document;
-mod smoke;
+mod errors;
+mod openapi;
+mod passwords;
+mod profile;
+mod purge;
+mod races;
+mod registration;
+mod serve;
+mod sessions;
+mod shop;
+mod store;
+mod tidy;
+mod tokens;
+mod users;
+mod verification;

@@ -1,0 +1,744 @@
+//! The command line: what it says, where it says it, and what it leaves alone.
+
+use std::{
+    fs,
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
+
+use coffeeshop::{accounts::SignupDraft, model::Clock};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::{
+    app::PASSWORD,
+    shop::{Ran, Shop, mode, set_mode, wait_for},
+};
+
+/// 32 bytes in hex.
+const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+const OTHER_SECRET: &str = "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// Commands that need a store and do not make one.
+const BESIDE_A_STORE: [&[&str]; 11] = [
+    &["purge"],
+    &["purge", "--dry-run"],
+    &["users", "list"],
+    &["users", "show", "ann@example.com"],
+    &["users", "set-role", "ann@example.com", "admin"],
+    &["users", "disable", "ann@example.com"],
+    &["users", "enable", "ann@example.com"],
+    &["users", "verify", "ann@example.com"],
+    &["users", "delete", "ann@example.com", "--yes"],
+    &["users", "reset-password", "ann@example.com"],
+    &["migrate", "--check"],
+];
+
+/// Signs up people who have not verified, this long ago.
+async fn signed_up(shop: &Shop, ago: Duration, emails: &[&str]) {
+    let clock = Clock::by_hand(Clock::system().now() - ago);
+    let accounts = shop.accounts(clock).await;
+    for email in emails {
+        let draft = SignupDraft {
+            email: (*email).to_owned(),
+            password: PASSWORD.to_owned(),
+            first_name: Some("Ann".to_owned()),
+            ..SignupDraft::default()
+        };
+        accounts.register(accounts.check_signup(&draft).unwrap()).await.unwrap();
+    }
+    accounts.close().await;
+}
+
+fn emails(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap()).collect()
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+// Wrong usage.
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_so_on_standard_error() {
+    let shop = Shop::new();
+    let wrong: [&[&str]; 8] = [
+        &["brew"],
+        &["serve", "--fast"],
+        &["create-admin"],
+        &["users"],
+        &["users", "show"],
+        &["users", "set-role", "ann@example.com", "king"],
+        &["purge", "--older-than", "soon"],
+        &["users", "list", "--status", "asleep"],
+    ];
+    for args in wrong {
+        let ran = shop.run(args).is(2);
+        assert!(ran.out.is_empty() && !ran.err.is_empty(), "{ran:?}");
+    }
+    assert!(shop.names_in(".").is_empty());
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let shop = Shop::new();
+    for command in ["serve", "migrate", "create-admin", "purge", "users", "healthcheck", "openapi", "config"]
+    {
+        let help = shop.run(&["--help"]).is(0);
+        assert!(help.out.contains(command) && help.err.is_empty(), "{command} is not in the help: {help:?}");
+        shop.run(&[command, "--help"]).is(0);
+    }
+    // Each command of users tells what it does, and no two do the same.
+    let help = shop.run(&["users", "--help"]).is(0).out;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands =
+        commands.take_while(|line| !line.is_empty()).filter_map(|line| line.trim().split_once(' '));
+    let mut words: Vec<_> = commands.map(|(_, words)| words.trim()).collect();
+    words.sort_unstable();
+    assert!(words.len() > 8 && words.windows(2).all(|two| two[0] != two[1]), "{help}");
+    assert!(shop.run(&["--version"]).is(0).out.starts_with("coffeeshop "));
+}
+
+#[test]
+fn no_flag_takes_a_password() {
+    let shop = Shop::new();
+    for flag in ["--password", "--password=x", "-p"] {
+        shop.run(&["create-admin", "--email", "boss@example.com", flag, "x"]).is(2);
+    }
+    assert!(shop.names_in(".").is_empty());
+}
+
+#[test]
+fn every_command_that_prints_data_can_print_json() {
+    let shop = Shop::with_admin();
+    let boss = "boss@example.com";
+    let commands: [&[&str]; 12] = [
+        &["users", "list"],
+        &["users", "show", boss],
+        &["users", "set-role", boss, "admin"],
+        &["users", "enable", boss],
+        &["users", "verify", boss],
+        &["users", "reset-password", boss],
+        &["purge"],
+        &["purge", "--dry-run"],
+        &["config"],
+        &["openapi"],
+        &["migrate"],
+        &["migrate", "--check"],
+    ];
+    let mut without = Vec::new();
+    for command in commands {
+        let ran = shop.run(&[command, &["--json"]].concat());
+        if ran.code != Some(0) || serde_json::from_str::<Value>(&ran.out).is_err() {
+            without.push(format!("{}: {}", command.join(" "), ran.err.lines().next().unwrap_or_default()));
+        }
+    }
+    // What prints nothing but JSON needs no flag for it.
+    without.retain(|command| !command.starts_with("openapi"));
+    shop.run(&["openapi"]).is(0).json();
+    assert!(without.is_empty(), "--json wherever there is data: {without:#?}");
+}
+
+// Settings.
+
+#[test]
+fn a_wrong_setting_stops_the_start_before_the_port_is_taken() {
+    // Somebody has the port: whoever tried to take it first would say so.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = port.local_addr().unwrap().to_string();
+    let wrong = [
+        ("SERVER__PORT", "1", "COFFEESHOP_SERVER__PORT"),
+        ("PORT", "1", "COFFEESHOP_PORT"),
+        ("COFFEESHOP_LOG__LEVEL", "warn", "COFFEESHOP_COFFEESHOP_LOG__LEVEL"),
+        ("SERVER__PUBLIC_URL", "shop.example", "server.public_url"),
+        ("AUTH__ACCESS_TTL", "15", "COFFEESHOP_AUTH__ACCESS_TTL"),
+        ("AUTH__ACCESS_TTL", "0s", "auth.access_ttl"),
+        ("PASSWORD__MIN_LENGTH", "7", "password.min_length"),
+        ("PASSWORD__MEMORY_KIB", "64", "password.memory_kib"),
+        ("CLEANUP__SCHEDULE", "every now and then", "cleanup.schedule"),
+        ("CLEANUP__ENABLED", "perhaps", "COFFEESHOP_CLEANUP__ENABLED"),
+        ("MESSAGES__TRANSPORT", "pigeon", "COFFEESHOP_MESSAGES__TRANSPORT"),
+        ("LOG__LEVEL", "loud", "COFFEESHOP_LOG__LEVEL"),
+        ("AUTH__SECRET", "changeme", "auth.secret"),
+        ("AUTH__SECRET_FILE", "nowhere", "COFFEESHOP_AUTH__SECRET_FILE"),
+    ];
+    let mut broken = Vec::new();
+    for (name, value, named) in wrong {
+        let shop = Shop::new().with("SERVER__LISTEN", &listen).with(name, value);
+        let ran = shop.start(&["serve"]).ended();
+        let line = ran.err.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        if ran.code != Some(1) || !line.contains(named) || !ran.out.is_empty() {
+            broken.push(format!("{name}={value} is not what the start fails with: {ran:?}"));
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn a_setting_that_is_no_text_is_not_passed_over() {
+    let line = r#"COFFEESHOP_LOG__LEVEL="$(printf '\377')" exec "$0" config"#;
+    Shop::new().run_in_shell(line).refused("COFFEESHOP_LOG__LEVEL");
+}
+
+#[test]
+fn an_empty_secret_file_is_no_secret() {
+    let shop = Shop::new().with("AUTH__SECRET_FILE", "secret");
+    fs::write(shop.path("secret"), "\n").unwrap();
+    shop.run(&["migrate"]).is(1);
+}
+
+#[test]
+fn config_toml_in_the_working_directory_counts_and_the_environment_is_above_it() {
+    let shop = Shop::new().with("LOG__LEVEL", "warn");
+    fs::write(shop.path("config.toml"), "[log]\nlevel = \"error\"\nformat = \"json\"").unwrap();
+    let config = shop.run(&["config", "--json"]).is(0).json();
+    assert_eq!(config["log"], json!({ "format": "json", "level": "warn" }));
+}
+
+#[test]
+fn a_file_that_is_named_is_read_instead_and_must_be_there() {
+    let shop = Shop::new();
+    fs::write(shop.path("config.toml"), "[log]\nlevel = \"error\"").unwrap();
+    fs::write(shop.path("mine.toml"), "[messages]\nshop_name = \"Beans\"").unwrap();
+    let config = shop.run(&["--config", "mine.toml", "config", "--json"]).is(0).json();
+    assert_eq!(
+        (&config["messages"]["shop_name"], &config["log"]["level"]),
+        (&json!("Beans"), &json!("info"))
+    );
+    shop.run(&["--config", "nowhere.toml", "config"]).refused("nowhere.toml");
+    fs::write(shop.path("mine.toml"), "[log]\nlevle = \"error\"").unwrap();
+    shop.run(&["--config", "mine.toml", "config"]).refused("mine.toml: log.levle: ");
+}
+
+#[test]
+fn config_prints_every_setting_in_force_and_hides_secrets() {
+    let shop = Shop::new().with("AUTH__SECRET", SECRET).with("PASSWORD__MIN_LENGTH", "12");
+    let text = shop.run(&["config"]).is(0);
+    let printed: toml::Table = text.out.parse().unwrap();
+    let defaults: toml::Table =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config.toml")).unwrap().parse().unwrap();
+    for (section, keys) in &defaults {
+        for key in keys.as_table().unwrap().keys() {
+            assert!(printed[section].get(key).is_some(), "{section}.{key} is not printed");
+        }
+    }
+    assert_eq!(printed["password"]["min_length"].as_integer(), Some(12));
+    let json = shop.run(&["config", "--json"]).is(0);
+    assert!(json.json()["auth"]["secret"].is_string());
+    for ran in [text, json] {
+        assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET), "{ran:?}");
+    }
+}
+
+// The store.
+
+#[test]
+fn migrate_makes_a_store_once() {
+    let shop = Shop::new();
+    let made = shop.run(&["migrate"]).is(0);
+    assert!(!made.out.is_empty() && !made.err.is_empty(), "{made:?}");
+    assert_eq!(shop.run(&["migrate"]).is(0).out, "");
+    assert_eq!(shop.run(&["migrate", "--check"]).is(0).out, "");
+}
+
+#[test]
+fn a_check_tells_what_is_to_be_done_and_does_nothing() {
+    let shop = Shop::new();
+    let ran = shop.run(&["migrate", "--check"]).is(1);
+    assert!(ran.err.contains("error: ") && ran.err.contains("hint: "), "{ran:?}");
+    assert!(shop.names_in(".").is_empty());
+
+    fs::create_dir(shop.path("data")).unwrap();
+    fs::write(shop.database(), "").unwrap();
+    let ran = shop.run(&["migrate", "--check"]).is(1);
+    assert!(ran.out.contains("V1"), "{ran:?}");
+    shop.run(&["migrate", "--check"]).is(1);
+    assert_eq!(fs::read(shop.database()).unwrap(), [0; 0], "a check wrote into the file");
+}
+
+#[test]
+fn without_a_store_a_command_says_so_and_makes_none() {
+    let shop = Shop::new();
+    for command in BESIDE_A_STORE {
+        let ran = shop.run(command).is(1);
+        let lines: Vec<_> = ran.err.lines().collect();
+        let [error, hint] = lines[..] else { panic!("{command:?}: {ran:?}") };
+        assert!(error.starts_with("error: ") && hint.starts_with("hint: "), "{command:?}: {ran:?}");
+        assert!(shop.names_in(".").is_empty(), "{command:?} made {:?}", shop.names_in("."));
+    }
+}
+
+#[test]
+fn what_is_kept_is_for_its_owner_alone_whatever_the_umask() {
+    let shop = Shop::new();
+    let ran = shop.run_in_shell("umask 000; exec \"$0\" migrate").is(0);
+    assert!(ran.err.contains("up to date"), "{ran:?}");
+    let umask = "umask 000; exec \"$0\" create-admin --email boss@example.com --password-stdin";
+    shop.run_in_shell(&format!("echo {PASSWORD} | ({umask})")).is(0);
+    assert_eq!(mode(&shop.path("data")), 0o700);
+    // Held open, so that the files beside the database are there.
+    let server = shop.serve();
+    server.sign_up("ann@example.com").is(201);
+    let names = shop.names_in("data");
+    for name in ["coffeeshop.db", "coffeeshop.db-wal", "coffeeshop.secret"] {
+        assert!(names.iter().any(|found| found == name), "no {name} among {names:?}");
+    }
+    for name in names {
+        assert_eq!(mode(&shop.path("data").join(&name)), 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_server_makes_its_files_for_its_owner_alone_too() {
+    let shop = Shop::new();
+    let starting = shop.start_in_shell("umask 000; exec \"$0\" serve");
+    let server = starting.wait_until_it_listens();
+    server.sign_up("ann@example.com").is(201);
+    assert_eq!(mode(&shop.path("data")), 0o700);
+    for name in shop.names_in("data") {
+        assert_eq!(mode(&shop.path("data").join(&name)), 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_store_of_a_newer_coffeeshop_is_refused_and_left_as_it_is() {
+    let shop = Shop::with_admin();
+    let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) \
+                 SELECT 99, 'coffee_machines', applied_on, checksum FROM refinery_schema_history WHERE version = 1";
+    shop.sql().execute(newer, []).unwrap();
+    let history = shop.count("refinery_schema_history");
+    for command in BESIDE_A_STORE.iter().chain(&[&["serve"] as &[_], &["migrate"]]) {
+        shop.run(command).refused("newer coffeeshop").hint("newer coffeeshop");
+    }
+    shop.create_admin("other@example.com").refused("newer coffeeshop");
+    assert_eq!(shop.count("users"), 1);
+    assert_eq!(shop.count("refinery_schema_history"), history);
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_left_as_it_is() {
+    let shop = Shop::new();
+    fs::create_dir(shop.path("data")).unwrap();
+    let theirs = Connection::open(shop.database()).unwrap();
+    theirs.execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('mocha')").unwrap();
+    drop(theirs);
+    let before = fs::read(shop.database()).unwrap();
+    for command in BESIDE_A_STORE.iter().chain(&[&["serve"] as &[_], &["migrate"]]) {
+        shop.run(command).refused("another program").hint("database.path");
+        assert!(fs::read(shop.database()).unwrap() == before, "{command:?} changed a file that is not ours");
+    }
+    assert_eq!(shop.names_in("data"), ["coffeeshop.db"]);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let shop = Shop::new();
+    fs::create_dir(shop.path("data")).unwrap();
+    let text = "A shopping list, and no database at all.\n".repeat(100);
+    fs::write(shop.database(), &text).unwrap();
+    for command in [&["serve"] as &[_], &["migrate"], &["users", "list"], &["migrate", "--check"]] {
+        shop.run(command).refused("not a database");
+    }
+    assert_eq!(fs::read_to_string(shop.database()).unwrap(), text);
+}
+
+#[test]
+fn a_store_that_cannot_be_made_is_told_with_a_hint() {
+    let shop = Shop::new().with("DATABASE__PATH", "file/coffeeshop.db");
+    fs::write(shop.path("file"), "not a folder").unwrap();
+    for command in [&["serve"] as &[_], &["migrate"]] {
+        shop.run(command).refused("file/coffeeshop.db").hint("folder");
+    }
+}
+
+#[test]
+fn many_who_make_a_store_at_once_make_one() {
+    for _ in 0..5 {
+        let shop = Shop::new();
+        let starting: Vec<_> = (0..4).map(|_| shop.start(&["migrate"])).collect();
+        for started in starting {
+            started.ended().is(0);
+        }
+        assert_eq!(shop.count("signing_keys"), 1);
+    }
+}
+
+#[test]
+fn a_first_start_that_was_killed_at_any_moment_is_taken_up_by_the_next() {
+    let start = Instant::now();
+    Shop::with_store();
+    let whole = start.elapsed();
+    for moment in 0..30 {
+        let shop = Shop::new();
+        let starting = shop.start(&["migrate"]);
+        wait_for("the file", || shop.database().exists().then_some(()));
+        thread::sleep(whole * moment / 60);
+        drop(starting);
+        shop.run(&["migrate"]).is(0);
+    }
+}
+
+// The secret.
+
+#[test]
+fn another_secret_than_the_stores_is_refused() {
+    let mut shop = Shop::new().with("AUTH__SECRET", SECRET);
+    shop.create_admin("boss@example.com").is(0);
+    shop.set("AUTH__SECRET", OTHER_SECRET);
+    for command in [&["serve"] as &[_], &["users", "list"], &["purge"]] {
+        shop.run(command).refused("another installation secret").hint("backup");
+    }
+    shop.set("AUTH__SECRET", SECRET);
+    shop.run(&["users", "list"]).is(0);
+}
+
+#[test]
+fn a_store_whose_secret_is_gone_is_refused_and_gets_no_other() {
+    let shop = Shop::with_admin();
+    fs::remove_file(shop.secret()).unwrap();
+    for command in [&["serve"] as &[_], &["users", "list"], &["migrate"]] {
+        shop.run(command).refused("is missing").hint("backup");
+    }
+    assert!(!shop.secret().exists());
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_refused() {
+    let shop = Shop::with_admin();
+    for rights in [0o640, 0o604, 0o660] {
+        set_mode(&shop.secret(), rights);
+        shop.run(&["serve"]).refused("chmod 600");
+        shop.run(&["users", "list"]).refused("chmod 600");
+    }
+    set_mode(&shop.secret(), 0o600);
+    shop.run(&["users", "list"]).is(0);
+}
+
+#[test]
+fn a_secret_can_come_from_a_file_of_its_own() {
+    let shop = Shop::new().with("AUTH__SECRET_FILE", "given");
+    fs::write(shop.path("given"), format!("{SECRET}\n")).unwrap();
+    shop.create_admin("boss@example.com").is(0);
+    assert!(!shop.secret().exists());
+    fs::write(shop.path("given"), OTHER_SECRET).unwrap();
+    shop.run(&["users", "list"]).refused("another installation secret");
+}
+
+// Admins.
+
+#[test]
+fn create_admin_makes_a_verified_admin_who_can_log_in() {
+    let shop = Shop::new();
+    let args = ["create-admin", "--email", "Boss@Example.com", "--first-name", "Bo", "--last-name", "Ss"];
+    let ran =
+        shop.run_with_input(&[&args[..], &["--password-stdin", "--json"]].concat(), format!("{PASSWORD}\n"));
+    let user = ran.is(0).json();
+    let (role, status) = (&user["role"], &user["status"]);
+    assert_eq!((role, status, &user["disabled"]), (&json!("admin"), &json!("verified"), &json!(false)));
+    assert_eq!((&user["first_name"], &user["last_name"]), (&json!("Bo"), &json!("Ss")));
+    assert_eq!((&user["email"], &user["expires_at"]), (&json!("Boss@Example.com"), &Value::Null));
+
+    let server = shop.serve();
+    let token = server.token("boss@example.com");
+    let users = server.get_as(&token, "/users").is(200).json();
+    assert_eq!(users["items"], json!([server.get_as(&token, "/me").is(200).json()]));
+}
+
+#[test]
+fn create_admin_prints_the_user_as_lines_without_json() {
+    let ran = Shop::new()
+        .run_with_input(&["create-admin", "--email", "boss@example.com", "--password-stdin"], PASSWORD)
+        .is(0);
+    let line = |field: &str| ran.out.lines().find(|line| line.starts_with(field)).unwrap_or_default();
+    assert!(line("email").ends_with("boss@example.com") && line("role").ends_with("admin"), "{ran:?}");
+    assert!(!ran.out.contains("argon2") && !ran.out.contains(PASSWORD), "{ran:?}");
+}
+
+#[test]
+fn a_taken_address_is_refused_with_a_hint_at_what_to_do_instead() {
+    let shop = Shop::with_admin();
+    shop.create_admin("BOSS@example.com").refused("taken").hint("users set-role");
+    assert_eq!(shop.count("users"), 1);
+}
+
+#[test]
+fn a_weak_password_or_a_bad_address_is_refused() {
+    let shop = Shop::with_store();
+    for (email, password) in [
+        ("boss@example.com", "short"),
+        ("boss@example.com", ""),
+        ("boss@example.com", "password123"),
+        ("boss@example.com", "boss@example.com"),
+        ("boss", PASSWORD),
+    ] {
+        let args = ["create-admin", "--email", email, "--password-stdin"];
+        let ran = shop.run_with_input(&args, password).refused("");
+        assert!(password.is_empty() || !ran.err.contains(&format!(" {password}")), "{ran:?}");
+    }
+    assert_eq!(shop.count("users"), 0);
+}
+
+#[test]
+fn a_password_that_is_no_text_is_refused() {
+    let shop = Shop::with_store();
+    let args = ["create-admin", "--email", "boss@example.com", "--password-stdin"];
+    shop.run_with_input(&args, b"mocha\xff\xfestirs slowly".to_vec()).refused("");
+}
+
+#[test]
+fn without_a_terminal_a_password_must_come_by_standard_input() {
+    let shop = Shop::new();
+    shop.run(&["create-admin", "--email", "boss@example.com"]).refused("terminal").hint("--password-stdin");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn at_a_terminal_a_password_is_asked_for_twice_and_not_shown() {
+    let shop = Shop::new();
+    let mut terminal = shop.at_terminal("create-admin --email boss@example.com");
+    terminal.answer("Password: ", PASSWORD);
+    terminal.answer("Once more: ", PASSWORD);
+    let ran = terminal.ended();
+    assert!(ran.code == Some(0) && ran.out.contains("admin") && !ran.out.contains(PASSWORD), "{ran:?}");
+    shop.serve().log_in("boss@example.com").is(200);
+
+    let mut terminal = shop.at_terminal("create-admin --email other@example.com");
+    terminal.answer("Password: ", PASSWORD);
+    terminal.answer("Once more: ", "espresso drips quietly");
+    let ran = terminal.ended();
+    assert!(ran.code == Some(1) && ran.out.contains("error: "), "{ran:?}");
+    assert_eq!(shop.count("users"), 1);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn at_a_terminal_only_a_yes_deletes() {
+    let shop = Shop::with_admin();
+    shop.create_admin("other@example.com").is(0);
+    for (answer, code, left) in [("", 1, 2), ("n", 1, 2), ("yes", 0, 1)] {
+        let mut terminal = shop.at_terminal("users delete other@example.com");
+        terminal.answer("[y/N] ", answer);
+        let ran = terminal.ended();
+        assert_eq!((ran.code, shop.count("users")), (Some(code), left), "{answer:?}: {ran:?}");
+    }
+}
+
+// Users.
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_found_by_id_and_by_address() {
+    let shop = Shop::new();
+    signed_up(&shop, Duration::ZERO, &["ann@example.com"]).await;
+    let ann = shop.run(&["users", "show", "ANN@example.com", "--json"]).is(0).json();
+    assert_eq!(ann["status"], "unverified");
+    let id = ann["id"].as_str().unwrap();
+    assert_eq!(shop.run(&["users", "show", id, "--json"]).is(0).json(), ann);
+    let lines = shop.run(&["users", "show", id]).is(0);
+    assert!(
+        lines.out.contains(id) && lines.out.contains("ann@example.com") && lines.err.is_empty(),
+        "{lines:?}"
+    );
+
+    let nobody = "01890a5d-ac96-774b-bcce-b302099a8057";
+    for who in ["bob@example.com", nobody] {
+        shop.run(&["users", "show", who]).refused(&format!("there is no user {who}"));
+    }
+    shop.run(&["users", "show", "nobody at all"]).refused("");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_comes_in_pages_filtered_and_sorted() {
+    let shop = Shop::with_admin();
+    signed_up(&shop, Duration::ZERO, &["ann@example.com", "bob@example.com", "cid@example.org"]).await;
+    let list = |args: &[&str]| shop.run(&[&["users", "list", "--json"], args].concat()).is(0).json();
+
+    let all = list(&["--sort", "email", "--total"]);
+    let everyone = ["ann@example.com", "bob@example.com", "boss@example.com", "cid@example.org"];
+    assert_eq!((emails(&all["items"]), &all["total"]), (everyone.to_vec(), &json!(4)));
+    assert_eq!(all["next_cursor"], Value::Null);
+
+    let first = list(&["--sort", "email", "--limit", "3"]);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let rest = list(&["--sort", "email", "--limit", "3", "--cursor", cursor]);
+    assert_eq!([emails(&first["items"]), emails(&rest["items"])].concat(), everyone);
+
+    assert_eq!(emails(&list(&["--role", "admin"])["items"]), ["boss@example.com"]);
+    assert_eq!(emails(&list(&["--status", "unverified", "--sort", "-email"])["items"])[0], "cid@example.org");
+    assert_eq!(emails(&list(&["--q", "EXAMPLE.ORG"])["items"]), ["cid@example.org"]);
+    assert_eq!(list(&["--disabled", "true"])["items"], json!([]));
+
+    let table = shop.run(&["users", "list", "--limit", "2"]).is(0);
+    assert_eq!(table.out.lines().count(), 3, "{table:?}");
+    assert!(table.err.contains("--cursor"), "{table:?}");
+    shop.run(&["users", "list", "--limit", "0"]).refused("limit");
+    shop.run(&["users", "list", "--cursor", "nonsense"]).refused("cursor");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_changed_by_the_rules_of_the_house() {
+    let shop = Shop::with_admin();
+    signed_up(&shop, Duration::ZERO, &["ann@example.com"]).await;
+    let ann = |verb: &str, more: &[&str]| -> Value {
+        shop.run(&[&["users", verb, "ann@example.com", "--json"], more].concat()).is(0).json()
+    };
+    let verified = ann("verify", &[]);
+    assert_eq!((&verified["status"], &verified["expires_at"]), (&json!("verified"), &Value::Null));
+    assert!(verified["verified_at"].is_string());
+    assert_eq!(ann("set-role", &["admin"])["role"], "admin");
+    assert_eq!(ann("disable", &[])["disabled"], true);
+    assert_eq!(ann("enable", &[])["disabled"], false);
+    assert_eq!(ann("set-role", &["user"])["role"], "user");
+
+    let ran = shop.run(&["users", "delete", "ann@example.com", "--yes"]).is(0);
+    assert!(ran.out.is_empty() && ran.err.contains("ann@example.com"), "{ran:?}");
+    shop.run(&["users", "delete", "ann@example.com", "--yes"]).refused("there is no user");
+}
+
+#[test]
+fn deleting_is_asked_about_or_refused_where_nobody_can_be_asked() {
+    let shop = Shop::with_admin();
+    shop.create_admin("other@example.com").is(0);
+    let args = ["users", "delete", "boss@example.com"];
+    shop.run(&args).refused("terminal").hint("--yes");
+    shop.run_with_input(&args, "y\n").refused("terminal").hint("--yes");
+    assert_eq!(shop.count("users"), 2);
+}
+
+#[test]
+fn the_last_admin_stays_by_the_console_too() {
+    let shop = Shop::with_admin();
+    let refused: [&[&str]; 3] = [
+        &["users", "set-role", "boss@example.com", "user"],
+        &["users", "disable", "boss@example.com"],
+        &["users", "delete", "boss@example.com", "--yes"],
+    ];
+    for command in refused {
+        shop.run(command).refused("last admin");
+    }
+    // An admin who is disabled cannot act, and so does not count.
+    shop.create_admin("other@example.com").is(0);
+    shop.run(&["users", "disable", "other@example.com"]).is(0);
+    for command in refused {
+        shop.run(command).refused("last admin");
+    }
+    shop.run(&["users", "enable", "other@example.com"]).is(0);
+    shop.run(refused[0]).is(0);
+    shop.run(&["users", "delete", "other@example.com", "--yes"]).refused("last admin");
+}
+
+// The clean-up.
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_deletes_whose_time_ran_out_and_nobody_else() {
+    let shop = Shop::with_admin();
+    signed_up(&shop, 3 * DAY, &["old@example.com", "older@example.com"]).await;
+    signed_up(&shop, DAY, &["ann@example.com"]).await;
+
+    let dry = shop.run(&["purge", "--dry-run", "--json"]).is(0).json();
+    assert_eq!(emails(&dry["users"]), ["old@example.com", "older@example.com"]);
+    let lines = shop.run(&["purge", "--dry-run"]).is(0);
+    assert!(lines.out.contains("old@example.com") && !lines.out.contains("ann@example.com"), "{lines:?}");
+    assert_eq!(shop.count("users"), 4, "a dry run deletes nothing");
+
+    let purged = shop.run(&["purge", "--json"]).is(0).json();
+    assert_eq!(purged["users"], 2);
+    assert_eq!(shop.run(&["purge", "--json"]).is(0).json()["users"], 0);
+    let left = shop.run(&["users", "list", "--sort", "email", "--json"]).is(0).json();
+    assert_eq!(emails(&left["items"]), ["ann@example.com", "boss@example.com"]);
+    assert_eq!((shop.count("codes"), shop.count("outbox")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_of_older_ones_takes_those_who_signed_up_before() {
+    let shop = Shop::with_admin();
+    signed_up(&shop, DAY, &["ann@example.com"]).await;
+    signed_up(&shop, Duration::ZERO, &["bob@example.com"]).await;
+    let purge = |age: &str, more: &[&str]| -> Ran {
+        shop.run(&[&["purge", "--older-than", age], more].concat()).is(0)
+    };
+    assert!(purge("2d", &[]).out.contains("deleted 0 users"));
+    assert!(purge("12h", &["--dry-run"]).out.contains("ann@example.com"));
+    assert!(purge("12h", &[]).out.contains("deleted 1 user,"));
+    assert_eq!(purge("0s", &["--json"]).json()["users"], 1);
+    assert_eq!(shop.count("users"), 1, "no verified user is ever purged");
+}
+
+// Beside a running server.
+
+#[test]
+fn what_a_command_does_counts_from_the_servers_next_request_on() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    server.sign_up("ann@example.com").is(201);
+    let token = server.token("ann@example.com");
+    let me = || server.get_as(&token, "/me");
+    assert_eq!(me().is(200).json()["status"], "unverified");
+
+    shop.create_admin("boss@example.com").is(0);
+    server.get_as(&server.token("boss@example.com"), "/users").is(200);
+
+    shop.run(&["users", "verify", "ann@example.com"]).is(0);
+    assert_eq!(me().is(200).json()["status"], "verified");
+    server.get_as(&token, "/users").is(403);
+    shop.run(&["users", "set-role", "ann@example.com", "admin"]).is(0);
+    server.get_as(&token, "/users").is(200);
+    shop.run(&["users", "set-role", "ann@example.com", "user"]).is(0);
+    server.get_as(&token, "/users").is(403);
+
+    shop.run(&["users", "disable", "ann@example.com"]).is(0);
+    me().is(401);
+    assert_eq!(server.log_in("ann@example.com").is(403).json()["code"], "account_disabled");
+    shop.run(&["users", "enable", "ann@example.com"]).is(0);
+    server.log_in("ann@example.com").is(200);
+    shop.run(&["users", "delete", "ann@example.com", "--yes"]).is(0);
+    server.log_in("ann@example.com").is(401);
+    server.sign_up("ann@example.com").is(201);
+    shop.run(&["purge", "--older-than", "0s"]).is(0);
+    server.log_in("ann@example.com").is(401);
+}
+
+#[test]
+fn a_reset_link_from_the_console_works_once_at_the_server() {
+    let shop = Shop::with_admin();
+    let server = shop.serve();
+    let token = server.token("boss@example.com");
+    let link = |reset: Ran| reset.is(0).json()["link"].as_str().unwrap().to_owned();
+    let link = link(shop.run(&["users", "reset-password", "boss@example.com", "--json"]));
+    let (page, secret) = link.split_once("?token=").unwrap();
+    assert_eq!(page, "http://localhost:8080/reset");
+    let body = json!({ "token": secret, "new_password": "espresso drips quietly" });
+    server.post("/auth/password/reset", &body).is(204);
+    server.post("/auth/password/reset", &body).is(400);
+    server.get_as(&token, "/me").is(401);
+    server.log_in("boss@example.com").is(401);
+
+    let plain = shop.run(&["users", "reset-password", "boss@example.com"]).is(0);
+    assert!(plain.out.starts_with("http://localhost:8080/reset?token=") && plain.out.lines().count() == 1);
+    assert!(!plain.err.contains("token="), "{plain:?}");
+}
+
+// The rest.
+
+#[test]
+fn openapi_needs_neither_settings_nor_store() {
+    let shop = Shop::new().with("NONSENSE", "1");
+    let document = shop.run(&["openapi"]).is(0).json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3."));
+    assert!(document["paths"]["/auth/signup"]["post"].is_object());
+    assert!(shop.names_in(".").is_empty());
+}
+
+#[test]
+fn data_that_cannot_be_written_is_a_failure() {
+    let shop = Shop::with_admin();
+    for command in ["openapi", "config", "users list --json", "users show boss@example.com"] {
+        let ran = shop.run_in_shell(&format!("\"$0\" {command} > /dev/full")).is(1);
+        assert!(ran.err.starts_with("error: "), "{command}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_reason_to_fail_loudly() {
+    let ran = Shop::new().run_in_shell("\"$0\" openapi | head -c 1");
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("{", ""));
+}

@@ -1,0 +1,174 @@
+//! The OpenAPI document: what it says changes only on purpose, and it says everything.
+
+use coffeeshop::api;
+use serde_json::Value;
+
+use crate::app::App;
+
+fn document() -> Value {
+    api::openapi()
+}
+
+/// Each operation with its method and path.
+fn operations(document: &Value) -> Vec<(String, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let each = paths.iter().flat_map(|(path, methods)| {
+        let methods = methods.as_object().unwrap();
+        methods.iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
+    });
+    each.collect()
+}
+
+fn resolve<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
+    match schema["$ref"].as_str() {
+        Some(name) => &document["components"]["schemas"][name.rsplit('/').next().unwrap()],
+        None => schema,
+    }
+}
+
+#[test]
+fn the_document_changes_only_on_purpose() {
+    insta::assert_snapshot!("openapi", format!("{:#}", document()));
+}
+
+#[test]
+fn every_operation_says_what_it_is_for() {
+    let document = document();
+    for (name, operation) in operations(&document) {
+        assert!(!operation["tags"].as_array().unwrap().is_empty(), "{name}");
+        assert!(!operation["operationId"].as_str().unwrap().is_empty(), "{name}");
+        let (summary, description) =
+            (operation["summary"].as_str().unwrap(), operation["description"].as_str().unwrap_or_default());
+        assert!(!summary.is_empty(), "{name}");
+        assert!(description.len() > summary.len(), "{name}: {summary}: {description}");
+    }
+}
+
+#[test]
+fn no_two_operations_have_one_id() {
+    let document = document();
+    let operations = operations(&document);
+    let mut ids: Vec<_> = operations.iter().map(|(_, o)| o["operationId"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), operations.len());
+}
+
+#[test]
+fn every_operation_says_how_it_succeeds_and_how_it_fails() {
+    let document = document();
+    for (name, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{name}");
+        assert!(
+            responses["500"]["content"]["application/problem+json"]["examples"]["internal"].is_object(),
+            "{name}"
+        );
+        for (status, response) in responses {
+            assert!(response["headers"]["X-Request-Id"].is_object(), "{name} {status}");
+            if status.as_str() >= "400" {
+                assert!(!response["description"].as_str().unwrap().is_empty(), "{name} {status}");
+                let content = response["content"].as_object().unwrap();
+                assert_eq!(
+                    content.keys().collect::<Vec<_>>(),
+                    ["application/problem+json"],
+                    "{name} {status}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_needs_a_token_says_so() {
+    let document = document();
+    for (name, operation) in operations(&document) {
+        let open = ["/auth/", "/healthz", "/readyz", "/.well-known/"].iter().any(|path| name.contains(path));
+        let open = open && !name.ends_with("/auth/logout-all");
+        assert_eq!(operation.get("security").is_none(), open, "{name}");
+        let refuses = operation["responses"]["401"]["content"]["application/problem+json"]["examples"]
+            .get("invalid_token");
+        assert_eq!(refuses.is_none(), open, "{name}");
+    }
+    assert_eq!(document["components"]["securitySchemes"]["access_token"]["scheme"], "bearer");
+}
+
+#[test]
+fn every_body_has_an_example_that_fits_it() {
+    let document = document();
+    for (name, operation) in operations(&document) {
+        let Some(body) = operation.get("requestBody") else { continue };
+        let schema = resolve(&document, &body["content"]["application/json"]["schema"]);
+        let example = schema["example"].as_object().unwrap_or_else(|| panic!("{name} has no example"));
+        assert_eq!(schema["additionalProperties"], false, "{name}");
+        for field in example.keys() {
+            assert!(schema["properties"][field].is_object(), "{name}: {field}");
+        }
+        for field in schema["required"].as_array().into_iter().flatten() {
+            assert!(example.contains_key(field.as_str().unwrap()), "{name}: {field}");
+        }
+        for (field, property) in schema["properties"].as_object().unwrap() {
+            let described = resolve(&document, property);
+            assert!(
+                property["description"].is_string()
+                    || described["description"].is_string()
+                    || property["allOf"].is_array(),
+                "{name}: {field}"
+            );
+            let bounded = described["type"] != "string"
+                || described.get("maxLength").is_some()
+                || described.get("enum").is_some();
+            assert!(bounded, "{name}: {field} has no bound");
+        }
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn walk<'d>(value: &'d Value, found: &mut Vec<&'d str>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str));
+                members.values().for_each(|value| walk(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| walk(value, found)),
+            _ => {}
+        }
+    }
+    let document = document();
+    let mut references = Vec::new();
+    walk(&document, &mut references);
+    assert!(!references.is_empty());
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn the_server_gives_the_same_document() {
+    let app = App::start().await;
+    let answer = app.anyone().get("/openapi.json").await.is(200);
+    assert_eq!(answer.body, document());
+    assert_eq!(answer.header("content-type"), "application/json");
+}
+
+#[tokio::test]
+async fn the_page_holds_the_document_and_needs_no_other_server() {
+    let app = App::start().await;
+    let answer = app.anyone().get("/docs").await.is(200);
+    assert!(answer.header("content-type").starts_with("text/html"));
+    let page = String::from_utf8(answer.bytes).unwrap();
+    assert!(page.contains(&document().to_string().replace("</", "<\\/")));
+    for element in ["<script", "<link", "<img", "<iframe"] {
+        for (start, _) in page.match_indices(element) {
+            let tag = page[start..].split('>').next().unwrap();
+            for outside in ["http:", "https:", "=\"//", "='//"] {
+                assert!(!tag.contains(outside), "{tag}");
+            }
+        }
+    }
+    for outside in ["@import", "url(http", "url(//"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}

@@ -1,0 +1,184 @@
+//! The clean-up: exactly those whose time ran out go, with everything of theirs, however many there are.
+
+use std::time::Duration;
+
+use coffeeshop::accounts::{Purged, Which};
+use serde_json::json;
+
+use crate::app::{App, MOMENT};
+
+const ANN: &str = "ann@example.com";
+const BOB: &str = "bob@example.com";
+const TWO_DAYS: Duration = Duration::from_hours(48);
+
+async fn purge(app: &App, which: Which) -> Purged {
+    let plan = app.accounts.plan_purge(which);
+    let due = app.accounts.count_due(plan).await.unwrap();
+    let purged = app.accounts.purge(plan, |_| {}).await.unwrap();
+    assert_eq!(due.users, purged.users, "the plan counts the same users");
+    purged
+}
+
+fn emails(app: &App) -> String {
+    app.stored("SELECT coalesce(group_concat(email ORDER BY email), '') FROM users")
+}
+
+fn count(app: &App, table: &str) -> i64 {
+    app.stored(&format!("SELECT count(*) FROM {table}"))
+}
+
+/// So many unverified users who expire a day after they were made.
+fn add_unverified(app: &App, number: u32, created_at: i64) {
+    let sql = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number})
+         INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, expires_at)
+         SELECT randomblob(16), 'many' || i || '@example.com', 'many' || i || '@example.com', 'many' || i || '@example.com',
+                'user', 'unverified', 0, {created_at}, {created_at}, {created_at} + 86400000 FROM n"
+    );
+    app.opened().execute_batch(&sql).unwrap();
+}
+
+#[tokio::test]
+async fn exactly_those_go_whose_time_ran_out() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    app.wait(Duration::from_hours(1));
+    app.sign_up(BOB).await;
+    app.signed_in("verified@example.com").await;
+    app.make_admin("boss@example.com").await;
+    app.wait_nearly(Duration::from_hours(47));
+    assert_eq!(purge(&app, Which::Expired).await.users, 0);
+    app.wait(MOMENT);
+    assert_eq!(purge(&app, Which::Expired).await.users, 1);
+    assert_eq!(emails(&app), "bob@example.com,boss@example.com,verified@example.com");
+    app.wait_nearly(Duration::from_hours(1));
+    assert_eq!(purge(&app, Which::Expired).await.users, 0);
+    app.wait(MOMENT);
+    assert_eq!(purge(&app, Which::Expired).await.users, 1);
+    assert_eq!(emails(&app), "boss@example.com,verified@example.com");
+}
+
+#[tokio::test]
+async fn a_verified_user_is_never_purged() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    let ann = app.signed_in(ANN).await.id().await;
+    boss.patch(&format!("/users/{ann}"), json!({ "disabled": true })).await.is(200);
+    app.wait(Duration::from_hours(24 * 3650));
+    for which in [Which::Expired, Which::OlderThan(Duration::ZERO), Which::OlderThan(Duration::from_secs(1))]
+    {
+        assert_eq!(purge(&app, which).await.users, 0);
+    }
+    assert_eq!(emails(&app), "ann@example.com,boss@example.com");
+}
+
+#[tokio::test]
+async fn a_user_made_unverified_goes_when_the_new_time_has_run_out() {
+    let app = App::start().await;
+    let (boss, ann) = (app.admin().await, app.signed_in(ANN).await.id().await);
+    app.wait(Duration::from_mins(10));
+    boss.patch(&format!("/users/{ann}"), json!({ "status": "unverified" })).await.is(200);
+    app.wait_nearly(TWO_DAYS);
+    assert_eq!(purge(&app, Which::Expired).await.users, 0);
+    app.wait(MOMENT);
+    assert_eq!(purge(&app, Which::Expired).await.users, 1);
+}
+
+#[tokio::test]
+async fn everything_of_a_purged_user_goes_along() {
+    let app = App::start().await;
+    app.unverified(ANN).await;
+    app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
+    assert_eq!(["sessions", "codes", "outbox"].map(|table| count(&app, table)), [1, 2, 2]);
+    app.wait(TWO_DAYS);
+    let purged = purge(&app, Which::Expired).await;
+    assert_eq!(purged, Purged { users: 1, ..Purged::default() }, "the rest went along");
+    assert_eq!(["users", "sessions", "codes", "outbox"].map(|table| count(&app, table)), [0; 4]);
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM users_search WHERE users_search MATCH '\"ann\"'"), 0);
+}
+
+#[tokio::test]
+async fn sessions_codes_and_messages_that_are_over_go_too() {
+    let app = App::start().await;
+    let ann = app.signed_in(ANN).await;
+    app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
+    assert_eq!(purge(&app, Which::Expired).await, Purged::default());
+    ann.get("/me").await.is(200);
+    app.wait(Duration::from_hours(1));
+    let expected = Purged { codes: 1, messages: 1, ..Purged::default() };
+    assert_eq!(purge(&app, Which::Expired).await, expected);
+    app.wait(Duration::from_hours(30 * 24));
+    assert_eq!(purge(&app, Which::Expired).await, Purged { sessions: 1, ..Purged::default() });
+    assert_eq!(["users", "sessions", "codes", "outbox"].map(|table| count(&app, table)), [1, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_second_clean_up_finds_nothing_left() {
+    let app = App::start().await;
+    app.unverified(ANN).await;
+    app.wait(TWO_DAYS);
+    assert_eq!(purge(&app, Which::Expired).await.users, 1);
+    assert_eq!(purge(&app, Which::Expired).await, Purged::default());
+}
+
+#[tokio::test]
+async fn many_go_in_slices_and_nobody_else_with_them() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    add_unverified(&app, 3_000, 0);
+    let mut steps = Vec::new();
+    let plan = app.accounts.plan_purge(Which::Expired);
+    let purged = app.accounts.purge(plan, |so_far| steps.push(so_far.users)).await.unwrap();
+    assert_eq!(purged.users, 3_000);
+    assert!(steps.iter().filter(|users| **users < 3_000).count() > 1, "{steps:?}");
+    assert!(steps.is_sorted());
+    assert_eq!(emails(&app), ANN);
+}
+
+#[tokio::test]
+async fn a_plan_can_be_looked_at_before() {
+    let app = App::start().await;
+    add_unverified(&app, 1_200, 0);
+    let plan = app.accounts.plan_purge(Which::Expired);
+    let (mut seen, mut after) = (Vec::new(), 0);
+    loop {
+        let page = app.accounts.due_users(plan, after).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        seen.extend(page.into_iter().map(|(_, user)| user.id));
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 1_200);
+    assert_eq!(count(&app, "users"), 1_200);
+}
+
+#[tokio::test]
+async fn the_console_may_say_how_old_is_too_old() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    app.signed_in("verified@example.com").await;
+    app.wait(Duration::from_hours(1));
+    app.sign_up(BOB).await;
+    assert_eq!(purge(&app, Which::OlderThan(Duration::from_hours(1) + MOMENT)).await.users, 0);
+    assert_eq!(purge(&app, Which::OlderThan(Duration::from_hours(1))).await.users, 1);
+    assert_eq!(emails(&app), "bob@example.com,verified@example.com");
+}
+
+#[tokio::test]
+async fn an_expired_user_is_deleted_whether_or_not_the_address_was_taken_again() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    app.wait(TWO_DAYS);
+    app.sign_up(ANN).await;
+    assert_eq!(purge(&app, Which::Expired).await, Purged::default());
+    app.verify(ANN).await;
+}
+
+#[tokio::test]
+async fn a_shop_decides_how_long_an_account_may_stay_unverified() {
+    let app = App::with(|config| config.cleanup.unverified_after = "1h".parse().unwrap()).await;
+    assert_eq!(app.sign_up(ANN).await["expires_at"], "2026-11-22T10:30:00.000Z");
+    app.wait(Duration::from_hours(1));
+    assert_eq!(purge(&app, Which::Expired).await.users, 1);
+}

@@ -1,0 +1,263 @@
+//! Requests at the same moment: whatever their order, no rule is broken and no answer is a lie.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use coffeeshop::accounts::Which;
+use poem::http::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    app::{Answer, App, MOMENT, PASSWORD},
+    verification::wrong,
+};
+
+const ANN: &str = "ann@example.com";
+const NEW: &str = "lungo hums at dawn";
+
+/// Requests at the same moment, with their answers in the order in which they came.
+#[derive(Default)]
+struct Crowd(JoinSet<Answer>);
+
+impl Crowd {
+    fn post(&mut self, app: &Arc<App>, path: &'static str, body: Value) {
+        self.send(app, None, Method::POST, path.to_owned(), body);
+    }
+
+    fn send(&mut self, app: &Arc<App>, token: Option<String>, method: Method, path: String, body: Value) {
+        let app = Arc::clone(app);
+        self.0.spawn(async move {
+            let caller = match token {
+                Some(token) => app.with_token(token),
+                None => app.anyone(),
+            };
+            caller.send(method, &path, Some(body)).await
+        });
+    }
+
+    async fn answers(self) -> Vec<Answer> {
+        self.0.join_all().await
+    }
+}
+
+fn with_status(answers: &[Answer], status: u16) -> usize {
+    answers.iter().filter(|answer| answer.status == status).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_who_sign_up_with_one_address_gets_it() {
+    let app = Arc::new(App::start().await);
+    for round in 0..20 {
+        let mut crowd = Crowd::default();
+        for email in [
+            format!("ann{round}@example.com"),
+            format!("ANN{round}@Example.COM"),
+            format!("ａnn{round}@example.com"),
+        ] {
+            crowd.post(&app, "/auth/signup", json!({ "email": email, "password": PASSWORD }));
+        }
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 201), with_status(&answers, 409)), (1, 2));
+    }
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM users"), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refresh_token_sent_at_once_has_one_successor() {
+    let app = Arc::new(App::start().await);
+    app.sign_up(ANN).await;
+    for _ in 0..10 {
+        let tokens = app.tokens(ANN).await;
+        let mut crowd = Crowd::default();
+        for _ in 0..8 {
+            crowd.post(&app, "/auth/refresh", json!({ "refresh_token": tokens["refresh_token"] }));
+        }
+        let answers = crowd.answers().await;
+        let good = answers.iter().filter(|answer| answer.status == 200);
+        let successors: HashSet<_> =
+            good.map(|answer| answer.body["refresh_token"].as_str().unwrap()).collect();
+        assert_eq!(successors.len(), 1);
+        let successor = successors.into_iter().next().unwrap();
+        app.anyone().post("/auth/refresh", json!({ "refresh_token": successor })).await.is(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_verifies_at_the_instant_of_expiry_is_verified_or_gone() {
+    let app = Arc::new(App::start().await);
+    for round in 0..40 {
+        let email = format!("ann{round}@example.com");
+        app.sign_up(&email).await;
+        let token = app.mail(&email).await.token().to_owned();
+        app.wait_nearly(Duration::from_hours(48));
+        let mut crowd = Crowd::default();
+        crowd.post(&app, "/auth/verify", json!({ "token": token }));
+        let cleaner = Arc::clone(&app);
+        let clean_up = async move {
+            for _ in 0..round % 8 {
+                tokio::task::yield_now().await;
+            }
+            cleaner.wait(MOMENT);
+            let plan = cleaner.accounts.plan_purge(Which::Expired);
+            cleaner.accounts.purge(plan, |_| {}).await.unwrap()
+        };
+        let (purged, answers) = tokio::join!(clean_up, crowd.answers());
+        match answers[0].status {
+            200 => {
+                assert_eq!(purged.users, 0);
+                assert_eq!(app.log_in(&email).await.me().await["status"], "verified");
+            }
+            _ => {
+                assert_eq!(answers[0].body["code"], "verification_failed");
+                assert_eq!(purged.users, 1);
+            }
+        }
+    }
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM users WHERE status = 'unverified'"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_admins_who_take_each_others_rights_leave_one() {
+    let app = Arc::new(App::start().await);
+    let (one, two) = (app.admin().await, app.another_admin("other@example.com").await);
+    let admins = [&one, &two].map(|admin| admin.token.clone().unwrap());
+    let paths = [format!("/users/{}", one.id().await), format!("/users/{}", two.id().await)];
+    for (change, back) in [
+        (json!({ "role": "user" }), json!({ "role": "admin" })),
+        (json!({ "status": "unverified" }), json!({ "status": "verified" })),
+    ] {
+        for _ in 0..15 {
+            let mut crowd = Crowd::default();
+            crowd.send(&app, Some(admins[0].clone()), Method::PATCH, paths[1].clone(), change.clone());
+            crowd.send(&app, Some(admins[1].clone()), Method::PATCH, paths[0].clone(), change.clone());
+            let answers = crowd.answers().await;
+            assert_eq!(with_status(&answers, 200), 1, "{answers:?}");
+            assert_eq!(with_status(&answers, 403) + with_status(&answers, 409), 1, "{answers:?}");
+            let left =
+                if one.get("/users").await.status == 200 { (&one, &paths[1]) } else { (&two, &paths[0]) };
+            left.0.patch(left.1, back.clone()).await.is(200);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_admins_who_delete_themselves_leave_one() {
+    let app = Arc::new(App::start().await);
+    let mut one = app.admin().await;
+    for round in 0..15 {
+        let two = app.another_admin(&format!("other{round}@example.com")).await;
+        let mut crowd = Crowd::default();
+        for admin in [&one, &two] {
+            let path = format!("/users/{}", admin.id().await);
+            crowd.send(&app, admin.token.clone(), Method::DELETE, path, json!({}));
+        }
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 204), with_status(&answers, 409)), (1, 1), "{answers:?}");
+        assert_eq!(app.stored::<i64>("SELECT count(*) FROM users"), 1);
+        if two.get("/me").await.status == 200 {
+            one = two;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_codes_at_once_are_each_counted() {
+    let app = Arc::new(App::start().await);
+    for round in 0..10 {
+        let email = format!("ann{round}@example.com");
+        app.sign_up(&email).await;
+        let mail = app.mail(&email).await;
+        let mut crowd = Crowd::default();
+        for _ in 0..20 {
+            crowd.post(&app, "/auth/verify", json!({ "email": email, "code": wrong(&mail.code) }));
+        }
+        assert_eq!(with_status(&crowd.answers().await, 400), 20);
+        let right = json!({ "email": email, "code": mail.code });
+        app.anyone().post("/auth/verify", right).await.refused(400, "verification_failed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_sent_many_times_at_once_counts_once() {
+    let app = Arc::new(App::start().await);
+    for round in 0..20 {
+        let email = format!("ann{round}@example.com");
+        app.sign_up(&email).await;
+        let mail = app.mail(&email).await;
+        let mut crowd = Crowd::default();
+        for number in 0..8 {
+            let by_code = json!({ "email": email, "code": mail.code });
+            let by_link = json!({ "token": mail.token() });
+            crowd.post(&app, "/auth/verify", if number % 2 == 0 { by_code } else { by_link });
+        }
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 200), with_status(&answers, 400)), (1, 7));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_login_with_the_old_password_outlives_a_new_one() {
+    let app = Arc::new(App::start().await);
+    for round in 0..20 {
+        let email = format!("ann{round}@example.com");
+        app.sign_up(&email).await;
+        app.anyone().post("/auth/password/forgot", json!({ "email": email })).await.is(202);
+        let token = app.mail(&email).await.token().to_owned();
+        let mut crowd = Crowd::default();
+        for _ in 0..4 {
+            crowd.post(&app, "/auth/login", json!({ "email": email, "password": PASSWORD }));
+        }
+        crowd.post(&app, "/auth/password/reset", json!({ "token": token, "new_password": NEW }));
+        let answers = crowd.answers().await;
+        assert_eq!(with_status(&answers, 204), 1);
+        assert_eq!(app.stored::<i64>("SELECT count(*) FROM sessions"), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_at_once_that_renew_a_hash_all_succeed() {
+    for _ in 0..5 {
+        let old = App::start().await;
+        old.sign_up(ANN).await;
+        let app = Arc::new(old.beside(|config| config.password.memory_kib = 128).await);
+        let mut crowd = Crowd::default();
+        for _ in 0..4 {
+            crowd.post(&app, "/auth/login", json!({ "email": ANN, "password": PASSWORD }));
+        }
+        assert_eq!(with_status(&crowd.answers().await, 200), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_and_a_deletion_at_once_leave_no_session_of_nobody() {
+    let app = Arc::new(App::start().await);
+    let boss = app.admin().await;
+    for round in 0..15 {
+        let email = format!("ann{round}@example.com");
+        let id = app.sign_up(&email).await["id"].as_str().unwrap().to_owned();
+        let mut crowd = Crowd::default();
+        crowd.post(&app, "/auth/login", json!({ "email": email, "password": PASSWORD }));
+        crowd.send(&app, boss.token.clone(), Method::DELETE, format!("/users/{id}"), json!({}));
+        let answers = crowd.answers().await;
+        assert_eq!(with_status(&answers, 204), 1, "{answers:?}");
+        assert_eq!(with_status(&answers, 200) + with_status(&answers, 401), 1, "{answers:?}");
+        assert_eq!(app.stored::<i64>("SELECT count(*) FROM sessions"), 1, "the admin's");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_users_who_are_given_one_address_at_once_do_not_share_it() {
+    let app = Arc::new(App::start().await);
+    let boss = app.admin().await;
+    for round in 0..15 {
+        let mut crowd = Crowd::default();
+        for number in 0..2 {
+            let user = app.sign_up(&format!("u{round}-{number}@example.com")).await;
+            let path = format!("/users/{}", user["id"].as_str().unwrap());
+            let email = json!({ "email": format!("same{round}@example.com") });
+            crowd.send(&app, boss.token.clone(), Method::PATCH, path, email);
+        }
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 200), with_status(&answers, 409)), (1, 1), "{answers:?}");
+    }
+}

@@ -1,0 +1,268 @@
+//! The real server: it starts, serves, stops when it is asked to, and loses nothing when it is not asked.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Mutex,
+    thread,
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    app::PASSWORD,
+    shop::{Reply, Shop, try_to_sign_up, wait_for},
+};
+
+#[test]
+fn one_can_sign_up_read_the_message_verify_and_log_in() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    let user = server.sign_up("ann@example.com").is(201).json();
+    assert_eq!((&user["status"], &user["role"]), (&json!("unverified"), &json!("user")));
+
+    let message = server.message("ann@example.com");
+    let lines: Vec<_> = message.lines().collect();
+    let [_, subject, code, link] = lines[..] else { panic!("{message}") };
+    assert_eq!(subject, "Subject: Confirm your e-mail");
+    let code = code.strip_prefix("Code: ").unwrap();
+    assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
+    assert!(link.starts_with("Link: http://localhost:8080/verify?token="), "{link}");
+
+    let body = json!({ "email": "ann@example.com", "code": code });
+    assert_eq!(server.post("/auth/verify", &body).is(200).json()["status"], "verified");
+    let me = server.get_as(&server.token("ann@example.com"), "/me").is(200).json();
+    assert_eq!((&me["email"], &me["status"]), (&json!("ann@example.com"), &json!("verified")));
+}
+
+#[test]
+fn without_a_command_it_serves() {
+    let shop = Shop::new();
+    let server = shop.start(&[]).wait_until_it_listens();
+    assert_eq!(server.get("/readyz").is(200).json(), json!({ "status": "ok" }));
+}
+
+#[test]
+fn a_server_that_is_asked_to_stop_ends_well() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let shop = Shop::new();
+        let server = shop.serve();
+        server.sign_up("ann@example.com").is(201);
+        let ran = server.stop(signal).is(0);
+        assert!(ran.out.contains("--- message to ann@example.com ---"), "a message was left behind: {ran:?}");
+        assert!(!ran.err.contains("WARN") && !ran.err.contains("ERROR"), "{ran:?}");
+        assert_eq!(shop.count("outbox"), 0);
+    }
+}
+
+#[test]
+fn a_request_that_came_before_the_signal_is_answered() {
+    let shop = Shop::new();
+    let mut server = shop.serve();
+    let body = json!({ "email": "ann@example.com", "password": PASSWORD }).to_string();
+    let (first, rest) = body.split_at(10);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    // It asks for the rest of the body only when somebody has begun to work on the request.
+    let head = format!(
+        "POST /auth/signup HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nExpect: 100-continue\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut goes_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut goes_on).unwrap();
+    stream.write_all(first.as_bytes()).unwrap();
+
+    server.signal(Signal::TERM);
+    wait_for("the port to close", || TcpStream::connect(server.address).is_err().then_some(()));
+    stream.write_all(rest.as_bytes()).unwrap();
+    Reply::read(stream).unwrap().is(201);
+
+    let ran = server.ended().is(0);
+    assert!(ran.out.contains("--- message to ann@example.com ---"), "{ran:?}");
+    assert_eq!(shop.count("users"), 1);
+}
+
+#[test]
+fn the_log_says_where_it_listens_and_never_what_is_secret() {
+    let shop = Shop::new().with("LOG__LEVEL", "trace");
+    let server = shop.serve();
+    server.sign_up("ann@example.com").is(201);
+    let message = server.message("ann@example.com");
+    let token = server.token("ann@example.com");
+    server.get_as(&token, "/me").is(200);
+    let link = message.split_once("?token=").unwrap().1.to_owned();
+    server.get(&format!("/verify?token={link}"));
+    let code = message.split_once("Code: ").unwrap().1[..6].to_owned();
+    let address = server.address;
+    let ran = server.stop(Signal::TERM);
+    assert!(ran.err.contains(&format!("http://{address}/docs")), "{}", ran.err);
+    assert!(!ran.out.contains(" INFO "), "the log belongs on standard error: {}", ran.out);
+    for secret in [PASSWORD, &token, &link, &format!(" {code}"), "$argon2"] {
+        assert!(!ran.err.contains(secret), "{secret} is in the log: {}", ran.err);
+    }
+}
+
+#[test]
+fn the_log_can_be_json() {
+    let shop = Shop::new().with("LOG__FORMAT", "json");
+    for line in shop.serve().stop(Signal::TERM).err.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["message"].is_string() && line["level"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn the_documentation_is_served_without_any_other_server() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    let page = server.get("/docs").is(200);
+    assert!(page.head.contains("content-type: text/html"), "{}", page.head);
+    assert!(page.body.to_lowercase().contains("swagger"));
+    for reference in ["src=\"http", "href=\"http", "src=\"//", "href=\"//", "@import"] {
+        assert!(!page.body.contains(reference), "the page loads something from elsewhere: {reference}");
+    }
+    let document = server.get("/openapi.json").is(200).json();
+    assert_eq!(document, shop.run(&["openapi"]).is(0).json());
+}
+
+#[test]
+fn the_health_check_tells_whether_the_server_can_work() {
+    let mut shop = Shop::new();
+    let server = shop.serve();
+    shop.set("SERVER__LISTEN", server.address.to_string());
+    shop.run(&["healthcheck"]).is(0);
+    shop.set("SERVER__LISTEN", format!("0.0.0.0:{}", server.address.port()));
+    shop.run(&["healthcheck"]).is(0);
+    server.stop(Signal::TERM).is(0);
+    shop.run(&["healthcheck"]).refused("does not answer");
+}
+
+#[test]
+fn the_health_check_tells_a_server_that_cannot_work() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let shop = Shop::new().with("SERVER__LISTEN", listener.local_addr().unwrap().to_string());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = Vec::new();
+        // To the end of the question: a server that does not listen to all of it is cut off.
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut bytes = [0; 1024];
+            let length = stream.read(&mut bytes).unwrap();
+            asked.extend_from_slice(&bytes[..length]);
+        }
+        stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").unwrap();
+        String::from_utf8(asked).unwrap()
+    });
+    shop.run(&["healthcheck"]).refused("not ready: 503");
+    assert!(server.join().unwrap().starts_with("GET /readyz "));
+}
+
+#[test]
+fn a_connection_that_nobody_uses_does_not_hold_up_the_end() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    let mut idle = TcpStream::connect(server.address).unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: shop\r\n\r\n").unwrap();
+    assert!(idle.read(&mut [0; 1024]).unwrap() > 0);
+    let _silent = TcpStream::connect(server.address).unwrap();
+    server.stop(Signal::TERM).is(0);
+}
+
+#[test]
+fn two_servers_that_start_at_once_on_a_fresh_folder_both_come_up() {
+    let shop = Shop::new();
+    let (one, other) = (shop.start(&["serve"]), shop.start(&["serve"]));
+    let (one, other) = (one.wait_until_it_listens(), other.wait_until_it_listens());
+    let keys = one.get("/.well-known/jwks.json").is(200).json();
+    assert_eq!(keys, other.get("/.well-known/jwks.json").is(200).json());
+    one.sign_up("ann@example.com").is(201);
+    let token = other.token("ann@example.com");
+    one.get_as(&token, "/me").is(200);
+    one.stop(Signal::TERM).is(0);
+    other.stop(Signal::TERM).is(0);
+}
+
+#[test]
+fn a_second_server_on_the_same_port_is_told_so() {
+    let mut shop = Shop::new();
+    let server = shop.serve();
+    shop.set("SERVER__LISTEN", server.address.to_string());
+    let ran = shop.start(&["serve"]).ended();
+    ran.refused(&format!("cannot listen on {}", server.address)).hint("server.listen");
+    server.get("/readyz").is(200);
+}
+
+#[test]
+fn the_file_is_in_write_ahead_mode() {
+    let shop = Shop::new();
+    let _server = shop.serve();
+    let mode: String = shop.sql().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_to_twenty_kills() {
+    let shop = Shop::new();
+    let (mut all, mut printed) = (Vec::new(), String::new());
+    let mut latest: Vec<String> = Vec::new();
+    for round in 0..20 {
+        let server = shop.serve();
+        for email in &latest {
+            server.log_in(email).is(200);
+        }
+        all.append(&mut latest);
+        let acknowledged = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for guest in 0..4 {
+                let (acknowledged, address) = (&acknowledged, server.address);
+                scope
+                    .spawn(move || sign_up_until_the_end(address, &format!("{round}-{guest}"), acknowledged));
+            }
+            let enough = usize::try_from(random(4)).unwrap();
+            wait_for("sign-ups", || (acknowledged.lock().unwrap().len() >= enough).then_some(()));
+            thread::sleep(Duration::from_micros(random(40_000)));
+            printed += &server.kill();
+        });
+        latest = acknowledged.into_inner().unwrap();
+    }
+    all.append(&mut latest);
+    assert!(all.len() >= 20, "only {} sign-ups in all", all.len());
+
+    // Whatever a killed server had taken to send is due again when its time is up: move that forward.
+    shop.sql().execute("UPDATE outbox SET due_at = 0", []).unwrap();
+    let server = shop.serve();
+    wait_for("the outbox to empty", || (shop.count("outbox") == 0).then_some(()));
+    printed += &server.stop(Signal::TERM).is(0).out;
+    let sql = shop.sql();
+    for email in &all {
+        let start = printed.find(&format!("--- message to {email} ---\n"));
+        let block = start.and_then(|start| printed[start..].split_once("\n---\n"));
+        assert!(block.is_some_and(|(block, _)| block.contains("Code: ")), "the message to {email} is lost");
+        let kept = sql.query_row("SELECT count(*) FROM users WHERE email = ?1", [email], |row| row.get(0));
+        assert_eq!(kept, Ok(1), "{email}");
+    }
+    let sound: String = sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
+}
+
+/// Signs up one after the other until the server is gone, and notes what was acknowledged.
+fn sign_up_until_the_end(server: SocketAddr, name: &str, acknowledged: &Mutex<Vec<String>>) {
+    for number in 0.. {
+        let email = format!("guest-{name}-{number}@example.com");
+        match try_to_sign_up(server, &email) {
+            Ok(reply) if reply.status == 201 => acknowledged.lock().unwrap().push(email),
+            Ok(reply) => panic!("{reply:?}"),
+            Err(_) => return,
+        }
+    }
+}
+
+/// A number below `end`, another one each time.
+fn random(end: u64) -> u64 {
+    RandomState::new().hash_one(()) % end
+}

@@ -1,0 +1,211 @@
+//! What the store promises: answered means on the disk, refused means nothing happened.
+
+use std::{collections::HashSet, fs, path::PathBuf};
+
+use coffeeshop::{
+    accounts::{Accounts, Error, Registered, SignupDraft},
+    config::Config,
+    model::Clock,
+    store::{self, Missing, OpenError, Snapshot, Store, Tx},
+};
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::app::{PASSWORD, START};
+
+/// A store in a temporary folder, with the accounts on it.
+struct Kept {
+    store: Store,
+    accounts: Accounts,
+    folder: TempDir,
+}
+
+impl Kept {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.database.path = folder.path().join("coffeeshop.db");
+        (config.password.memory_kib, config.password.iterations) = (64, 1);
+        let (store, _) = Store::open(&config.database.path, Missing::Create).await.unwrap();
+        let accounts = Accounts::open(&config, store.clone(), Clock::by_hand(START)).await.unwrap();
+        Self { store, accounts, folder }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("coffeeshop.db")
+    }
+
+    /// Looks into the file on a connection of its own: what it sees is committed.
+    fn count(&self, table: &str) -> i64 {
+        count(&Connection::open(self.path()).unwrap(), table)
+    }
+}
+
+fn count(connection: &Connection, table: &str) -> i64 {
+    connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+async fn sign_up(accounts: Accounts, email: String) -> Result<Registered, Error> {
+    let draft = SignupDraft { email, password: PASSWORD.to_owned(), ..SignupDraft::default() };
+    accounts.register(accounts.check_signup(&draft)?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_answered_is_in_the_file_however_many_write_at_once() {
+    let kept = Kept::new().await;
+    let mut tasks = JoinSet::new();
+    for number in 0..32 {
+        let (accounts, path) = (kept.accounts.clone(), kept.path());
+        tasks.spawn(async move {
+            let email = format!("guest{number}@example.com");
+            sign_up(accounts, email.clone()).await.unwrap();
+            let file = Connection::open(path).unwrap();
+            let sql = "SELECT count(*) FROM users JOIN outbox ON user_id = users.id WHERE email_key = ?1";
+            file.query_row(sql, [email], |row| row.get::<_, i64>(0)).unwrap()
+        });
+    }
+    assert_eq!(tasks.join_all().await, [1; 32]);
+    assert_eq!((kept.count("users"), kept.count("codes"), kept.count("outbox")), (32, 32, 32));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_want_one_address_one_gets_it_and_the_others_leave_nothing() {
+    let kept = Kept::new().await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..16 {
+        tasks.spawn(sign_up(kept.accounts.clone(), "ann@example.com".to_owned()));
+    }
+    let answers = tasks.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(Error::EmailTaken))), "{answers:?}");
+    assert_eq!((kept.count("users"), kept.count("codes"), kept.count("outbox")), (1, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_that_is_refused_or_panics_harms_nobody_else() {
+    let kept = Kept::new().await;
+    let mut good = JoinSet::new();
+    let mut bad = JoinSet::new();
+    for number in 0..8 {
+        good.spawn(sign_up(kept.accounts.clone(), format!("guest{number}@example.com")));
+        let store = kept.store.clone();
+        bad.spawn(async move { store.write(panics).await });
+        let store = kept.store.clone();
+        bad.spawn(async move { store.write(refuses).await });
+    }
+    assert!(bad.join_all().await.iter().all(Result::is_err));
+    assert!(good.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(kept.count("users"), 8);
+}
+
+#[tokio::test]
+async fn a_write_that_panics_is_answered_as_a_defect_and_the_next_one_works() {
+    let kept = Kept::new().await;
+    let answer = kept.store.write(panics).await;
+    assert!(matches!(answer, Err(store::Error::Defect(_))), "{answer:?}");
+    sign_up(kept.accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
+    assert_eq!(kept.count("users"), 1);
+}
+
+#[tokio::test]
+async fn reads_that_panic_are_answered_and_leave_readers_for_the_next() {
+    let kept = Kept::new().await;
+    // More than there are readers.
+    for _ in 0..32 {
+        let answer = kept.store.read(read_panics).await;
+        assert!(matches!(answer, Err(store::Error::Defect(_))), "{answer:?}");
+    }
+    kept.accounts.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_closure_answers_whatever_it_likes() {
+    let kept = Kept::new().await;
+    let answer: Result<_, store::Error> = kept.store.write(|_| Ok("kept")).await;
+    assert_eq!(answer.unwrap(), "kept");
+    let answer: Result<_, store::Error> = kept.store.read(|_| Ok(7)).await;
+    assert_eq!(answer.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_closed_store_is_whole_in_its_one_file() {
+    let Kept { store, accounts, folder } = Kept::new().await;
+    sign_up(accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
+    drop(accounts);
+    store.close().await;
+    let copy = folder.path().join("copy.db");
+    fs::copy(folder.path().join("coffeeshop.db"), &copy).unwrap();
+    assert_eq!(count(&Connection::open(copy).unwrap(), "users"), 1);
+}
+
+#[tokio::test]
+async fn a_store_is_found_as_it_was_left() {
+    let Kept { store, accounts, folder } = Kept::new().await;
+    sign_up(accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
+    drop(accounts);
+    store.close().await;
+    let (store, migrated) = Store::open(&folder.path().join("coffeeshop.db"), Missing::Refuse).await.unwrap();
+    assert!(migrated.is_empty(), "{migrated:?}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_migrations_that_a_file_needs_are_told_without_touching_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("coffeeshop.db");
+    assert!(matches!(Store::pending_migrations(&path), Err(OpenError::Missing(_))));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a look made a file");
+
+    fs::write(&path, "").unwrap();
+    let pending = Store::pending_migrations(&path).unwrap();
+    assert!(!pending.is_empty());
+    assert_eq!(Store::pending_migrations(&path).unwrap(), pending, "a look changed something");
+
+    let (store, migrated) = Store::open(&path, Missing::Create).await.unwrap();
+    assert_eq!(migrated, pending);
+    store.close().await;
+    assert_eq!(Store::pending_migrations(&path).unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_or_not_up_to_date_is_left_so_if_that_is_wished() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/coffeeshop.db");
+    let missing = Store::open(&path, Missing::Refuse).await.err().unwrap();
+    assert!(matches!(missing, OpenError::Missing(_)) && missing.hint().is_some(), "{missing}");
+    assert!(!folder.path().join("new").exists());
+
+    let path = folder.path().join("empty.db");
+    fs::write(&path, "").unwrap();
+    let older = Store::open(&path, Missing::Refuse).await.err().unwrap();
+    assert!(matches!(older, OpenError::Older(_)) && older.hint().is_some(), "{older}");
+    assert!(!Store::pending_migrations(&path).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_fresh_file_that_many_open_at_once_is_migrated_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data/coffeeshop.db");
+    let mut tasks = JoinSet::new();
+    for _ in 0..6 {
+        let path = path.clone();
+        tasks.spawn(async move { Store::open(&path, Missing::Create).await.unwrap().1 });
+    }
+    let migrated = tasks.join_all().await;
+    let distinct: HashSet<_> = migrated.iter().flatten().collect();
+    assert!(!distinct.is_empty());
+    assert_eq!(migrated.iter().flatten().count(), distinct.len(), "a migration ran twice: {migrated:?}");
+}
+
+fn panics(_: &Tx<'_>) -> Result<(), store::Error> {
+    panic!("a closure of a test panics");
+}
+
+fn refuses(_: &Tx<'_>) -> Result<(), store::Error> {
+    Err(store::Error::Defect("no".to_owned()))
+}
+
+fn read_panics(_: &Snapshot<'_>) -> Result<(), store::Error> {
+    panic!("a closure of a test panics");
+}
