@@ -50,11 +50,14 @@ fn main() {
 async fn run() {
     let folder = tempfile::tempdir().unwrap();
     let shop = Shop::open(folder.path()).await;
-    println!("{:<44}{:>12}{:>12}{:>9}", "", "this", "beside", "ratio");
+    println!("{:<48}{:>12}{:>12}{:>9}", "", "this", "beside", "ratio");
 
     let one = || async { shop.commits(1).await };
     let many = || async { shop.commits(32).await };
     row("durable commits/s, 32 callers beside 1", many, one).await;
+    let slowest = || async { shop.slowest_commit(32).await };
+    let of_one = || async { shop.slowest_commit(1).await };
+    row("slowest commit in ms, 32 callers beside 1", slowest, of_one).await;
 
     let logins = || async { shop.logins(32).await };
     let threads = thread::available_parallelism().unwrap().get();
@@ -66,6 +69,13 @@ async fn run() {
     let get_me = || requests(me, request.clone());
     let get_bare = || requests(bare, request.clone());
     row("GET /me /s beside a handler without checks", get_me, get_bare).await;
+
+    let storm = || async {
+        let (logins, p99) = tokio::join!(shop.logins(32), p99(me, &request));
+        assert!(logins > 0.0);
+        p99
+    };
+    row("GET /me p99 in ms, under logins beside at rest", storm, || p99(me, &request)).await;
 }
 
 /// Measures a pair in turns and prints its medians.
@@ -81,7 +91,7 @@ async fn row<A: Future<Output = f64>, B: Future<Output = f64>>(
         there.push(that);
         ratios.push(this / that);
     }
-    println!("{name:<44}{:>12.0}{:>12.0}{:>9.2}", median(here), median(there), median(ratios));
+    println!("{name:<48}{:>12.1}{:>12.1}{:>9.2}", median(here), median(there), median(ratios));
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -123,6 +133,34 @@ impl Shop {
             }
         };
         rate(callers, &self.accounts, change).await
+    }
+
+    /// The longest that one of many waited for its commit, in ms.
+    async fn slowest_commit(&self, callers: usize) -> f64 {
+        let mut slowest = 0.0_f64;
+        let mut rounds = JoinSet::new();
+        for caller in 0..callers {
+            let (accounts, actor) = (self.accounts.clone(), self.actor.clone());
+            rounds.spawn(async move {
+                let (start, mut slowest) = (Instant::now(), Duration::ZERO);
+                for number in 0.. {
+                    let name = Name::parse("first_name", &format!("Ann {caller} {number}")).unwrap();
+                    let change =
+                        ProfileChange { first_name: Change::Set(Some(name)), last_name: Change::Keep };
+                    let asked = Instant::now();
+                    accounts.edit_profile(&actor, change).await.unwrap();
+                    slowest = slowest.max(asked.elapsed());
+                    if start.elapsed() > TURN {
+                        break;
+                    }
+                }
+                slowest
+            });
+        }
+        while let Some(one) = rounds.join_next().await {
+            slowest = slowest.max(one.unwrap().as_secs_f64() * 1e3);
+        }
+        slowest
     }
 
     async fn logins(&self, callers: usize) -> f64 {
@@ -222,6 +260,21 @@ where
     let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener).unwrap()).run(endpoint);
     thread::spawn(move || tokio::runtime::Runtime::new().unwrap().block_on(server));
     address
+}
+
+/// What 99 of 100 answers take at most, in ms, for a client that asks every four.
+async fn p99(server: SocketAddr, request: &str) -> f64 {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let (start, mut times, mut answer) = (Instant::now(), Vec::new(), [0; 4096]);
+    while start.elapsed() < TURN {
+        let asked = Instant::now();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert!(stream.read(&mut answer).await.unwrap() > 0);
+        times.push(asked.elapsed().as_secs_f64() * 1e3);
+        tokio::time::sleep(Duration::from_millis(4)).await;
+    }
+    times.sort_by(f64::total_cmp);
+    times[times.len() * 99 / 100]
 }
 
 /// Answers per second to 32 connections that ask again as soon as they are answered.
