@@ -52,27 +52,38 @@ const REFUSALS: [(&str, &[Code]); 12] = [
     ("readyz", &[]),
 ];
 
-/// The document, and the page that shows it.
-pub struct Document {
-    /// The document.
-    pub json: Value,
-    /// Swagger UI around it, whole: scripts and styles included.
-    pub html: String,
+/// The document of an API.
+pub fn describe<T: OpenApi>() -> Value {
+    let mut document = serde_json::from_str(&service::<T>().spec()).unwrap_or_default();
+    complete(&mut document);
+    document
 }
 
-/// Describes an API.
-pub fn describe<T: OpenApi>() -> Document {
+/// Swagger UI around the document of an API, whole: scripts and styles included.
+pub fn page<T: OpenApi>() -> String {
+    let service = service::<T>();
+    // In a script element "</" would end the script, wherever it stands.
+    let document = describe::<T>().to_string().replace("</", "<\\/");
+    // It keeps the token over a reload, in the browser's own store, and shows nothing that would need another server.
+    service
+        .swagger_ui_html()
+        .replacen(&service.spec(), &document, 1)
+        .replacen("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">", 1)
+        .replacen("<title>Swagger UI</title>", "<title>Coffee Shop API</title><link rel=\"icon\" href=\"data:,\">", 1)
+        .replacen(
+            "deepLinking: true,",
+            "deepLinking: true, persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true, \
+             validatorUrl: null,",
+            1,
+        )
+}
+
+fn service<T: OpenApi>() -> OpenApiService<Described<T>, ()> {
     let license = LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0");
-    let service =
-        OpenApiService::new(Described::<T>(PhantomData), "Coffee Shop API", env!("CARGO_PKG_VERSION"))
-            .description(DESCRIPTION)
-            .license(license)
-            .server("/");
-    let declared = service.spec();
-    let mut json: Value = serde_json::from_str(&declared).unwrap_or_default();
-    complete(&mut json);
-    let html = page(&service.swagger_ui_html(), &declared, &json);
-    Document { json, html }
+    OpenApiService::new(Described(PhantomData), "Coffee Shop API", env!("CARGO_PKG_VERSION"))
+        .description(DESCRIPTION)
+        .license(license)
+        .server("/")
 }
 
 /// An API that can be described and not called: what it would be called on is not there.
@@ -263,19 +274,4 @@ fn problem() -> Value {
             "errors": { "type": "array", "description": "Each field that breaks a rule.", "items": field },
         },
     })
-}
-
-/// Swagger UI with the whole document in the place of the declared one. It keeps the token over a reload, in the
-/// browser's own store, and shows nothing that would need another server.
-fn page(html: &str, declared: &str, document: &Value) -> String {
-    // In a script element "</" would end the script, wherever it stands.
-    let document = document.to_string().replace("</", "<\\/");
-    html.replace(declared, &document)
-        .replace("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">")
-        .replace("<title>Swagger UI</title>", "<title>Coffee Shop API</title><link rel=\"icon\" href=\"data:,\">")
-        .replace(
-            "deepLinking: true,",
-            "deepLinking: true, persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true, \
-             validatorUrl: null,",
-        )
 }

@@ -18,10 +18,12 @@ mod users;
 mod verification;
 mod views;
 
+use std::sync::OnceLock;
+
 use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get, web::Html};
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
-use self::{client::TrustedProxies, cors::Cors, document::Document, edge::Edge, error::ApiError};
+use self::{client::TrustedProxies, cors::Cors, edge::Edge, error::ApiError};
 use crate::{accounts::Accounts, config, model::User};
 
 type ApiResult<T> = Result<T, ApiError>;
@@ -45,16 +47,18 @@ enum Tag {
 /// The whole HTTP side, ready to be served.
 #[must_use]
 pub fn endpoint(accounts: Accounts, server: &config::Server) -> impl Endpoint + 'static {
-    let Document { json, html } = document::describe::<Api>();
-    let mut methods = document::methods(&json);
+    let document = document::describe::<Api>();
+    let mut methods = document::methods(&document);
     for path in ["/docs", "/openapi.json"] {
         methods.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
     }
-    let json = format!("{json:#}");
+    let document = format!("{document:#}");
+    // 1.6 MB, made when somebody wants to see it.
+    let page = OnceLock::new();
     let service = OpenApiService::new(api(&accounts), "", "");
     let inner = Route::new()
-        .at("/docs", get(make_sync(move |_| Html(html.clone()))))
-        .at("/openapi.json", get(make_sync(move |_| json.clone().with_content_type("application/json"))))
+        .at("/docs", get(make_sync(move |_| Html(page.get_or_init(document::page::<Api>).clone()))))
+        .at("/openapi.json", get(make_sync(move |_| document.clone().with_content_type("application/json"))))
         .nest("/", service)
         .data(accounts)
         .data(TrustedProxies(server.trusted_proxies.clone().into()));
@@ -64,7 +68,7 @@ pub fn endpoint(accounts: Accounts, server: &config::Server) -> impl Endpoint + 
 /// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> serde_json::Value {
-    document::describe::<Api>().json
+    document::describe::<Api>()
 }
 
 /// A user as the API shows them.
