@@ -25,24 +25,58 @@ impl<'a> FromRequest<'a> for Caller {
     }
 }
 
-/// Walks from the peer outwards as long as each hop is trusted; the first that is not is the client. What stands left
-/// of it in `X-Forwarded-For` was written by anybody.
 fn address(request: &Request) -> Option<IpAddr> {
-    let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
-    let proxies = request.data::<TrustedProxies>();
-    let is_trusted =
-        |ip: &IpAddr| proxies.is_some_and(|proxies| proxies.0.iter().any(|proxy| proxy.contains(*ip)));
-    let mut client = peer;
-    let headers = request.headers().get_all("x-forwarded-for").into_iter().collect::<Vec<_>>();
-    let hops =
-        headers.iter().rev().filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(','));
+    let peer = request.remote_addr().as_socket_addr()?.ip();
+    let proxies = request.data::<TrustedProxies>().map_or(&[][..], |proxies| &proxies.0);
+    let hops: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
+    let hops = hops.iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+    Some(client(peer, hops, proxies))
+}
+
+/// Walks from the peer outwards as long as each hop is trusted; the first that is not is the client. What stands left
+/// of it in `X-Forwarded-For` was written by anybody, and a hop that is no address ends the walk.
+fn client<'a>(peer: IpAddr, hops: impl Iterator<Item = &'a str>, proxies: &[Proxy]) -> IpAddr {
+    let mut client = peer.to_canonical();
     for hop in hops {
-        if !is_trusted(&client) {
-            break;
+        let is_trusted = proxies.iter().any(|proxy| proxy.contains(client));
+        match hop.trim().parse::<IpAddr>() {
+            Ok(ip) if is_trusted => client = ip.to_canonical(),
+            _ => break,
         }
-        // A hop that is no address ends the walk: what is beyond it cannot be believed.
-        let Ok(ip) = hop.trim().parse::<IpAddr>() else { break };
-        client = ip.to_canonical();
     }
-    Some(client)
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who it is for a peer at 10.0.0.1 that sent this header, if these networks are trusted.
+    fn seen(header: &str, proxies: &str) -> String {
+        let variable = ("COFFEESHOP_SERVER__TRUSTED_PROXIES".into(), proxies.into());
+        let config = crate::config::Config::load(None, [variable]).expect("good");
+        let peer = "::ffff:10.0.0.1".parse().expect("an address");
+        client(peer, header.rsplit(','), &config.server.trusted_proxies).to_string()
+    }
+
+    #[test]
+    fn a_header_counts_only_from_a_trusted_proxy() {
+        assert_eq!(seen("192.0.2.7", ""), "10.0.0.1");
+        assert_eq!(seen("192.0.2.7", "10.9.0.0/16"), "10.0.0.1");
+        assert_eq!(seen("192.0.2.7", "10.0.0.0/8"), "192.0.2.7");
+        assert_eq!(seen("192.0.2.7", "10.0.0.1"), "192.0.2.7");
+    }
+
+    #[test]
+    fn what_stands_left_of_the_client_was_written_by_anybody() {
+        assert_eq!(seen("198.51.100.1, 192.0.2.7", "10.0.0.0/8"), "192.0.2.7");
+        assert_eq!(seen("198.51.100.1, 192.0.2.7, 10.0.0.9", "10.0.0.0/8"), "192.0.2.7");
+    }
+
+    #[test]
+    fn what_is_no_address_ends_the_walk() {
+        assert_eq!(seen("192.0.2.7, unknown", "10.0.0.0/8"), "10.0.0.1");
+        assert_eq!(seen("", "10.0.0.0/8"), "10.0.0.1");
+        assert_eq!(seen("192.0.2.7, ::ffff:10.0.0.9", "10.0.0.0/8"), "192.0.2.7");
+    }
 }
