@@ -15,7 +15,7 @@ mod tokens;
 mod users;
 mod verification;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -39,7 +39,7 @@ use self::{
 use crate::{
     config::Config,
     model::{Clock, PasswordPolicy, Timestamp, User},
-    store::{OpenError, SigningKeyRow, Store},
+    store::{OpenError, SigningKeyRow, Store, folder_of},
 };
 
 /// Every use case of user management, as a method. Cheap to clone.
@@ -190,13 +190,12 @@ fn load_secret(config: &Config, first_start: bool) -> Result<InstallationSecret,
     if let Some(given) = config.auth.secret.reveal() {
         return Ok(InstallationSecret::given(given)?);
     }
-    let folder = config.database.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder_of(&config.database.path);
     let file = folder.join(secret::FILE);
     if !first_start && !file.exists() {
         return Err(StartError::SecretGone(file.display().to_string()));
     }
-    Ok(InstallationSecret::in_folder(folder)?)
+    Ok(InstallationSecret::in_folder(&folder)?)
 }
 
 /// Makes the first key; if two programs start together, both get the one that came first.

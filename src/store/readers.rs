@@ -10,7 +10,7 @@ use deadpool_sqlite::Object;
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Error, Snapshot};
+use super::{Error, Snapshot, tx::execute};
 
 /// How many closures may wait; past it the caller is told to come back.
 const QUEUE: usize = 4096;
@@ -73,9 +73,4 @@ fn read(connection: &Connection, job: Job) {
     if is_begun {
         let _ = execute(connection, "ROLLBACK");
     }
-}
-
-fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
-    connection.prepare_cached(sql)?.execute([])?;
-    Ok(())
 }

@@ -81,6 +81,12 @@ impl<'c> Snapshot<'c> {
     }
 }
 
+/// Runs a statement that begins, ends or marks a transaction.
+pub(super) fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
 /// An instant in a column.
 pub(super) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_millis)

@@ -14,7 +14,7 @@ use deadpool_sqlite::Object;
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Error, Tx};
+use super::{Error, Tx, tx::execute};
 
 /// How many closures may wait; past it the caller is told to come back.
 const QUEUE: usize = 4096;
@@ -147,9 +147,4 @@ fn commit(connection: &Connection) -> Result<(), Error> {
             let _ = execute(connection, "ROLLBACK");
         }
     })
-}
-
-fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
-    connection.prepare_cached(sql)?.execute([])?;
-    Ok(())
 }
