@@ -86,7 +86,7 @@ impl Config {
         if self.server.public_url.ends_with('/') {
             return refuse("server.public_url", "must not end in a slash");
         }
-        if !self.server.cors_origins.iter().all(|origin| is_url(origin) && origin.matches('/').count() == 2) {
+        if !self.server.cors_origins.iter().all(|origin| is_origin(origin)) {
             return refuse("server.cors_origins", "must be origins such as https://shop.example");
         }
         let durations = [
@@ -151,6 +151,13 @@ impl Config {
 
 fn or_ours(theirs: &str, public_url: &str, path: &str) -> String {
     if theirs.is_empty() { format!("{public_url}{path}") } else { theirs.to_owned() }
+}
+
+/// As browsers send it: lower case, no path, no port where it is the scheme's own.
+fn is_origin(text: &str) -> bool {
+    let own_port = text.starts_with("https:") && text.ends_with(":443")
+        || text.starts_with("http:") && text.ends_with(":80");
+    is_url(text) && text.matches('/').count() == 2 && text == text.to_lowercase() && !own_port
 }
 
 fn is_url(text: &str) -> bool {

@@ -40,7 +40,10 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut settings = Settings::defaults()?;
         settings.layer_file(file)?;
-        let ours = |name: &OsString| name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        // Without the two underscores it is somebody else's: COFFEESHOP_PORT is what Kubernetes tells about a service.
+        let ours = |name: &OsString| {
+            name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && name.to_string_lossy().contains("__")
+        };
         let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| ours(name)).collect();
         variables.sort();
         for (name, text) in variables {
@@ -193,6 +196,11 @@ mod tests {
     }
 
     #[test]
+    fn what_kubernetes_tells_about_a_service_is_no_setting() {
+        assert!(environment("COFFEESHOP_PORT", "tcp://10.0.0.1:8080").is_ok());
+    }
+
+    #[test]
     fn a_secret_can_come_from_a_file_and_is_never_shown() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), "kept-to-itself\n").expect("written");
@@ -225,7 +233,6 @@ mod tests {
             file("[auth]\naccess_ttl = \"15\""),
             file("[messages]\ntransport = \"pigeon\""),
             environment("COFFEESHOP_SERVER__PORT", "1"),
-            environment("COFFEESHOP_PORT", "1"),
             environment("COFFEESHOP_PASSWORD__MIN_LENGTH", "ten"),
             environment("COFFEESHOP_CLEANUP__ENABLED", "perhaps"),
             environment("COFFEESHOP_AUTH__SECRET_FILE", "/nowhere/secret"),
@@ -244,7 +251,6 @@ mod tests {
         FILE: auth.access_ttl: 15 is no length of time such as 30s, 15m, 12h or 2d
         FILE: messages.transport: unknown variant `pigeon`, expected `console`
         COFFEESHOP_SERVER__PORT: there is no such setting
-        COFFEESHOP_PORT: there is no such setting
         COFFEESHOP_PASSWORD__MIN_LENGTH: must be a whole number
         COFFEESHOP_CLEANUP__ENABLED: must be true or false
         COFFEESHOP_AUTH__SECRET_FILE: /nowhere/secret: No such file or directory (os error 2)
