@@ -39,7 +39,7 @@ pub enum Error {
     #[error("This is the last admin who can act. Make someone else an admin first.")]
     LastAdmin,
     /// Too many tries; whole seconds until the next one is welcome.
-    #[error("Too many wrong passwords. Wait {retry_after} seconds and try again.")]
+    #[error("Too many attempts. Wait {retry_after} seconds and try again.")]
     TooManyRequests {
         /// Seconds.
         retry_after: u64,

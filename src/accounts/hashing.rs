@@ -162,12 +162,34 @@ fn check(
     }
     let computed = compute(&stored_params, version, password, &salt, memory)?;
     if constant_time::verify_slices_are_equal(&computed, expected.as_bytes()).is_err() {
+        make_up_for(&stored_params, params, password, &salt, memory)?;
         return Ok(Check::Wrong);
     }
     let same = |of: fn(&Params) -> u32| of(params) == of(&stored_params);
     let is_current =
         same(Params::m_cost) && same(Params::t_cost) && same(Params::p_cost) && version == Version::V0x13;
     Ok(if is_current { Check::Right } else { Check::RightButOld })
+}
+
+/// A wrong password for a hash with cheaper parameters costs as much as one for nobody. (For one with dearer
+/// parameters it costs more, until that user logs in: there is no way to compute less.)
+fn make_up_for(
+    stored: &Params,
+    current: &Params,
+    password: &[u8],
+    salt: &Salt,
+    memory: &mut Vec<Block>,
+) -> Result<(), Error> {
+    let cost = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+    let missing = cost(current).saturating_sub(cost(stored)) / u64::from(current.t_cost());
+    let least = Params::MIN_M_COST * current.p_cost();
+    let rest = u32::try_from(missing).unwrap_or(u32::MAX);
+    if rest < least {
+        return Ok(());
+    }
+    let rest =
+        Params::new(rest, current.t_cost(), current.p_cost(), Some(HASH_BYTES)).map_err(|e| broken(&e))?;
+    compute(&rest, Version::V0x13, password, salt, memory).map(|_| ())
 }
 
 fn compute(

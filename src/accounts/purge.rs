@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Accounts, Error};
+use super::{Accounts, Error, codes::COUNTED_FOR};
 use crate::{
     model::{Timestamp, User},
-    store::{self, Due, Snapshot, Tx},
+    store::{self, Snapshot, Tx},
 };
 
 /// How long one slice of the work may keep other writers waiting.
@@ -18,7 +18,7 @@ const LARGEST_SLICE: u32 = 2_000;
 pub enum Which {
     /// Those whose time ran out: the rule of the house.
     Expired,
-    /// Those who signed up at least so long ago, as the console may decide.
+    /// Those who have been unverified for at least so long, as the console may decide.
     OlderThan(Duration),
 }
 
@@ -46,7 +46,8 @@ impl Purged {
 /// What a clean-up would delete, to be looked at before.
 #[derive(Clone, Copy, Debug)]
 pub struct PurgePlan {
-    due: Due,
+    /// Unverified users who expire by then.
+    by: Timestamp,
     now: Timestamp,
 }
 
@@ -58,11 +59,12 @@ impl Accounts {
     #[must_use]
     pub fn plan_purge(&self, which: Which) -> PurgePlan {
         let now = self.clock.now();
-        let due = match which {
-            Which::Expired => Due::ExpiredAt(now),
-            Which::OlderThan(age) => Due::CreatedBy(now - age),
+        // An account expires so long after it became unverified: the one measure for both.
+        let by = match which {
+            Which::Expired => now,
+            Which::OlderThan(age) => now - age + self.rules.unverified_after,
         };
-        PurgePlan { due, now }
+        PurgePlan { by, now }
     }
 
     /// How many a clean-up would delete.
@@ -72,9 +74,9 @@ impl Accounts {
     pub async fn count_due(&self, plan: PurgePlan) -> Result<Purged, Error> {
         let count = move |tx: &Snapshot<'_>| {
             Ok::<_, Error>(Purged {
-                users: tx.count_due_users(plan.due)?,
+                users: tx.count_due_users(plan.by)?,
                 sessions: tx.count_dead_sessions(plan.now)?,
-                codes: tx.count_dead_codes(plan.now)?,
+                codes: tx.count_dead_codes(plan.now - COUNTED_FOR)?,
                 messages: tx.count_dead_messages(plan.now)?,
             })
         };
@@ -87,7 +89,7 @@ impl Accounts {
     /// Only if the store does not answer.
     pub async fn due_users(&self, plan: PurgePlan, after: i64) -> Result<Vec<(i64, User)>, Error> {
         const PAGE: u32 = 500;
-        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(plan.due, after, PAGE)?)).await
+        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(plan.by, after, PAGE)?)).await
     }
 
     /// Cleans up, in slices so short that nobody else waits long; tells `progress` after each. Stopped in between, it
@@ -98,9 +100,12 @@ impl Accounts {
     /// If the store does not answer; what was deleted by then is.
     pub async fn purge(&self, plan: PurgePlan, mut progress: impl FnMut(Purged)) -> Result<Purged, Error> {
         let kinds: [(DeleteSlice, Count); 4] = [
-            (|tx, plan, limit| tx.delete_due_users(plan.due, limit), |purged| &mut purged.users),
+            (|tx, plan, limit| tx.delete_due_users(plan.by, limit), |purged| &mut purged.users),
             (|tx, plan, limit| tx.delete_dead_sessions(plan.now, limit), |purged| &mut purged.sessions),
-            (|tx, plan, limit| tx.delete_dead_codes(plan.now, limit), |purged| &mut purged.codes),
+            (
+                |tx, plan, limit| tx.delete_dead_codes(plan.now - COUNTED_FOR, limit),
+                |purged| &mut purged.codes,
+            ),
             (|tx, plan, limit| tx.delete_dead_messages(plan.now, limit), |purged| &mut purged.messages),
         ];
         let mut purged = Purged::default();
@@ -138,7 +143,7 @@ impl Accounts {
 fn next_slice(slice: u32, took: Duration) -> u32 {
     let fitting = SLICE_TIME.as_secs_f64() / took.as_secs_f64().max(1e-6);
     let next = f64::from(slice) * fitting.clamp(0.25, 2.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 25 and 4,000")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand at most")]
     let next = next as u32;
     next.clamp(FIRST_SLICE / 10, LARGEST_SLICE)
 }

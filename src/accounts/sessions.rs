@@ -59,20 +59,37 @@ impl Accounts {
     pub async fn login(&self, email: Email, password: Password, client: Client) -> Result<TokenPair, Error> {
         let now = self.clock.now();
         self.throttle.take(&email, &client, now)?;
+        let tried = self.try_login(&email, password, &client, now).await;
+        match &tried {
+            Err(Error::InvalidCredentials) => {}
+            Ok(_) | Err(Error::AccountDisabled | Error::EmailNotVerified) => {
+                self.throttle.forgive(&email, &client);
+            }
+            Err(_) => self.throttle.give_back(&email, &client),
+        }
+        tried
+    }
+
+    async fn try_login(
+        &self,
+        email: &Email,
+        password: Password,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<TokenPair, Error> {
         for _ in 0..LOGIN_ROUNDS {
-            let (user, hash) = self.find_by_email(&email, now).await?.unzip();
+            let (user, hash) = self.find_by_email(email, now).await?.unzip();
             let check = self.hasher.check(password.clone(), hash.clone().flatten()).await?;
             let (Some(user), Some(Some(hash)), Check::Right | Check::RightButOld) = (user, hash, check)
             else {
                 return Err(Error::InvalidCredentials);
             };
-            self.may_log_in(&user).inspect_err(|_| self.throttle.forgive(&email, &client))?;
+            self.may_log_in(&user)?;
             let renewed = match check {
                 Check::RightButOld => Some(self.hasher.renew(password.clone()).await?),
                 Check::Right | Check::Wrong => None,
             };
             if let Some(pair) = self.start_session(&user, hash, renewed, client.clone(), now).await? {
-                self.throttle.forgive(&email, &client);
                 return Ok(pair);
             }
         }

@@ -23,7 +23,14 @@ const REMEMBERED: usize = 10_000;
 /// Wrong passwords, by account and client.
 pub struct Throttle {
     limit: Option<(u32, Duration)>,
-    spent: Mutex<HashMap<Key, Spent>>,
+    budgets: Mutex<Budgets>,
+}
+
+#[derive(Default)]
+struct Budgets {
+    spent: HashMap<Key, Spent>,
+    /// At how many to look for those that are whole again.
+    sweep_at: usize,
 }
 
 type Key = (String, Option<IpAddr>);
@@ -39,17 +46,18 @@ impl Throttle {
     /// A brake as the settings say.
     pub fn new(settings: &RateLimit) -> Self {
         let limit = settings.enabled.then(|| (settings.login_burst, settings.login_refill.get()));
-        Self { limit, spent: Mutex::default() }
+        Self { limit, budgets: Mutex::default() }
     }
 
     /// Takes a try out of the budget before it is made, so that guesses at the same time cannot overrun it.
     pub fn take(&self, email: &Email, client: &Client, now: Timestamp) -> Result<(), Error> {
         let Some((burst, refill)) = self.limit else { return Ok(()) };
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        if spent.len() >= REMEMBERED {
-            spent.retain(|_, budget| budget.refilled(refill, now).tries > 0);
+        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        if budgets.spent.len() >= budgets.sweep_at.max(REMEMBERED) {
+            budgets.spent.retain(|_, budget| budget.refilled(refill, now).tries > 0);
+            budgets.sweep_at = budgets.spent.len() * 2; // so that looking through them all stays rare
         }
-        let budget = spent.entry(key(email, client)).or_insert(Spent { tries: 0, since: now });
+        let budget = budgets.spent.entry(key(email, client)).or_insert(Spent { tries: 0, since: now });
         *budget = budget.refilled(refill, now);
         if budget.tries >= burst {
             let wait = (budget.since + refill).since(now);
@@ -63,7 +71,15 @@ impl Throttle {
 
     /// A right password: the account owes nothing to this client any more.
     pub fn forgive(&self, email: &Email, client: &Client) {
-        self.spent.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(email, client));
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner).spent.remove(&key(email, client));
+    }
+
+    /// A try that came to nothing, neither right nor wrong, does not count.
+    pub fn give_back(&self, email: &Email, client: &Client) {
+        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(budget) = budgets.spent.get_mut(&key(email, client)) {
+            budget.tries = budget.tries.saturating_sub(1);
+        }
     }
 }
 
@@ -118,6 +134,9 @@ mod tests {
         let refused = throttle.take(&ann, &client, START + Duration::from_millis(1));
         assert!(matches!(refused, Err(Error::TooManyRequests { retry_after: 10 })), "{refused:?}");
         let later = START + Duration::from_secs(10);
+        assert!(throttle.take(&ann, &client, later).is_ok());
+        assert!(throttle.take(&ann, &client, later).is_err());
+        throttle.give_back(&ann, &client);
         assert!(throttle.take(&ann, &client, later).is_ok());
         assert!(throttle.take(&ann, &client, later).is_err());
         throttle.forgive(&ann, &client);

@@ -30,7 +30,6 @@ pub use self::{
     keys::SigningKeyRow,
     outbox::SealedMessage,
     tx::{Snapshot, Tx},
-    users::Due,
 };
 use self::{migrations::Schema, readers::Readers, writer::Writer};
 

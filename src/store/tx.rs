@@ -1,6 +1,6 @@
 //! What a closure gets to see of the store: a snapshot to read, or a transaction to read and write.
 
-use std::ops::Deref;
+use std::{cell::RefCell, ops::Deref};
 
 use rusqlite::{CachedStatement, Connection, Params, Row, types::Type};
 use uuid::Uuid;
@@ -12,16 +12,28 @@ use crate::model::{Timestamp, Word};
 pub struct Snapshot<'c>(&'c Connection);
 
 /// A transaction: all of it happens, or nothing.
-pub struct Tx<'c>(Snapshot<'c>);
+pub struct Tx<'c> {
+    snapshot: Snapshot<'c>,
+    /// The first statement that the store could not carry out.
+    failed: RefCell<Option<Error>>,
+}
 
 impl<'c> Tx<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self(Snapshot::new(connection))
+        Self { snapshot: Snapshot::new(connection), failed: RefCell::default() }
+    }
+
+    /// Why the store gave up, if a statement of this transaction made it do so.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failed.take()
     }
 
     /// Runs one statement; answers how many rows it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
-        Ok(self.prepare(sql)?.execute(params)?)
+        let run = || Ok(self.prepare(sql)?.execute(params)?);
+        run().inspect_err(|error: &Error| {
+            self.failed.borrow_mut().get_or_insert_with(|| error.clone());
+        })
     }
 
     /// Runs a statement that must change exactly one row.
@@ -37,7 +49,7 @@ impl<'c> Deref for Tx<'c> {
     type Target = Snapshot<'c>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.snapshot
     }
 }
 

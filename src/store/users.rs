@@ -17,15 +17,6 @@ pub(super) const COLUMNS: &str = "u.id, u.email, u.email_key, u.first_name, u.la
 /// How many of them there are.
 pub(super) const COLUMN_COUNT: usize = 13;
 
-/// Which unverified accounts are due to be deleted.
-#[derive(Clone, Copy, Debug)]
-pub enum Due {
-    /// Those whose time ran out by then.
-    ExpiredAt(Timestamp),
-    /// Those made by then.
-    CreatedBy(Timestamp),
-}
-
 impl Snapshot<'_> {
     /// The user with this id.
     pub(crate) fn user(&self, id: UserId) -> Result<Option<User>, Error> {
@@ -50,23 +41,21 @@ impl Snapshot<'_> {
         )
     }
 
-    /// The accounts that are due, at most `limit` of them, oldest first, after the row `after`.
-    pub(crate) fn due_users(&self, due: Due, after: i64, limit: u32) -> Result<Vec<(i64, User)>, Error> {
-        let (condition, instant) = due.condition();
+    /// The unverified accounts that expire by then, at most `limit` of them, after the row `after`.
+    pub(crate) fn due_users(&self, by: Timestamp, after: i64, limit: u32) -> Result<Vec<(i64, User)>, Error> {
         let sql = format!(
             "SELECT {COLUMNS}, u.seq FROM users u \
-             WHERE u.status = 'unverified' AND {condition} AND u.seq > ?2 ORDER BY u.seq LIMIT ?3"
+             WHERE u.status = 'unverified' AND u.expires_at <= ?1 AND u.seq > ?2 ORDER BY u.seq LIMIT ?3"
         );
-        self.all(&sql, (instant.millis(), after, limit), |row| {
-            Ok((row.get(COLUMN_COUNT)?, read_user(row, 0)?))
-        })
+        self.all(&sql, (by.millis(), after, limit), |row| Ok((row.get(COLUMN_COUNT)?, read_user(row, 0)?)))
     }
 
-    /// How many accounts are due.
-    pub(crate) fn count_due_users(&self, due: Due) -> Result<u64, Error> {
-        let (condition, instant) = due.condition();
-        let sql = format!("SELECT count(*) FROM users u WHERE u.status = 'unverified' AND {condition}");
-        self.number(&sql, [instant.millis()])
+    /// How many unverified accounts expire by then.
+    pub(crate) fn count_due_users(&self, by: Timestamp) -> Result<u64, Error> {
+        self.number(
+            "SELECT count(*) FROM users WHERE status = 'unverified' AND expires_at <= ?1",
+            [by.millis()],
+        )
     }
 }
 
@@ -131,7 +120,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Notes a login; a row that is gone is none.
+    /// Notes a login.
     pub(crate) fn set_last_login(&self, id: UserId, now: Timestamp) -> Result<(), Error> {
         self.execute_one(
             "UPDATE users SET last_login_at = ?2 WHERE id = ?1",
@@ -161,23 +150,13 @@ impl Tx<'_> {
         Ok(deleted > 0)
     }
 
-    /// Deletes accounts that are due, at most `limit`, oldest first; answers how many.
-    pub(crate) fn delete_due_users(&self, due: Due, limit: u32) -> Result<usize, Error> {
-        let (condition, instant) = due.condition();
-        let sql = format!(
-            "DELETE FROM users WHERE seq IN (SELECT u.seq FROM users u INDEXED BY users_by_expiry \
-             WHERE u.status = 'unverified' AND {condition} ORDER BY u.expires_at LIMIT ?2)"
-        );
-        self.execute(&sql, (instant.millis(), limit))
-    }
-}
-
-impl Due {
-    const fn condition(self) -> (&'static str, Timestamp) {
-        match self {
-            Self::ExpiredAt(now) => ("u.expires_at <= ?1", now),
-            Self::CreatedBy(then) => ("u.created_at <= ?1", then),
-        }
+    /// Deletes unverified accounts that expire by then, at most `limit`, oldest first; answers how many.
+    pub(crate) fn delete_due_users(&self, by: Timestamp, limit: u32) -> Result<usize, Error> {
+        self.execute(
+            "DELETE FROM users WHERE seq IN (SELECT seq FROM users INDEXED BY users_by_expiry \
+             WHERE status = 'unverified' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+            (by.millis(), limit),
+        )
     }
 }
 

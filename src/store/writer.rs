@@ -108,43 +108,36 @@ fn run(connection: &Object, jobs: &Receiver<Box<dyn Job>>) {
 }
 
 fn commit_together(connection: &Connection, jobs: impl Iterator<Item = Box<dyn Job>>) {
-    let begun = execute(connection, "BEGIN IMMEDIATE");
+    let mut state = execute(connection, "BEGIN IMMEDIATE");
     let mut done = Vec::new();
     for mut job in jobs {
-        if begun.is_ok() {
-            let ran = run_in_savepoint(connection, job.as_mut());
-            done.push(job);
-            if ran.is_err() {
-                break;
-            }
-        } else {
-            done.push(job);
+        if state.is_ok() {
+            state = run_in_savepoint(connection, job.as_mut());
         }
+        done.push(job);
     }
-    let committed = begun.and_then(|()| commit(connection));
+    let committed = state.and_then(|()| execute(connection, "COMMIT"));
+    if !connection.is_autocommit() {
+        let _ = execute(connection, "ROLLBACK");
+    }
     for job in done {
         job.answer(&committed);
     }
 }
 
-/// Runs a job so that it can be undone alone.
+/// Runs a job so that it can be undone alone. An error is the whole transaction's: after some of them (a full disk, an
+/// I/O error) SQLite has rolled all of it back by itself.
 fn run_in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Error> {
     execute(connection, "SAVEPOINT job")?;
-    if !job.run(&Tx::new(connection)) {
+    let tx = Tx::new(connection);
+    let keep = job.run(&tx);
+    if connection.is_autocommit() {
+        return Err(tx
+            .failure()
+            .unwrap_or_else(|| Error::Unavailable("SQLite gave the transaction up".to_owned())));
+    }
+    if !keep {
         execute(connection, "ROLLBACK TO job")?;
     }
     execute(connection, "RELEASE job")
-}
-
-/// Commits, or leaves no transaction behind. After some errors (a full disk among them) SQLite has rolled back the
-/// whole transaction by itself, and there is nothing left to commit.
-fn commit(connection: &Connection) -> Result<(), Error> {
-    if connection.is_autocommit() {
-        return Err(Error::Full("SQLite gave the transaction up".to_owned()));
-    }
-    execute(connection, "COMMIT").inspect_err(|_| {
-        if !connection.is_autocommit() {
-            let _ = execute(connection, "ROLLBACK");
-        }
-    })
 }
