@@ -42,13 +42,18 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         if let Ok(id) = HeaderValue::from_str(&id) {
             answer.headers_mut().insert(REQUEST_ID, id);
         }
+        // JSON is UTF-8; its media type has no charset (RFC 8259, section 11).
+        if answer.content_type().is_some_and(|media_type| media_type.starts_with("application/json")) {
+            answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         // Everything here is somebody's own; nothing of it belongs into a cache.
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let (status, took) = (answer.status().as_u16(), start.elapsed());
+        let status = answer.status().as_u16();
+        let took_ms = start.elapsed().as_secs_f64() * 1e3;
         if status >= 400 {
-            tracing::info!(%method, path, status, ?took, request_id = id, "refused");
+            tracing::info!(%method, path, status, took_ms, request_id = id, "refused");
         } else {
-            tracing::debug!(%method, path, status, ?took, request_id = id, "answered");
+            tracing::debug!(%method, path, status, took_ms, request_id = id, "answered");
         }
         Ok(answer)
     }

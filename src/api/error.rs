@@ -163,8 +163,9 @@ impl ApiError {
         let (status, code, title) = self.code.row();
         let mut answer = Response::builder().status(status).content_type("application/problem+json");
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 6750, section 3.
-            answer = answer.header(header::WWW_AUTHENTICATE, format!("Bearer error=\"{code}\""));
+            // RFC 6750, section 3: the word is for access tokens alone.
+            let scheme = if code == "invalid_token" { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            answer = answer.header(header::WWW_AUTHENTICATE, scheme);
         }
         let retry_after = self.retry_after.map(|seconds| (header::RETRY_AFTER, seconds.to_string()));
         let allow = self.allow.map(|methods| (header::ALLOW, methods));

@@ -2,6 +2,7 @@
 
 use poem::Request;
 use poem_openapi::{SecurityScheme, auth::Bearer};
+use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::accounts::{Accounts, Actor, Admin};
@@ -16,6 +17,12 @@ pub struct SignedIn(pub Actor);
 #[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "as_admin")]
 pub struct AsAdmin(pub Admin);
 
+/// The access token of the user whose id ends the path, or of an admin: nobody else hears whether such a user exists, or
+/// what is wrong with the request.
+#[derive(SecurityScheme)]
+#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "own_or_admin")]
+pub struct OwnOrAdmin(pub Actor);
+
 async fn signed_in(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
     Ok(accounts(request)?.authenticate(&bearer.token).await.map_err(ApiError::from)?)
 }
@@ -24,6 +31,16 @@ async fn as_admin(request: &Request, bearer: Bearer) -> poem::Result<Admin> {
     let accounts = accounts(request)?;
     let actor = accounts.authenticate(&bearer.token).await.map_err(ApiError::from)?;
     Ok(accounts.admin(&actor).map_err(ApiError::from)?)
+}
+
+async fn own_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
+    let accounts = accounts(request)?;
+    let actor = accounts.authenticate(&bearer.token).await.map_err(ApiError::from)?;
+    let id = request.uri().path().rsplit('/').next().and_then(|id| Uuid::try_parse(id).ok());
+    if id.as_ref() != Some(actor.user().id.as_uuid()) {
+        accounts.admin(&actor).map_err(ApiError::from)?;
+    }
+    Ok(actor)
 }
 
 fn accounts(request: &Request) -> Result<&Accounts, ApiError> {

@@ -14,7 +14,7 @@ pub struct Passwords(pub Accounts);
 
 /// A new password, with what proves whose it is: either `email` and `code`, or `token` alone.
 #[derive(Object)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 struct Reset {
     /// The address that the code was sent to.
     #[oai(validator(max_length = 254))]

@@ -13,7 +13,7 @@ use super::{
     answers::NoContent,
     body::Body,
     error::{ApiError, Code},
-    guards::{AsAdmin, SignedIn},
+    guards::{AsAdmin, OwnOrAdmin},
     profile::profile_change,
     views::{Role, Status, Time, UserSort},
 };
@@ -49,7 +49,7 @@ pub struct UserView {
     disabled: bool,
     /// When the account was made.
     created_at: Time,
-    /// When anything about the account last changed.
+    /// When the address, a name, the role, the status or `disabled` last changed.
     updated_at: Time,
     /// When the address was confirmed.
     #[oai(nullable)]
@@ -203,7 +203,7 @@ impl Users {
     #[oai(path = "/users/:id", method = "patch", operation_id = "edit_user")]
     async fn edit(
         &self,
-        by: SignedIn,
+        by: OwnOrAdmin,
         /// The user's id.
         id: Path<Uuid>,
         body: Body<EditUser>,

@@ -12,7 +12,7 @@ pub struct Verification(pub Accounts);
 
 /// What proves that an address is one's own: either `email` and `code`, or `token` alone.
 #[derive(Object)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 struct Verify {
     /// The address that the code was sent to.
     #[oai(validator(max_length = 254))]
