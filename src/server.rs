@@ -16,6 +16,9 @@ use crate::{
 /// How long a stop waits for requests that are being answered.
 const DRAIN: Duration = Duration::from_secs(8);
 
+/// How long a stop waits for messages that are being sent.
+const DRAIN_MESSAGES: Duration = Duration::from_secs(3);
+
 /// Why the server stopped without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -47,7 +50,8 @@ pub async fn run(
         }
     };
     let endpoint = api::endpoint(accounts.clone(), &config.server);
-    // Simplified: poem's own listener has no deadline for slow senders and no bound on connections. With more time an
+    // Simplified: poem's own listener has no deadline for slow senders and no bound on connections, and hyper answers
+    // what is no HTTP by itself, without a body. With more time an
     // accept loop of our own around the same endpoint would set them.
     let acceptor = TcpAcceptor::from_tokio(listener)?;
     let served =
@@ -55,7 +59,10 @@ pub async fn run(
     tracing::info!("stopping");
     stop.send_replace(true);
     timers.stop().await;
-    background.join_all().await;
+    // A console that nobody reads must not hold up the end: what was not sent waits in the outbox.
+    if tokio::time::timeout(DRAIN_MESSAGES, background.join_all()).await.is_err() {
+        tracing::warn!("messages are left in the outbox");
+    }
     accounts.close().await;
     Ok(served?)
 }

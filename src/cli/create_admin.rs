@@ -6,8 +6,9 @@ use anyhow::Result;
 
 use super::{open, output, prompt, users};
 use crate::{
-    accounts::{Admin, Error, SignupDraft},
+    accounts::{Accounts, Admin, Error, SignupDraft},
     config::Config,
+    model::{Email, Status},
     store::Missing,
 };
 
@@ -41,14 +42,28 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let draft =
         SignupDraft { email: args.email, password, first_name: args.first_name, last_name: args.last_name };
     let user = accounts.create_admin(&Admin::at_console(), accounts.check_signup(&draft)?).await;
-    let user = user.map_err(|error| match error {
-        Error::EmailTaken => {
-            let hint = format!("make that user an admin: coffeeshop users set-role {email} admin");
-            output::Hinted::new(error, hint).into()
+    let user = match user {
+        Err(taken @ Error::EmailTaken) => {
+            return Err(output::Hinted::new(taken, hint(&accounts, email).await).into());
         }
-        error => anyhow::Error::from(error),
-    })?;
+        user => user?,
+    };
     users::print(&user, args.json)?;
     accounts.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to do about an address that is taken. Whoever signed up with it and never verified may be anybody: their password
+/// must not become an admin's.
+async fn hint(accounts: &Accounts, email: String) -> String {
+    let owner = match Email::parse("email", &email) {
+        Ok(email) => accounts.user_by_email(&Admin::at_console(), email).await.ok(),
+        Err(_) => None,
+    };
+    match owner.map(|owner| owner.status()) {
+        Some(Status::Unverified) => {
+            format!("nobody has confirmed that address: coffeeshop users delete {email}, then do this again")
+        }
+        _ => format!("make that user an admin: coffeeshop users set-role {email} admin"),
+    }
 }

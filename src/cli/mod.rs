@@ -11,7 +11,7 @@ mod purge;
 mod serve;
 mod users;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -88,7 +88,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 fn in_runtime(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(command);
+    // What still blocks a thread, such as a pipe that nobody reads, does not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    code
 }
 
 #[expect(

@@ -10,10 +10,17 @@ use super::output::Hinted;
 pub fn new_password(from_stdin: bool) -> Result<String> {
     if from_stdin {
         // More than any password may have, and less than fills the memory.
-        let mut text = String::new();
-        io::stdin().take(64 * 1024).read_to_string(&mut text)?;
+        let mut bytes = Vec::new();
+        io::stdin().take(64 * 1024).read_to_end(&mut bytes)?;
+        let Ok(text) = String::from_utf8(bytes) else { bail!("the password is not text in UTF-8") };
         let line = text.strip_suffix('\n').unwrap_or(&text);
-        return Ok(line.strip_suffix('\r').unwrap_or(line).to_owned());
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.contains(['\n', '\r']) {
+            return Err(
+                Hinted::new("the password has more than one line", "pipe in the password alone").into()
+            );
+        }
+        return Ok(line.to_owned());
     }
     if !io::stdin().is_terminal() {
         return Err(Hinted::new(

@@ -19,7 +19,7 @@ use crate::{
 /// The server does the same on schedule. No verified user is ever deleted. Prints how many of each went.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Delete unverified users who signed up at least so long ago, instead of those whose time has run out.
+    /// Delete users who have been unverified for at least so long, instead of those whose time has run out.
     #[arg(long, value_name = "PERIOD")]
     older_than: Option<Period>,
     /// Delete nothing; list who would go.
