@@ -148,7 +148,6 @@ fn a_wrong_setting_stops_the_start_before_the_port_is_taken() {
     let listen = port.local_addr().unwrap().to_string();
     let wrong = [
         ("SERVER__PORT", "1", "COFFEESHOP_SERVER__PORT"),
-        ("PORT", "1", "COFFEESHOP_PORT"),
         ("COFFEESHOP_LOG__LEVEL", "warn", "COFFEESHOP_COFFEESHOP_LOG__LEVEL"),
         ("SERVER__PUBLIC_URL", "shop.example", "server.public_url"),
         ("AUTH__ACCESS_TTL", "15", "COFFEESHOP_AUTH__ACCESS_TTL"),
@@ -741,4 +740,20 @@ fn data_that_cannot_be_written_is_a_failure() {
 fn a_reader_that_goes_away_is_no_reason_to_fail_loudly() {
     let ran = Shop::new().run_in_shell("\"$0\" openapi | head -c 1");
     assert_eq!((ran.out.as_str(), ran.err.as_str()), ("{", ""));
+}
+
+#[tokio::test]
+async fn whoever_took_the_address_without_confirming_it_is_not_made_an_admin() {
+    let shop = Shop::with_store();
+    signed_up(&shop, Duration::ZERO, &["owner@example.com"]).await;
+    shop.create_admin("owner@example.com").refused("taken").hint("users delete owner@example.com");
+    shop.run(&["users", "delete", "owner@example.com", "--yes"]).is(0);
+    shop.create_admin("owner@example.com").is(0);
+}
+
+#[test]
+fn a_password_of_several_lines_is_refused() {
+    let shop = Shop::new();
+    let admin = &["create-admin", "--email", "boss@example.com", "--password-stdin"];
+    shop.run_with_input(admin, "one\ntwo\nlantern drift seven").refused("more than one line");
 }

@@ -172,3 +172,21 @@ async fn the_page_holds_the_document_and_needs_no_other_server() {
         assert!(!page.contains(outside), "{outside}");
     }
 }
+
+#[tokio::test]
+async fn every_example_of_a_body_has_the_form_that_is_asked_for() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    let document = document();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+            let Some(name) = schema.as_str().map(|path| path.rsplit('/').next().unwrap()) else { continue };
+            let example = document["components"]["schemas"][name]["example"].clone();
+            let path = path.replace("{id}", &boss.id().await);
+            let method = method.to_uppercase().parse().unwrap();
+            let answer = boss.send(method, &path, Some(example)).await;
+            assert_ne!(answer.status, 422, "{path}: {}", answer.body);
+        }
+    }
+}

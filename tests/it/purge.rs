@@ -105,8 +105,13 @@ async fn sessions_codes_and_messages_that_are_over_go_too() {
     assert_eq!(purge(&app, Which::Expired).await, Purged::default());
     ann.get("/me").await.is(200);
     app.wait(Duration::from_hours(1));
-    let expected = Purged { codes: 1, messages: 1, ..Purged::default() };
-    assert_eq!(purge(&app, Which::Expired).await, expected);
+    assert_eq!(purge(&app, Which::Expired).await, Purged { messages: 1, ..Purged::default() });
+    app.wait(Duration::from_hours(24));
+    assert_eq!(
+        purge(&app, Which::Expired).await,
+        Purged { codes: 1, ..Purged::default() },
+        "counted for a day"
+    );
     app.wait(Duration::from_hours(30 * 24));
     assert_eq!(purge(&app, Which::Expired).await, Purged { sessions: 1, ..Purged::default() });
     assert_eq!(["users", "sessions", "codes", "outbox"].map(|table| count(&app, table)), [1, 0, 0, 0]);

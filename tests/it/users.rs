@@ -635,3 +635,33 @@ async fn nothing_of_a_deleted_user_is_left() {
     assert_eq!(app.printed().await, "");
     assert_ne!(app.sign_up(ANN).await["id"], ann["id"]);
 }
+
+#[tokio::test]
+async fn who_may_not_edit_a_user_hears_nothing_else() {
+    let app = App::start().await;
+    let (ann, boss) = (app.signed_in("ann@example.com").await, app.admin().await);
+    let other = format!("/users/{}", boss.id().await);
+    for (path, body) in
+        [(other.as_str(), json!({ "role": "boss" })), (&other, json!([])), ("/users/abc", json!({}))]
+    {
+        ann.patch(path, body).await.refused(403, "forbidden");
+    }
+    boss.patch("/users/abc", json!({})).await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_user_made_unverified_counts_as_a_newcomer_for_the_clean_up() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    app.signed_in("ann@example.com").await;
+    app.wait(std::time::Duration::from_hours(24 * 30));
+    let boss = {
+        drop(boss);
+        app.log_in("boss@example.com").await
+    };
+    let ann = boss.get("/users?q=ann").await.is(200).body["items"][0]["id"].as_str().unwrap().to_owned();
+    boss.patch(&format!("/users/{ann}"), json!({ "status": "unverified" })).await.is(200);
+    let older = coffeeshop::accounts::Which::OlderThan(std::time::Duration::from_hours(1));
+    let plan = app.accounts.plan_purge(older);
+    assert_eq!(app.accounts.purge(plan, |_| {}).await.unwrap().users, 0);
+}
