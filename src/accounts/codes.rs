@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Accounts, Error, living, secret};
 use crate::{
-    model::{Code, Email, Message, MessageId, PlainCode, PlainToken, Purpose, Timestamp, User},
-    store::{SealedMessage, Tx},
+    model::{Code, Email, Message, PlainCode, PlainToken, Purpose, Standing, Timestamp, User},
+    store::Tx,
 };
 
 /// How many wrong codes kill a code.
@@ -16,6 +16,8 @@ const MOST_CODES: u8 = 10;
 /// How many messages. A password can be reset by link when there are no codes left, so that nobody who asks in somebody
 /// else's name shuts them out.
 const MOST_MESSAGES: u8 = 20;
+/// How long a link to choose a password lives.
+const RESET_TTL: Duration = Duration::from_hours(1);
 /// How long after its link is dead a row is kept, for the count in it.
 pub(super) const COUNTED_FOR: Duration = Duration::from_hours(24);
 
@@ -90,6 +92,22 @@ impl Accounts {
         Ok(code)
     }
 
+    /// When a link of this purpose stops to count: with the account, and for a password after an hour at most.
+    fn link_expires_at(&self, user: &User, purpose: Purpose, now: Timestamp) -> Timestamp {
+        let account = match user.standing {
+            Standing::Unverified { expires_at } => Some(expires_at),
+            Standing::Verified { .. } => None,
+        };
+        match (purpose, account) {
+            (Purpose::VerifyEmail, Some(account)) => account,
+            (Purpose::VerifyEmail, None) => now + self.rules.unverified_after,
+            (Purpose::ResetPassword, account) => {
+                let hour = now + RESET_TTL;
+                account.map_or(hour, |account| account.min(hour))
+            }
+        }
+    }
+
     /// The user who typed the right code for `purpose`, if it was. A wrong one is counted, so this must be committed
     /// whatever the answer is.
     pub(super) fn spend_code(
@@ -132,34 +150,6 @@ impl Accounts {
         }
         tx.delete_code(user.id, purpose)?;
         Ok(Some(user))
-    }
-
-    /// Puts a message to a user into the outbox, in the commit of what caused it.
-    pub(super) fn post(
-        &self,
-        tx: &Tx<'_>,
-        user: &User,
-        message: &Message,
-        expires_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let id = MessageId(uuid::Uuid::now_v7());
-        let plain = serde_json::to_vec(message).map_err(|e| Error::Internal(e.to_string()))?;
-        let sealed = self
-            .secret
-            .seal(&super::outbox::label(id), &plain)
-            .map_err(|e| Error::Internal(e.to_string()))?;
-        let (attempts, due_at) = (0, now);
-        tx.enqueue(&SealedMessage {
-            id,
-            user_id: user.id,
-            sealed,
-            attempts,
-            due_at,
-            created_at: now,
-            expires_at,
-        })?;
-        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 pub use self::{
     error::Error,
     outbox::Taken,
-    passwords::{PasswordReset, ResetProof},
+    passwords::PasswordReset,
     purge::{PurgePlan, Purged, Which},
     registration::{NewUser, Registered, SignupDraft},
     sessions::{Actor, TokenPair},

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::{Accounts, Error};
 use crate::{
-    model::{Message, MessageId},
-    store::SealedMessage,
+    model::{Message, MessageId, Timestamp, User},
+    store::{SealedMessage, Tx},
 };
 
 /// For how long a message that was taken is nobody else's. Whoever takes it sends it in less, or was stopped.
@@ -27,6 +29,31 @@ pub struct Taken {
 }
 
 impl Accounts {
+    /// Puts a message to a user into the outbox, in the commit of what caused it.
+    pub(super) fn post(
+        &self,
+        tx: &Tx<'_>,
+        user: &User,
+        message: &Message,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let id = MessageId(Uuid::now_v7());
+        let plain = serde_json::to_vec(message).map_err(|e| Error::Internal(e.to_string()))?;
+        let sealed = self.secret.seal(&label(id), &plain).map_err(|e| Error::Internal(e.to_string()))?;
+        let (attempts, due_at) = (0, now);
+        tx.enqueue(&SealedMessage {
+            id,
+            user_id: user.id,
+            sealed,
+            attempts,
+            due_at,
+            created_at: now,
+            expires_at,
+        })?;
+        Ok(())
+    }
+
     /// Takes the messages that are due. They come back unless they are reported as sent: at least once, never not.
     ///
     /// # Errors
@@ -87,6 +114,6 @@ impl Accounts {
 }
 
 /// What a message is sealed with, besides the secret.
-pub(super) fn label(id: MessageId) -> String {
+fn label(id: MessageId) -> String {
     format!("message {}", id.0)
 }

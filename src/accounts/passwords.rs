@@ -1,15 +1,7 @@
 //! Forgotten passwords: proving who one is by mail, and choosing another.
 
-use std::time::Duration;
-
 use super::{Accounts, Admin, Error, Proof, codes, codes::FreshCode, living, verification::confirm};
 use crate::model::{Email, Invalid, NewPassword, Profile, Purpose, Status, Timestamp, UserId, Word};
-
-/// How long a link to choose a password lives.
-pub(super) const RESET_TTL: Duration = Duration::from_hours(1);
-
-/// What proves that one may choose another password.
-pub type ResetProof = Proof;
 
 /// A one-time link to choose a password with, for an admin to hand over.
 #[derive(Clone, Debug)]
@@ -46,7 +38,7 @@ impl Accounts {
     /// # Errors
     /// `Invalid` for a password that breaks a rule; then the proof can be used again. `VerificationFailed` for
     /// everything that can be wrong with the proof.
-    pub async fn reset_password(&self, proof: ResetProof, typed: String) -> Result<(), Error> {
+    pub async fn reset_password(&self, proof: Proof, typed: String) -> Result<(), Error> {
         let now = self.clock.now();
         let hash = self.hasher.hash(self.check_new_password(&typed, &claimed_profile(&proof))?).await?;
         let accounts = self.clone();
@@ -94,7 +86,7 @@ impl Accounts {
 }
 
 /// What a proof says about whose password it will be, before anybody knows whether it is good.
-fn claimed_profile(proof: &ResetProof) -> Profile {
+fn claimed_profile(proof: &Proof) -> Profile {
     let email = match proof {
         Proof::Code(email, _) => email.clone(),
         Proof::Link(_) => Email::stored(String::new(), String::new()),

@@ -66,22 +66,6 @@ impl Accounts {
             },
         }
     }
-
-    /// When a link of this purpose stops to count: with the account, and for a password after an hour at most.
-    pub(super) fn link_expires_at(&self, user: &User, purpose: Purpose, now: Timestamp) -> Timestamp {
-        let account = match user.standing {
-            Standing::Unverified { expires_at } => Some(expires_at),
-            Standing::Verified { .. } => None,
-        };
-        match (purpose, account) {
-            (Purpose::VerifyEmail, Some(account)) => account,
-            (Purpose::VerifyEmail, None) => now + self.rules.unverified_after,
-            (Purpose::ResetPassword, account) => {
-                let hour = now + super::passwords::RESET_TTL;
-                account.map_or(hour, |account| account.min(hour))
-            }
-        }
-    }
 }
 
 /// Writes that a user owns their address.
