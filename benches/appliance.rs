@@ -22,7 +22,7 @@ use coffeeshop::{
     accounts::{Accounts, Actor, Admin, SignupDraft},
     api,
     config::Config,
-    model::{Change, Client, Clock, Email, Name, Password, ProfileChange},
+    model::{Change, Clock, Email, Name, Origin, Password, ProfileChange},
     store::{Missing, Store},
 };
 use poem::{Server, listener::TcpAcceptor};
@@ -118,7 +118,7 @@ impl Shop {
         let draft = SignupDraft { email: EMAIL.into(), password: PASSWORD.into(), ..SignupDraft::default() };
         accounts.create_admin(&Admin::at_console(), accounts.check_signup(&draft).unwrap()).await.unwrap();
         let token = log_in(&accounts).await;
-        let actor = accounts.authenticate(&token).await.unwrap();
+        let actor = accounts.authenticate(&token, Origin::default()).await.unwrap();
         Self { accounts, config, token, actor }
     }
 
@@ -172,13 +172,14 @@ impl Shop {
     }
 
     async fn me(&self) -> String {
-        api::user_json(self.accounts.authenticate(&self.token).await.unwrap().user()).to_string()
+        api::user_json(self.accounts.authenticate(&self.token, Origin::default()).await.unwrap().user())
+            .to_string()
     }
 }
 
 async fn log_in(accounts: &Accounts) -> String {
     let (email, password) = (Email::parse("", EMAIL).unwrap(), Password::parse("", PASSWORD).unwrap());
-    accounts.login(email, password, Client::default()).await.unwrap().access_token
+    accounts.login(email, password, Origin::default()).await.unwrap().access_token
 }
 
 /// How often per second `callers` at once get an answer.

@@ -13,8 +13,8 @@ pub use self::{
     load::ConfigError,
     period::Period,
     sections::{
-        Auth, Cleanup, Database, Log, LogFormat, LogLevel, Messages, Password, RateLimit, Server, Transport,
-        Verification,
+        Audit, Auth, Cleanup, Database, Log, LogFormat, LogLevel, Messages, Password, RateLimit, Server,
+        Transport, Verification,
     },
     values::{Proxy, Secret},
 };
@@ -39,6 +39,8 @@ pub struct Config {
     pub messages: Messages,
     /// Brakes on guessing.
     pub rate_limit: RateLimit,
+    /// What was done, and by whom.
+    pub audit: Audit,
     /// The log.
     pub log: Log,
 }
@@ -101,6 +103,7 @@ impl Config {
                 Duration::from_mins(1),
                 Period::days(365),
             ),
+            ("audit.retention", self.audit.retention, Duration::from_hours(24), Period::days(3650)),
             (
                 "rate_limit.login_refill",
                 self.rate_limit.login_refill,

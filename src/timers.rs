@@ -11,6 +11,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use crate::{
     accounts::{Accounts, Which},
     config::Cleanup,
+    model::Origin,
 };
 
 /// Why the timers cannot run.
@@ -98,14 +99,15 @@ async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Rec
 
 /// One run. What goes wrong is logged; the next run comes all the same.
 async fn clean_up(accounts: &Accounts) {
-    let plan = accounts.plan_purge(Which::Expired);
-    match accounts.purge(plan, |_| {}).await {
+    let plan = accounts.plan_purge(Which::Expired, Origin::timer());
+    match accounts.purge(&plan, |_| {}).await {
         Ok(purged) if purged.total() == 0 => tracing::debug!("the clean-up found nothing to do"),
         Ok(purged) => tracing::info!(
             users = purged.users,
             sessions = purged.sessions,
             codes = purged.codes,
             messages = purged.messages,
+            events = purged.events,
             "cleaned up"
         ),
         Err(error) => tracing::error!(?error, "the clean-up failed; the next run tries again"),

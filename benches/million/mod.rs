@@ -4,7 +4,7 @@ use std::{path::Path, time::Instant};
 
 use coffeeshop::{
     accounts::{Admin, Which},
-    model::{Limit, Role, Status, UserFilter, UserQuery, UserSort},
+    model::{Limit, Origin, Role, Status, UserFilter, UserQuery, UserSort},
 };
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -27,9 +27,9 @@ pub async fn run() {
     let file = Connection::open(large.path().join("coffeeshop.db")).unwrap();
     file.busy_timeout(std::time::Duration::from_mins(1)).unwrap();
     file.execute("UPDATE users SET expires_at = 1 WHERE status = 'unverified'", []).unwrap();
-    let plan = many.accounts.plan_purge(Which::Expired);
+    let plan = many.accounts.plan_purge(Which::Expired, Origin::timer());
     let start = Instant::now();
-    let purged = many.accounts.purge(plan, |_| {}).await.unwrap();
+    let purged = many.accounts.purge(&plan, |_| {}).await.unwrap();
     println!("purged {} users in {:.1?}", purged.users, start.elapsed());
 }
 

@@ -11,6 +11,9 @@ pub enum Error {
     /// Unknown address or wrong password, and no word about which.
     #[error("The e-mail address or the password is wrong.")]
     InvalidCredentials,
+    /// Not the password of whoever is signed in.
+    #[error("The current password is wrong.")]
+    WrongPassword,
     /// No access token, or one that is not good (any more).
     #[error("You are not signed in, or no longer. Log in, or renew the access token.")]
     InvalidToken,

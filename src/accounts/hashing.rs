@@ -40,6 +40,13 @@ pub enum Check {
     RightButOld,
 }
 
+impl Check {
+    /// Whether it is the password.
+    pub const fn is_right(&self) -> bool {
+        !matches!(self, Self::Wrong)
+    }
+}
+
 enum Job {
     Hash(NewPassword, oneshot::Sender<Result<PasswordHash, Error>>),
     Check(Password, Option<PasswordHash>, oneshot::Sender<Result<Check, Error>>),

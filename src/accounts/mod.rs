@@ -1,5 +1,7 @@
 //! RULES, one file a noun: the only door to the store, whichever way one comes in.
 
+mod actor;
+mod audit;
 mod codes;
 mod error;
 mod hashing;
@@ -20,12 +22,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 pub use self::{
+    actor::Actor,
+    audit::console,
     error::Error,
     outbox::Taken,
     passwords::PasswordReset,
     purge::{PurgePlan, Purged, Which},
     registration::{NewUser, Registered, SignupDraft},
-    sessions::{Actor, TokenPair},
+    sessions::TokenPair,
     tokens::PublicKey,
     users::Admin,
     verification::Proof,
@@ -64,6 +68,7 @@ struct Rules {
     refresh_ttl: Duration,
     session_ttl: Duration,
     reuse_grace: Duration,
+    audit_retention: Duration,
     allow_unverified_login: bool,
     hide_taken_emails: bool,
     verify_url: String,
@@ -172,6 +177,7 @@ impl Rules {
             refresh_ttl: config.auth.refresh_ttl.get(),
             session_ttl: config.auth.session_ttl.get(),
             reuse_grace: config.auth.reuse_grace.get(),
+            audit_retention: config.audit.retention.get(),
             allow_unverified_login: config.auth.allow_unverified_login,
             hide_taken_emails: config.auth.hide_taken_emails,
             verify_url: config.verify_url(),

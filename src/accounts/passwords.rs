@@ -1,7 +1,11 @@
 //! Forgotten passwords: proving who one is by mail, and choosing another.
 
-use super::{Accounts, Admin, Error, Proof, codes, codes::FreshCode, living, verification::confirm};
-use crate::model::{Email, Invalid, NewPassword, Profile, Purpose, Status, Timestamp, UserId, Word};
+use super::{
+    Accounts, Admin, Error, Proof, audit::Author, codes, codes::FreshCode, living, verification::confirm,
+};
+use crate::model::{
+    Action, Email, Invalid, NewPassword, Origin, Profile, Purpose, Status, Timestamp, UserId, Word,
+};
 
 /// A one-time link to choose a password with, for an admin to hand over.
 #[derive(Clone, Debug)]
@@ -18,13 +22,16 @@ impl Accounts {
     ///
     /// # Errors
     /// Only if the store does not answer.
-    pub async fn forgot_password(&self, email: Email) -> Result<(), Error> {
+    pub async fn forgot_password(&self, email: Email, origin: Origin) -> Result<(), Error> {
         let now = self.clock.now();
         let fresh = FreshCode::new();
         let accounts = self.clone();
         let sent =
             self.store.write(move |tx| match living(tx.user_by_email(&email)?.map(|(user, _)| user), now) {
-                Some(user) => accounts.send_code(tx, &user, Purpose::ResetPassword, &fresh, now),
+                Some(user) => {
+                    accounts.send_code(tx, &user, Purpose::ResetPassword, &fresh, now)?;
+                    Author::nobody(origin).record(tx, Action::PasswordForgotten, user.id, now)
+                }
                 None => Ok(()),
             });
         sent.await?;
@@ -38,7 +45,7 @@ impl Accounts {
     /// # Errors
     /// `Invalid` for a password that breaks a rule; then the proof can be used again. `VerificationFailed` for
     /// everything that can be wrong with the proof.
-    pub async fn reset_password(&self, proof: Proof, typed: String) -> Result<(), Error> {
+    pub async fn reset_password(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
         let now = self.clock.now();
         let hash = self.hasher.hash(self.check_new_password(&typed, &claimed_profile(&proof))?).await?;
         let accounts = self.clone();
@@ -50,6 +57,7 @@ impl Accounts {
             accounts.check_new_password(&typed, &user.profile)?;
             tx.set_password(user.id, &hash)?;
             tx.delete_sessions_of(user.id)?;
+            Author::nobody(origin).record(tx, Action::PasswordReset, user.id, now)?;
             for purpose in Purpose::ALL {
                 tx.delete_code(user.id, *purpose)?;
             }
@@ -78,6 +86,7 @@ impl Accounts {
             let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
             let issued = tx.code(user.id, Purpose::ResetPassword)?.map_or(0, |code| code.issued);
             let code = accounts.keep_code(tx, &user, Purpose::ResetPassword, &fresh, now, issued)?;
+            by.author().record(tx, Action::PasswordLinkMade, user.id, now)?;
             let link = codes::link(&accounts.rules.reset_url, &fresh.link);
             Ok::<_, Error>(PasswordReset { link, expires_at: code.token_expires_at })
         });

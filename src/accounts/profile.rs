@@ -1,6 +1,6 @@
 //! One's own account.
 
-use super::{Accounts, Actor, Error, living};
+use super::{Accounts, Actor, Error};
 use crate::model::{ProfileChange, User};
 
 impl Accounts {
@@ -10,14 +10,15 @@ impl Accounts {
     /// `InvalidToken` if the account went away in the meantime.
     pub async fn edit_profile(&self, actor: &Actor, change: ProfileChange) -> Result<User, Error> {
         let now = self.clock.now();
-        let id = actor.user().id;
+        let actor = actor.clone();
         let edited = self.store.write(move |tx| {
-            let old = living(tx.user(id)?, now).ok_or(Error::InvalidToken)?;
+            let old = actor.still_here(tx, now)?;
             let mut user = old.clone();
             change.apply(&mut user.profile);
             if user != old {
                 user.updated_at = now;
                 tx.update_user(&user)?;
+                actor.author().record_edit(tx, &old, &user)?;
             }
             Ok::<_, Error>(user)
         });

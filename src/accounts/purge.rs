@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Accounts, Error, codes::COUNTED_FOR};
+use super::{Accounts, Error, audit::Author, codes::COUNTED_FOR};
 use crate::{
-    model::{Timestamp, User},
-    store::{self, Snapshot, Tx},
+    model::{Action, Origin, Timestamp, User},
+    store::{Snapshot, Tx},
 };
 
 /// How long one slice of the work may keep other writers waiting.
@@ -33,51 +33,58 @@ pub struct Purged {
     pub codes: u64,
     /// Messages that came too late.
     pub messages: u64,
+    /// Audit events whose retention is over.
+    pub events: u64,
 }
 
 impl Purged {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.users + self.sessions + self.codes + self.messages
+        self.users + self.sessions + self.codes + self.messages + self.events
     }
 }
 
 /// What a clean-up would delete, to be looked at before.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PurgePlan {
     /// Unverified users who expire by then.
     by: Timestamp,
     now: Timestamp,
+    /// Events that happened before.
+    kept_since: Timestamp,
+    author: Author,
 }
 
-type DeleteSlice = fn(&Tx<'_>, PurgePlan, u32) -> Result<usize, store::Error>;
+type DeleteSlice = fn(&Tx<'_>, &PurgePlan, u32) -> Result<usize, Error>;
 type Count = fn(&mut Purged) -> &mut u64;
 
 impl Accounts {
     /// What a clean-up now would be about.
     #[must_use]
-    pub fn plan_purge(&self, which: Which) -> PurgePlan {
+    pub fn plan_purge(&self, which: Which, origin: Origin) -> PurgePlan {
         let now = self.clock.now();
         // An account expires so long after it became unverified: the one measure for both.
         let by = match which {
             Which::Expired => now,
             Which::OlderThan(age) => now - age + self.rules.unverified_after,
         };
-        PurgePlan { by, now }
+        PurgePlan { by, now, kept_since: now - self.rules.audit_retention, author: Author::nobody(origin) }
     }
 
     /// How many a clean-up would delete.
     ///
     /// # Errors
     /// Only if the store does not answer.
-    pub async fn count_due(&self, plan: PurgePlan) -> Result<Purged, Error> {
+    pub async fn count_due(&self, plan: &PurgePlan) -> Result<Purged, Error> {
+        let plan = plan.clone();
         let count = move |tx: &Snapshot<'_>| {
             Ok::<_, Error>(Purged {
                 users: tx.count_due_users(plan.by)?,
                 sessions: tx.count_dead_sessions(plan.now)?,
                 codes: tx.count_dead_codes(plan.now - COUNTED_FOR)?,
                 messages: tx.count_dead_messages(plan.now)?,
+                events: tx.count_old_audit_events(plan.kept_since)?,
             })
         };
         self.store.read(count).await
@@ -87,9 +94,10 @@ impl Accounts {
     ///
     /// # Errors
     /// Only if the store does not answer.
-    pub async fn due_users(&self, plan: PurgePlan, after: i64) -> Result<Vec<(i64, User)>, Error> {
+    pub async fn due_users(&self, plan: &PurgePlan, after: i64) -> Result<Vec<(i64, User)>, Error> {
         const PAGE: u32 = 500;
-        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(plan.by, after, PAGE)?)).await
+        let by = plan.by;
+        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(by, after, PAGE)?)).await
     }
 
     /// Cleans up, in slices so short that nobody else waits long; tells `progress` after each. Stopped in between, it
@@ -98,15 +106,19 @@ impl Accounts {
     ///
     /// # Errors
     /// If the store does not answer; what was deleted by then is.
-    pub async fn purge(&self, plan: PurgePlan, mut progress: impl FnMut(Purged)) -> Result<Purged, Error> {
-        let kinds: [(DeleteSlice, Count); 4] = [
-            (|tx, plan, limit| tx.delete_due_users(plan.by, limit), |purged| &mut purged.users),
-            (|tx, plan, limit| tx.delete_dead_sessions(plan.now, limit), |purged| &mut purged.sessions),
+    pub async fn purge(&self, plan: &PurgePlan, mut progress: impl FnMut(Purged)) -> Result<Purged, Error> {
+        let kinds: [(DeleteSlice, Count); 5] = [
+            (delete_users, |purged| &mut purged.users),
+            (|tx, plan, limit| Ok(tx.delete_dead_sessions(plan.now, limit)?), |purged| &mut purged.sessions),
             (
-                |tx, plan, limit| tx.delete_dead_codes(plan.now - COUNTED_FOR, limit),
+                |tx, plan, limit| Ok(tx.delete_dead_codes(plan.now - COUNTED_FOR, limit)?),
                 |purged| &mut purged.codes,
             ),
-            (|tx, plan, limit| tx.delete_dead_messages(plan.now, limit), |purged| &mut purged.messages),
+            (|tx, plan, limit| Ok(tx.delete_dead_messages(plan.now, limit)?), |purged| &mut purged.messages),
+            (
+                |tx, plan, limit| Ok(tx.delete_old_audit_events(plan.kept_since, limit)?),
+                |purged| &mut purged.events,
+            ),
         ];
         let mut purged = Purged::default();
         for (delete, count) in kinds {
@@ -127,16 +139,25 @@ impl Accounts {
     async fn delete_slice(
         &self,
         delete: DeleteSlice,
-        plan: PurgePlan,
+        plan: &PurgePlan,
         slice: u32,
     ) -> Result<(usize, Duration), Error> {
+        let plan = plan.clone();
         let slice = move |tx: &Tx<'_>| {
             let start = Instant::now();
-            let deleted = delete(tx, plan, slice)?;
+            let deleted = delete(tx, &plan, slice)?;
             Ok::<_, Error>((deleted, start.elapsed()))
         };
         self.store.write(slice).await
     }
+}
+
+fn delete_users(tx: &Tx<'_>, plan: &PurgePlan, limit: u32) -> Result<usize, Error> {
+    let gone = tx.delete_due_users(plan.by, limit)?;
+    for id in &gone {
+        plan.author.record(tx, Action::UserExpired, *id, plan.now)?;
+    }
+    Ok(gone.len())
 }
 
 /// As many as would have taken `SLICE_TIME`, but at most twice as many as before.

@@ -1,8 +1,11 @@
 //! Signing up, and making the first admin.
 
-use super::{Accounts, Admin, Error, codes::FreshCode};
+use super::{Accounts, Admin, Error, audit::Author, codes::FreshCode, users::free};
 use crate::{
-    model::{Email, Invalid, Message, Name, NewPassword, PasswordHash, Problems, Profile, Purpose, User},
+    model::{
+        Action, Email, Invalid, Message, Name, NewPassword, Origin, PasswordHash, Problems, Profile, Purpose,
+        User,
+    },
     store::{self, Tx},
 };
 
@@ -56,7 +59,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `EmailTaken`, unless the shop hides that.
-    pub async fn register(&self, new: NewUser) -> Result<Registered, Error> {
+    pub async fn register(&self, new: NewUser, origin: Origin) -> Result<Registered, Error> {
         let now = self.clock.now();
         let hash = self.hasher.hash(new.password).await?;
         let code = FreshCode::new();
@@ -69,6 +72,7 @@ impl Accounts {
                 }
                 inserted => {
                     inserted?;
+                    Author::nobody(origin).record(tx, Action::UserSignedUp, user.id, now)?;
                     accounts.send_code(tx, &user, Purpose::VerifyEmail, &code, now)?;
                 }
             }
@@ -83,12 +87,14 @@ impl Accounts {
     ///
     /// # Errors
     /// `EmailTaken`.
-    pub async fn create_admin(&self, _by: &Admin, new: NewUser) -> Result<User, Error> {
+    pub async fn create_admin(&self, by: &Admin, new: NewUser) -> Result<User, Error> {
         let now = self.clock.now();
         let hash = self.hasher.hash(new.password).await?;
+        let by = by.clone();
         let created = self.store.write(move |tx| {
             let user = User::admin(new.profile, now);
             insert(tx, &user, &hash)?;
+            by.author().record(tx, Action::UserCreated, user.id, now)?;
             Ok::<_, Error>(user)
         });
         created.await
@@ -108,7 +114,7 @@ impl Accounts {
 /// Adds a user; an expired account gives its address up first. There is no look before the insert: the database alone
 /// decides whose address it is.
 fn insert(tx: &Tx<'_>, user: &User, hash: &PasswordHash) -> Result<(), Error> {
-    tx.delete_expired_user(&user.profile.email, user.created_at)?;
+    free(tx, &user.profile.email, user.created_at)?;
     tx.insert_user(user, Some(hash)).map_err(|error: store::Error| error.into())
 }
 

@@ -1,9 +1,11 @@
 //! Sessions: logging in, renewing tokens, logging out, and who is behind an access token.
 
-use super::{Accounts, Error, hashing::Check, living, secret, tokens::Refresh};
+use super::{Accounts, Actor, Admin, Error, audit::Author, hashing::Check, living, secret, tokens::Refresh};
 use crate::model::{
-    Client, Email, Password, PasswordHash, PlainToken, Session, SessionId, Status, Timestamp, User,
+    Action, Client, Email, Origin, Password, PasswordHash, PlainToken, Session, SessionId, Status, Timestamp,
+    User, UserId,
 };
+use crate::store::Tx;
 
 /// How often a login looks again if the hash that it checked was renewed by another login at the same moment.
 const LOGIN_ROUNDS: usize = 3;
@@ -21,27 +23,6 @@ pub struct TokenPair {
     pub refresh_expires_in: u64,
 }
 
-/// Somebody who is signed in, as the store knew them when the request came.
-#[derive(Clone, Debug)]
-pub struct Actor {
-    user: User,
-    session_id: SessionId,
-}
-
-impl Actor {
-    /// Who it is.
-    #[must_use]
-    pub const fn user(&self) -> &User {
-        &self.user
-    }
-
-    /// The session they came with.
-    #[must_use]
-    pub const fn session_id(&self) -> SessionId {
-        self.session_id
-    }
-}
-
 /// What came of a refresh token.
 enum Refreshed {
     /// The session goes on with this token.
@@ -56,16 +37,16 @@ impl Accounts {
     /// # Errors
     /// `InvalidCredentials` for an unknown address and for a wrong password, after the same time; after the right one
     /// perhaps `AccountDisabled` or `EmailNotVerified`. `TooManyRequests` after too many wrong ones.
-    pub async fn login(&self, email: Email, password: Password, client: Client) -> Result<TokenPair, Error> {
+    pub async fn login(&self, email: Email, password: Password, origin: Origin) -> Result<TokenPair, Error> {
         let now = self.clock.now();
-        self.throttle.take(&email, &client, now)?;
-        let tried = self.try_login(&email, password, &client, now).await;
+        self.throttle.take(&email, &origin.client, now)?;
+        let tried = self.try_login(&email, password, &origin, now).await;
         match &tried {
             Err(Error::InvalidCredentials) => {}
             Ok(_) | Err(Error::AccountDisabled | Error::EmailNotVerified) => {
-                self.throttle.forgive(&email, &client);
+                self.throttle.forgive(&email, &origin.client);
             }
-            Err(_) => self.throttle.give_back(&email, &client),
+            Err(_) => self.throttle.give_back(&email, &origin.client),
         }
         tried
     }
@@ -74,7 +55,7 @@ impl Accounts {
         &self,
         email: &Email,
         password: Password,
-        client: &Client,
+        origin: &Origin,
         now: Timestamp,
     ) -> Result<TokenPair, Error> {
         for _ in 0..LOGIN_ROUNDS {
@@ -89,7 +70,7 @@ impl Accounts {
                 Check::RightButOld => Some(self.hasher.renew(password.clone()).await?),
                 Check::Right | Check::Wrong => None,
             };
-            if let Some(pair) = self.start_session(&user, hash, renewed, client.clone(), now).await? {
+            if let Some(pair) = self.start_session(&user, hash, renewed, origin.clone(), now).await? {
                 return Ok(pair);
             }
         }
@@ -103,11 +84,12 @@ impl Accounts {
         user: &User,
         hash: PasswordHash,
         renewed: Option<PasswordHash>,
-        client: Client,
+        origin: Origin,
         now: Timestamp,
     ) -> Result<Option<TokenPair>, Error> {
         let token = secret::random_token();
-        let session = self.session(user, client, &token, now);
+        let session = self.session(user, origin.client.clone(), &token, now);
+        let by = Author::somebody(user.id, origin);
         let (accounts, new, email) = (self.clone(), session.clone(), user.profile.email.clone());
         let found = self.store.write(move |tx| {
             let found = tx.user_by_email(&email)?.filter(|(user, _)| user.id == new.user_id);
@@ -120,6 +102,7 @@ impl Accounts {
             if let Some(renewed) = renewed {
                 tx.set_password(user.id, &renewed)?;
             }
+            by.record(tx, Action::SessionStarted, user.id, now)?;
             Ok::<_, Error>(Some(user))
         });
         found.await?.map(|user| self.token_pair(&session, &user, &token, now)).transpose()
@@ -130,7 +113,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `InvalidRefreshToken`.
-    pub async fn refresh(&self, refresh_token: &str) -> Result<TokenPair, Error> {
+    pub async fn refresh(&self, refresh_token: &str, origin: Origin) -> Result<TokenPair, Error> {
         let now = self.clock.now();
         let refresh = self.tokens.check_refresh(refresh_token, now)?;
         let accounts = self.clone();
@@ -151,7 +134,8 @@ impl Accounts {
             if Some(token) == session.previous && in_grace {
                 return Ok(Refreshed::With(Box::new((session, user)), successor));
             }
-            tx.delete_session(session.id)?;
+            tx.delete_session(session.id, user.id)?;
+            Author::nobody(origin).record(tx, Action::SessionReplayed, user.id, now)?;
             Ok::<_, Error>(Refreshed::Refused)
         });
         match refreshed.await? {
@@ -164,9 +148,17 @@ impl Accounts {
     ///
     /// # Errors
     /// Only if the store does not answer.
-    pub async fn logout(&self, refresh_token: &str) -> Result<(), Error> {
-        let Ok(refresh) = self.tokens.check_refresh(refresh_token, self.clock.now()) else { return Ok(()) };
-        self.store.write(move |tx| Ok::<_, Error>(tx.delete_session(refresh.session_id)?)).await
+    pub async fn logout(&self, refresh_token: &str, origin: Origin) -> Result<(), Error> {
+        let now = self.clock.now();
+        let Ok(refresh) = self.tokens.check_refresh(refresh_token, now) else { return Ok(()) };
+        let by = Author::somebody(refresh.user_id, origin);
+        let ended = self.store.write(move |tx| {
+            if tx.delete_session(refresh.session_id, refresh.user_id)? {
+                by.record(tx, Action::SessionEnded, refresh.user_id, now)?;
+            }
+            Ok::<_, Error>(())
+        });
+        ended.await
     }
 
     /// Ends every session of whoever asks.
@@ -174,22 +166,60 @@ impl Accounts {
     /// # Errors
     /// Only if the store does not answer.
     pub async fn logout_all(&self, actor: &Actor) -> Result<(), Error> {
-        let user_id = actor.user.id;
-        self.store.write(move |tx| Ok::<_, Error>(tx.delete_sessions_of(user_id)?)).await
+        let (user_id, by) = (actor.user().id, actor.author());
+        let now = self.clock.now();
+        self.store.write(move |tx| end_all(tx, user_id, &by, now)).await
     }
 
-    /// Who is behind an access token. The store is asked each time, so that a logout, a deletion or a change of rights
-    /// counts from the next request on.
+    /// The sessions of whoever asks, latest used first.
     ///
     /// # Errors
-    /// `InvalidToken`.
-    pub async fn authenticate(&self, access_token: &str) -> Result<Actor, Error> {
+    /// Only if the store does not answer.
+    pub async fn own_sessions(&self, actor: &Actor) -> Result<Vec<Session>, Error> {
+        let (user_id, now) = (actor.user().id, self.clock.now());
+        self.store.read(move |tx| Ok::<_, Error>(tx.sessions_of(user_id, now)?)).await
+    }
+
+    /// Ends a session of whoever asks; it may be the one they ask with.
+    ///
+    /// # Errors
+    /// `NotFound` if it is not theirs, or over.
+    pub async fn end_own_session(&self, actor: &Actor, id: SessionId) -> Result<(), Error> {
+        let (user_id, by, now) = (actor.user().id, actor.author(), self.clock.now());
+        let ended = self.store.write(move |tx| {
+            if !tx.delete_session(id, user_id)? {
+                return Err(Error::NotFound);
+            }
+            by.record(tx, Action::SessionEnded, user_id, now)
+        });
+        ended.await
+    }
+
+    /// Anyone's sessions, latest used first.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn sessions_of(&self, _by: &Admin, id: UserId) -> Result<Vec<Session>, Error> {
         let now = self.clock.now();
-        let access = self.tokens.check_access(access_token, now)?;
-        let found = self.store.read(move |tx| Ok::<_, Error>(tx.session(access.session_id)?)).await?;
-        let open = found.filter(|(session, user)| is_open(session, user, now) && user.id == access.user_id);
-        let (session, user) = open.ok_or(Error::InvalidToken)?;
-        Ok(Actor { user, session_id: session.id })
+        let found = self.store.read(move |tx| {
+            let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            Ok::<_, Error>(tx.sessions_of(user.id, now)?)
+        });
+        found.await
+    }
+
+    /// Ends every session of anyone.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn end_sessions_of(&self, by: &Admin, id: UserId) -> Result<(), Error> {
+        let (by, now) = (by.clone(), self.clock.now());
+        let ended = self.store.write(move |tx| {
+            by.still_acts(tx)?;
+            let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            end_all(tx, user.id, &by.author(), now)
+        });
+        ended.await
     }
 
     async fn find_by_email(
@@ -263,6 +293,13 @@ impl Accounts {
     }
 }
 
-fn is_open(session: &Session, user: &User, now: Timestamp) -> bool {
+fn end_all(tx: &Tx<'_>, user_id: UserId, by: &Author, now: Timestamp) -> Result<(), Error> {
+    if tx.delete_sessions_of(user_id)? > 0 {
+        by.record(tx, Action::SessionsEnded, user_id, now)?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_open(session: &Session, user: &User, now: Timestamp) -> bool {
     session.expires_at > now && !user.disabled && !user.is_expired(now)
 }

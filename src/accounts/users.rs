@@ -1,10 +1,15 @@
 //! Everyone's accounts, for admins.
 
-use super::{Accounts, Actor, Error, codes::FreshCode, living};
+use super::{
+    Accounts, Actor, Error,
+    audit::{Author, console},
+    codes::FreshCode,
+    living,
+};
 use crate::{
     model::{
-        Change, Email, Page, Purpose, Standing, Status, Timestamp, User, UserChange, UserCursor, UserId,
-        UserQuery, Word,
+        Action, Change, Email, Origin, Page, Purpose, SessionId, Standing, Status, Timestamp, User,
+        UserChange, UserCursor, UserId, UserQuery, Word,
     },
     store::{Snapshot, Tx},
 };
@@ -12,18 +17,32 @@ use crate::{
 /// Somebody with an admin's rights. There is no other way to get one than to be found to be one in the store, or to
 /// sit at the console.
 #[derive(Clone, Debug)]
-pub struct Admin(Option<UserId>);
+pub struct Admin {
+    author: Author,
+    session_id: Option<SessionId>,
+}
 
 impl Admin {
     /// Whoever can run commands beside the store: they could change the file itself. For `cli/` alone.
     #[must_use]
-    pub const fn at_console() -> Self {
-        Self(None)
+    pub fn at_console() -> Self {
+        Self { author: Author::nobody(console()), session_id: None }
+    }
+
+    /// Who does what they do.
+    pub(super) const fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// The session they came with, unless they sit at the console.
+    #[must_use]
+    pub const fn session_id(&self) -> Option<SessionId> {
+        self.session_id
     }
 
     /// Looks again, inside the transaction: between the request and now somebody may have taken the rights away.
     pub(super) fn still_acts(&self, tx: &Snapshot<'_>) -> Result<(), Error> {
-        match self.0 {
+        match self.author.id() {
             None => Ok(()),
             Some(id) if tx.user(id)?.is_some_and(|user| user.is_acting_admin()) => Ok(()),
             Some(_) => Err(Error::Forbidden),
@@ -37,7 +56,10 @@ impl Accounts {
     /// # Errors
     /// `Forbidden` unless role, status and not being disabled all say so.
     pub fn admin(&self, actor: &Actor) -> Result<Admin, Error> {
-        if actor.user().is_acting_admin() { Ok(Admin(Some(actor.user().id))) } else { Err(Error::Forbidden) }
+        if !actor.user().is_acting_admin() {
+            return Err(Error::Forbidden);
+        }
+        Ok(Admin { author: actor.author(), session_id: Some(actor.session_id()) })
     }
 
     /// One page of users.
@@ -105,9 +127,10 @@ impl Accounts {
                 not_the_last_admin(tx)?;
             }
             if !user.profile.email.is(&old.profile.email) {
-                tx.delete_expired_user(&user.profile.email, now)?;
+                free(tx, &user.profile.email, now)?;
             }
             tx.update_user(&user)?;
+            by.author().record_edit(tx, &old, &user)?;
             accounts.follow_up(tx, &old, &user, &fresh)?;
             Ok::<_, Error>(user)
         });
@@ -126,10 +149,7 @@ impl Accounts {
         let deleted = self.store.write(move |tx| {
             by.still_acts(tx)?;
             let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
-            if user.is_acting_admin() {
-                not_the_last_admin(tx)?;
-            }
-            Ok::<_, Error>(tx.delete_user(id)?)
+            delete(tx, &user, by.author(), now)
         });
         deleted.await
     }
@@ -171,6 +191,23 @@ impl Accounts {
             Status::Unverified => {}
         }
         Ok(())
+    }
+}
+
+/// Deletes a user and everything that belongs to them.
+pub(super) fn delete(tx: &Tx<'_>, user: &User, by: &Author, now: Timestamp) -> Result<(), Error> {
+    if user.is_acting_admin() {
+        not_the_last_admin(tx)?;
+    }
+    tx.delete_user(user.id)?;
+    by.record(tx, Action::UserDeleted, user.id, now)
+}
+
+/// Makes an address free whose account has expired and was not purged yet.
+pub(super) fn free(tx: &Tx<'_>, email: &Email, now: Timestamp) -> Result<(), Error> {
+    match tx.delete_expired_user(email, now)? {
+        Some(id) => Author::nobody(Origin::timer()).record(tx, Action::UserExpired, id, now),
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Proving that an address is one's own.
 
-use super::{Accounts, Error, codes::FreshCode, living};
-use crate::model::{Email, PlainCode, PlainToken, Purpose, Standing, Status, Timestamp, User};
+use super::{Accounts, Error, audit::Author, codes::FreshCode, living};
+use crate::model::{
+    Action, Email, Origin, PlainCode, PlainToken, Purpose, Standing, Status, Timestamp, User,
+};
 use crate::store::Tx;
 
 /// What proves that one reads the mail of an address.
@@ -18,13 +20,16 @@ impl Accounts {
     ///
     /// # Errors
     /// `VerificationFailed`, the same for everything that can be wrong.
-    pub async fn verify(&self, proof: Proof) -> Result<User, Error> {
+    pub async fn verify(&self, proof: Proof, origin: Origin) -> Result<User, Error> {
         let now = self.clock.now();
         let accounts = self.clone();
         // A wrong code is counted, so that answer is committed too.
         let verified =
             self.store.write(move |tx| match accounts.spend(tx, &proof, Purpose::VerifyEmail, now)? {
-                Some(user) if user.status() == Status::Unverified => confirm(tx, user, now).map(Some),
+                Some(user) if user.status() == Status::Unverified => {
+                    Author::nobody(origin).record(tx, Action::UserVerified, user.id, now)?;
+                    confirm(tx, user, now).map(Some)
+                }
                 _ => Ok::<_, Error>(None),
             });
         verified.await?.ok_or(Error::VerificationFailed)

@@ -4,7 +4,10 @@ use std::{net::IpAddr, sync::Arc};
 
 use poem::{FromRequest, Request, RequestBody, http::header};
 
-use crate::{config::Proxy, model::Client};
+use crate::{
+    config::Proxy,
+    model::{Client, Origin},
+};
 
 /// How much of a `User-Agent` is kept.
 const AGENT_CHARS: usize = 256;
@@ -13,16 +16,26 @@ const AGENT_CHARS: usize = 256;
 #[derive(Clone)]
 pub struct TrustedProxies(pub Arc<[Proxy]>);
 
-/// Whose request it is.
-pub struct Caller(pub Client);
+/// The id of a request, as the outermost layer gave it.
+#[derive(Clone)]
+pub struct RequestId(pub String);
+
+/// Where a request comes from.
+pub struct Caller(pub Origin);
 
 impl<'a> FromRequest<'a> for Caller {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        let user_agent = request
-            .header(header::USER_AGENT)
-            .map(|agent| agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect());
-        Ok(Self(Client { user_agent, ip: address(request) }))
+        Ok(Self(origin(request)))
     }
+}
+
+/// Where a request comes from.
+pub fn origin(request: &Request) -> Origin {
+    let user_agent = request
+        .header(header::USER_AGENT)
+        .map(|agent| agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect());
+    let request_id = request.data::<RequestId>().map(|id| id.0.clone());
+    Origin { client: Client { user_agent, ip: address(request) }, request_id, ..Origin::default() }
 }
 
 fn address(request: &Request) -> Option<IpAddr> {

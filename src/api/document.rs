@@ -30,10 +30,10 @@ break a rule, `errors` names each one.
 `X-Request-Id`: the client's own, if it sent one.";
 
 /// The chapters, in the order in which a newcomer reads them.
-const CHAPTERS: [&str; 5] = ["Registration", "Sessions", "Own account", "Users", "Operation"];
+const CHAPTERS: [&str; 6] = ["Registration", "Sessions", "Own account", "Users", "Audit", "Operation"];
 
 /// What an operation refuses besides what its form implies.
-const REFUSALS: [(&str, &[Code]); 12] = [
+const REFUSALS: [(&str, &[Code]); 15] = [
     ("signup", &[Code::EmailTaken]),
     ("verify", &[Code::VerificationFailed]),
     (
@@ -46,6 +46,9 @@ const REFUSALS: [(&str, &[Code]); 12] = [
     ("get_user", &[Code::Forbidden]),
     ("edit_user", &[Code::Forbidden, Code::EmailTaken, Code::LastAdmin]),
     ("delete_user", &[Code::Forbidden, Code::LastAdmin]),
+    ("list_sessions", &[Code::Forbidden]),
+    ("end_sessions", &[Code::Forbidden]),
+    ("list_audit", &[Code::Forbidden]),
     // These two look at nothing that could refuse.
     ("healthz", &[]),
     ("jwks", &[]),

@@ -10,7 +10,7 @@ use poem::{
 };
 use uuid::Uuid;
 
-use super::{cors::Cors, error::ApiError};
+use super::{client::RequestId, cors::Cors, error::ApiError};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -27,7 +27,7 @@ pub struct Edge<E> {
 impl<E: Endpoint> Endpoint for Edge<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let start = Instant::now();
         let id = request_id(&request);
         let method = request.method().clone();
@@ -36,7 +36,10 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let preflight = origin.as_ref().and_then(|_| Cors::preflight(&request));
         let mut answer = match preflight {
             Some(answer) => answer,
-            None => self.answer(request, &path, &id).await,
+            None => {
+                request.set_data(RequestId(id.clone()));
+                self.answer(request, &path, &id).await
+            }
         };
         self.cors.allow(origin, answer.headers_mut());
         if let Ok(id) = HeaderValue::from_str(&id) {

@@ -4,7 +4,7 @@ use poem::Request;
 use poem_openapi::{SecurityScheme, auth::Bearer};
 use uuid::Uuid;
 
-use super::error::ApiError;
+use super::{client::origin, error::ApiError};
 use crate::accounts::{Accounts, Actor, Admin};
 
 /// The access token that a login or a refresh gave, as `Authorization: Bearer …`.
@@ -24,18 +24,18 @@ pub struct AsAdmin(pub Admin);
 pub struct OwnOrAdmin(pub Actor);
 
 async fn signed_in(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
-    Ok(accounts(request)?.authenticate(&bearer.token).await.map_err(ApiError::from)?)
+    Ok(accounts(request)?.authenticate(&bearer.token, origin(request)).await.map_err(ApiError::from)?)
 }
 
 async fn as_admin(request: &Request, bearer: Bearer) -> poem::Result<Admin> {
     let accounts = accounts(request)?;
-    let actor = accounts.authenticate(&bearer.token).await.map_err(ApiError::from)?;
+    let actor = accounts.authenticate(&bearer.token, origin(request)).await.map_err(ApiError::from)?;
     Ok(accounts.admin(&actor).map_err(ApiError::from)?)
 }
 
 async fn own_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
     let accounts = accounts(request)?;
-    let actor = accounts.authenticate(&bearer.token).await.map_err(ApiError::from)?;
+    let actor = accounts.authenticate(&bearer.token, origin(request)).await.map_err(ApiError::from)?;
     let id = request.uri().path().rsplit('/').next().and_then(|id| Uuid::try_parse(id).ok());
     if id.as_ref() != Some(actor.user().id.as_uuid()) {
         accounts.admin(&actor).map_err(ApiError::from)?;

@@ -1,6 +1,7 @@
 //! HTTP: one file a noun; each handler translates, calls `Accounts`, translates.
 
 mod answers;
+mod audit;
 mod body;
 mod client;
 mod cors;
@@ -13,6 +14,7 @@ mod keys;
 mod passwords;
 mod profile;
 mod registration;
+mod session_list;
 mod sessions;
 mod users;
 mod verification;
@@ -24,7 +26,11 @@ use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get,
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
 use self::{client::TrustedProxies, cors::Cors, edge::Edge, error::ApiError};
-use crate::{accounts::Accounts, config, model::User};
+use crate::{
+    accounts::Accounts,
+    config,
+    model::{AuditEvent, Session, User},
+};
 
 type ApiResult<T> = Result<T, ApiError>;
 
@@ -40,6 +46,8 @@ enum Tag {
     OwnAccount,
     /// What admins see and change of everyone.
     Users,
+    /// What was done to accounts.
+    Audit,
     /// For whoever runs the server.
     Operation,
 }
@@ -77,6 +85,18 @@ pub fn user_json(user: &User) -> serde_json::Value {
     users::UserView::from(user.clone()).to_json().unwrap_or_default()
 }
 
+/// A session as the API shows it to somebody else.
+#[must_use]
+pub fn session_json(session: Session) -> serde_json::Value {
+    session_list::SessionView::new(session, None).to_json().unwrap_or_default()
+}
+
+/// An audit event as the API shows it.
+#[must_use]
+pub fn audit_json(event: AuditEvent) -> serde_json::Value {
+    audit::AuditEventView::from(event).to_json().unwrap_or_default()
+}
+
 /// Every noun.
 type Api = (
     registration::Registration,
@@ -85,6 +105,8 @@ type Api = (
     sessions::Sessions,
     profile::Profile,
     users::Users,
+    session_list::SessionList,
+    audit::Audit,
     health::Health,
     keys::Keys,
 );
@@ -97,6 +119,8 @@ fn api(accounts: &Accounts) -> Api {
         sessions::Sessions(accounts.clone()),
         profile::Profile(accounts.clone()),
         users::Users(accounts.clone()),
+        session_list::SessionList(accounts.clone()),
+        audit::Audit(accounts.clone()),
         health::Health(accounts.clone()),
         keys::Keys(accounts.clone()),
     )

@@ -6,6 +6,7 @@ use super::{
     ApiResult, Tag,
     answers::{Accepted, NoContent},
     body::Body,
+    client::Caller,
     verification::{Address, proof},
 };
 use crate::accounts::Accounts;
@@ -44,9 +45,9 @@ impl Passwords {
     /// Sends a six-digit code and a link to choose a new password, if the address has an account. The code lives 30
     /// minutes, the link an hour. The answer is the same for every address, and nothing about the account changes yet.
     #[oai(path = "/auth/password/forgot", method = "post", operation_id = "forgot_password")]
-    async fn forgot(&self, body: Body<Address>) -> ApiResult<Accepted> {
+    async fn forgot(&self, from: Caller, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;
-        self.0.forgot_password(email).await?;
+        self.0.forgot_password(email, from.0).await?;
         Ok(Accepted::Noted)
     }
 
@@ -56,10 +57,10 @@ impl Passwords {
     /// the address counts as verified, for its owner has read the message. A new password that breaks a rule does not use
     /// the code or link up.
     #[oai(path = "/auth/password/reset", method = "post", operation_id = "reset_password")]
-    async fn reset(&self, body: Body<Reset>) -> ApiResult<NoContent> {
+    async fn reset(&self, from: Caller, body: Body<Reset>) -> ApiResult<NoContent> {
         let (proof, password) =
             body.check(|reset| Ok((proof(reset.email, reset.code, reset.token)?, reset.new_password)))?;
-        self.0.reset_password(proof, password).await?;
+        self.0.reset_password(proof, password, from.0).await?;
         Ok(NoContent::Done)
     }
 }

@@ -2,7 +2,7 @@
 
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 
-use super::{ApiResult, Tag, body::Body, users::UserView};
+use super::{ApiResult, Tag, body::Body, client::Caller, users::UserView};
 use crate::accounts::{Accounts, Registered, SignupDraft};
 
 pub struct Registration(pub Accounts);
@@ -57,9 +57,9 @@ impl Registration {
     ///
     /// An address that is taken, in whatever spelling, is `409 email_taken`.
     #[oai(path = "/auth/signup", method = "post", operation_id = "signup")]
-    async fn signup(&self, body: Body<Signup>) -> ApiResult<SignedUp> {
+    async fn signup(&self, from: Caller, body: Body<Signup>) -> ApiResult<SignedUp> {
         let new = body.check(|signup| self.0.check_signup(&signup.into()))?;
-        let registered = self.0.register(new).await?;
+        let registered = self.0.register(new, from.0).await?;
         Ok(registered.into())
     }
 }

@@ -2,7 +2,7 @@
 
 use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 
-use super::{ApiResult, Tag, answers::NoContent, body::Body, client, guards::SignedIn};
+use super::{ApiResult, Tag, answers::NoContent, body::Body, client::Caller, guards::SignedIn};
 use crate::{
     accounts::{Accounts, TokenPair},
     model::{Email, Invalid, Password, Problems},
@@ -79,7 +79,7 @@ impl Sessions {
     /// same time. Only after the right password does the answer tell that an account is disabled, or (where the shop
     /// wants that) not verified yet. Too many wrong passwords in a row make an account ask for patience.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
-    async fn login(&self, from: client::Caller, body: Body<Login>) -> ApiResult<Json<Tokens>> {
+    async fn login(&self, from: Caller, body: Body<Login>) -> ApiResult<Json<Tokens>> {
         let (email, password) = body.check(Login::parse)?;
         let tokens = self.0.login(email, password, from.0).await?;
         Ok(Json(tokens.into()))
@@ -91,9 +91,9 @@ impl Sessions {
     /// token may be sent again within 10 seconds, as long as its successor was not used: the answer then holds the same
     /// successor. Any other second use ends the session, for it may be a thief's.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh")]
-    async fn refresh(&self, body: Body<Refresh>) -> ApiResult<Json<Tokens>> {
+    async fn refresh(&self, from: Caller, body: Body<Refresh>) -> ApiResult<Json<Tokens>> {
         let token = body.check(|refresh| Ok(refresh.refresh_token))?;
-        let tokens = self.0.refresh(&token).await?;
+        let tokens = self.0.refresh(&token, from.0).await?;
         Ok(Json(tokens.into()))
     }
 
@@ -101,9 +101,9 @@ impl Sessions {
     ///
     /// Ends the session of a refresh token: none of its tokens work from then on. A token that is dead already is fine.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, body: Body<Refresh>) -> ApiResult<NoContent> {
+    async fn logout(&self, from: Caller, body: Body<Refresh>) -> ApiResult<NoContent> {
         let token = body.check(|refresh| Ok(refresh.refresh_token))?;
-        self.0.logout(&token).await?;
+        self.0.logout(&token, from.0).await?;
         Ok(NoContent::Done)
     }
 

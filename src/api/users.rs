@@ -15,13 +15,13 @@ use super::{
     error::{ApiError, Code},
     guards::{AsAdmin, OwnOrAdmin},
     profile::profile_change,
-    views::{Role, Status, Time, UserSort},
+    views::{Role, Status, Time, UserSort, limit},
 };
 use crate::{
     accounts::Accounts,
     model::{
-        Change, Email, Invalid, Limit, Name, Page, Problems, Standing, User, UserChange, UserCursor,
-        UserFilter, UserId, UserQuery,
+        Change, Email, Invalid, Name, Page, Problems, Standing, User, UserChange, UserCursor, UserFilter,
+        UserId, UserQuery,
     },
 };
 
@@ -150,7 +150,7 @@ impl Users {
         &self,
         by: AsAdmin,
         /// How many users a page has at most.
-        #[oai(validator(minimum(value = "1"), maximum(value = "200")), default = "default_limit")]
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")), default = "limit::default")]
         limit: Query<i64>,
         /// `next_cursor` of the page before, in the same `sort`.
         #[oai(validator(max_length = 1024))]
@@ -304,10 +304,6 @@ fn query(
         })
     };
     let cursor = cursor.map(decode).transpose()?;
-    let limit = Limit::new(limit).map_err(|error| malformed(error.message))?;
+    let limit = limit::parse(limit)?;
     Ok(UserQuery { filter, sort, cursor, limit, count: include_total.unwrap_or(false) })
-}
-
-fn default_limit() -> i64 {
-    i64::try_from(Limit::default().get()).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,7 @@
 
 use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 
-use super::{ApiResult, Tag, answers::Accepted, body::Body, users::UserView};
+use super::{ApiResult, Tag, answers::Accepted, body::Body, client::Caller, users::UserView};
 use crate::{
     accounts::{Accounts, Proof},
     model::{Email, FieldError, Invalid, PlainToken},
@@ -55,9 +55,9 @@ impl Verification {
     /// that is wrong, used, expired, for nobody or tried too often is `400 verification_failed`, without a word about
     /// which.
     #[oai(path = "/auth/verify", method = "post", operation_id = "verify")]
-    async fn verify(&self, body: Body<Verify>) -> ApiResult<Json<UserView>> {
+    async fn verify(&self, from: Caller, body: Body<Verify>) -> ApiResult<Json<UserView>> {
         let proof = body.check(|verify| proof(verify.email, verify.code, verify.token))?;
-        let user = self.0.verify(proof).await?;
+        let user = self.0.verify(proof, from.0).await?;
         Ok(Json(user.into()))
     }
 

@@ -9,7 +9,26 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
+use super::{
+    ApiResult,
+    error::{ApiError, Code},
+};
 use crate::model;
+
+/// How many items a page has at most, in a query.
+pub mod limit {
+    use super::{ApiError, ApiResult, Code, model::Limit};
+
+    /// If nothing is said.
+    pub fn default() -> i64 {
+        i64::try_from(Limit::default().get()).unwrap_or(i64::MAX)
+    }
+
+    /// What was said.
+    pub fn parse(limit: i64) -> ApiResult<Limit> {
+        Limit::new(limit).map_err(|error| ApiError::new(Code::MalformedRequest, error.message))
+    }
+}
 
 /// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -25,6 +44,62 @@ pub enum Role {
 pub enum Status {
     Unverified,
     Verified,
+}
+
+/// How somebody came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase", remote = "model::Door")]
+pub enum Door {
+    Api,
+    Page,
+    Console,
+    Timer,
+}
+
+/// What was done to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(remote = "model::Action")]
+pub enum Action {
+    #[oai(rename = "user.signed_up")]
+    UserSignedUp,
+    #[oai(rename = "user.invited")]
+    UserInvited,
+    #[oai(rename = "user.created")]
+    UserCreated,
+    #[oai(rename = "user.verified")]
+    UserVerified,
+    #[oai(rename = "user.edited")]
+    UserEdited,
+    #[oai(rename = "user.deleted")]
+    UserDeleted,
+    #[oai(rename = "user.expired")]
+    UserExpired,
+    #[oai(rename = "user.disowned")]
+    UserDisowned,
+    #[oai(rename = "invitation.accepted")]
+    InvitationAccepted,
+    #[oai(rename = "email.change_asked")]
+    EmailChangeAsked,
+    #[oai(rename = "email.change_cancelled")]
+    EmailChangeCancelled,
+    #[oai(rename = "email.changed")]
+    EmailChanged,
+    #[oai(rename = "password.forgotten")]
+    PasswordForgotten,
+    #[oai(rename = "password.link_made")]
+    PasswordLinkMade,
+    #[oai(rename = "password.reset")]
+    PasswordReset,
+    #[oai(rename = "password.changed")]
+    PasswordChanged,
+    #[oai(rename = "session.started")]
+    SessionStarted,
+    #[oai(rename = "session.ended")]
+    SessionEnded,
+    #[oai(rename = "session.replayed")]
+    SessionReplayed,
+    #[oai(rename = "sessions.ended")]
+    SessionsEnded,
 }
 
 /// The order of a list of users.

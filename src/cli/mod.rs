@@ -1,5 +1,6 @@
 //! The command line: words in, one `Accounts` call, words out.
 
+mod audit;
 mod config;
 mod create_admin;
 mod healthcheck;
@@ -9,6 +10,7 @@ mod output;
 mod prompt;
 mod purge;
 mod serve;
+mod user_sessions;
 mod users;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
@@ -48,6 +50,7 @@ enum Command {
     Purge(purge::Args),
     #[command(subcommand)]
     Users(users::Command),
+    Audit(audit::Args),
     /// Ask the running server whether it can work: the container's health check.
     Healthcheck,
     /// Print the OpenAPI document.
@@ -81,6 +84,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::CreateAdmin(args) => in_runtime(create_admin::run(args, &config)),
         Command::Purge(args) => in_runtime(purge::run(&args, &config)),
         Command::Users(command) => in_runtime(users::run(command, &config)),
+        Command::Audit(args) => in_runtime(audit::run(args, &config)),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Openapi => openapi::run(),
         Command::Config(args) => config::run(&args, &config),

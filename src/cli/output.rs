@@ -5,6 +5,8 @@ use std::{
     io::{self, Write},
 };
 
+use comfy_table::{Table, presets};
+
 use crate::accounts::StartError;
 
 /// A refusal with a hint at what to do instead.
@@ -31,6 +33,13 @@ pub fn data(text: impl Display) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }
+}
+
+/// A table for people, without lines.
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    table
 }
 
 /// Words: what a person reads.

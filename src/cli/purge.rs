@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::{open, output};
 use crate::{
-    accounts::{Accounts, PurgePlan, Purged, Which},
+    accounts::{Accounts, PurgePlan, Purged, Which, console},
     api,
     config::{Config, Period},
     store::Missing,
 };
 
-/// Delete unverified users whose time has run out, and dead sessions, codes and messages.
+/// Delete unverified users whose time has run out, and dead sessions, codes, messages and
+/// audit events.
 ///
 /// The server does the same on schedule. No verified user is ever deleted. Prints how many of each went.
 #[derive(clap::Args)]
@@ -33,11 +34,11 @@ pub struct Args {
 pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
     let accounts = open(config, Missing::Refuse).await?;
     let which = args.older_than.map_or(Which::Expired, |age| Which::OlderThan(age.get()));
-    let plan = accounts.plan_purge(which);
+    let plan = accounts.plan_purge(which, console());
     if args.dry_run {
-        list(&accounts, plan, args.json).await?;
+        list(&accounts, &plan, args.json).await?;
     } else {
-        let purged = purge(&accounts, plan).await?;
+        let purged = purge(&accounts, &plan).await?;
         print("deleted", purged, args.json)?;
     }
     accounts.close().await;
@@ -45,7 +46,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
 }
 
 /// Deletes, with a progress bar where there is a terminal to see it.
-async fn purge(accounts: &Accounts, plan: PurgePlan) -> Result<Purged> {
+async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
     let due = accounts.count_due(plan).await?;
     let bar = ProgressBar::new(due.total());
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}") {
@@ -57,7 +58,7 @@ async fn purge(accounts: &Accounts, plan: PurgePlan) -> Result<Purged> {
 }
 
 /// Lists who would go, a page at a time: there may be many.
-async fn list(accounts: &Accounts, plan: PurgePlan, as_json: bool) -> Result<()> {
+async fn list(accounts: &Accounts, plan: &PurgePlan, as_json: bool) -> Result<()> {
     let mut users = Vec::new();
     let mut after = 0;
     loop {
@@ -90,14 +91,15 @@ fn print(verb: &str, purged: Purged, as_json: bool) -> Result<()> {
     if as_json {
         return Ok(output::data(counts(purged))?);
     }
-    let Purged { users, sessions, codes, messages } = purged;
-    let counts = [(users, "user"), (sessions, "session"), (codes, "code"), (messages, "message")];
+    let Purged { users, sessions, codes, messages, events } = purged;
+    let counts =
+        [(users, "user"), (sessions, "session"), (codes, "code"), (messages, "message"), (events, "event")];
     let counts = counts.map(|(count, noun)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" }));
     output::data(format_args!("{verb} {}", counts.join(", ")))?;
     Ok(())
 }
 
 fn counts(purged: Purged) -> Value {
-    let Purged { users, sessions, codes, messages } = purged;
-    json!({ "users": users, "sessions": sessions, "codes": codes, "messages": messages })
+    let Purged { users, sessions, codes, messages, events } = purged;
+    json!({ "users": users, "sessions": sessions, "codes": codes, "messages": messages, "events": events })
 }

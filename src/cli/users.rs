@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use comfy_table::{Table, presets};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{open, output, prompt};
+use super::{open, output, prompt, user_sessions};
 use crate::{
     accounts::{Accounts, Admin},
     api,
@@ -36,6 +35,10 @@ pub enum Command {
     Delete(Delete),
     /// Print a one-time link on which a user chooses another password.
     ResetPassword(Who),
+    /// Show where a user is logged in.
+    Sessions(Who),
+    /// Log a user out everywhere.
+    EndSessions(Named),
 }
 
 /// List users, a page at a time.
@@ -73,10 +76,16 @@ pub struct List {
 #[derive(clap::Args)]
 pub struct Who {
     /// The user's id or address.
-    user: String,
+    pub user: String,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Named {
+    /// The user's id or address.
+    user: String,
 }
 
 /// Give a user a role.
@@ -120,6 +129,8 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
         }
         Command::Delete(args) => delete(&accounts, &by, args).await?,
         Command::ResetPassword(who) => reset_password(&accounts, &by, who).await?,
+        Command::Sessions(who) => user_sessions::list(&accounts, &by, who).await?,
+        Command::EndSessions(named) => user_sessions::end(&accounts, &by, &named.user).await?,
     }
     accounts.close().await;
     Ok(ExitCode::SUCCESS)
@@ -161,10 +172,7 @@ async fn list(accounts: &Accounts, by: &Admin, args: List) -> Result<()> {
         output::data(json)?;
         return Ok(());
     }
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(["ID", "E-MAIL", "NAME", "ROLE", "STATUS", "DISABLED", "CREATED"]);
+    let mut table = output::table(["ID", "E-MAIL", "NAME", "ROLE", "STATUS", "DISABLED", "CREATED"]);
     table.add_rows(page.items.iter().map(row));
     output::data(table)?;
     if let Some(total) = page.total {
@@ -233,7 +241,8 @@ async fn reset_password(accounts: &Accounts, by: &Admin, who: Who) -> Result<()>
     Ok(())
 }
 
-async fn find(accounts: &Accounts, by: &Admin, id_or_email: &str) -> Result<User> {
+/// The user with this id or address.
+pub async fn find(accounts: &Accounts, by: &Admin, id_or_email: &str) -> Result<User> {
     let found = match Uuid::try_parse(id_or_email) {
         Ok(id) => accounts.user(by, UserId::from_uuid(id)).await,
         Err(_) => {
@@ -248,7 +257,7 @@ async fn find(accounts: &Accounts, by: &Admin, id_or_email: &str) -> Result<User
 }
 
 /// The words of a choice, on the command line as everywhere else.
-fn words<W: Word + Send + Sync>() -> impl TypedValueParser<Value = W> {
+pub fn words<W: Word + Send + Sync>() -> impl TypedValueParser<Value = W> {
     let words = W::ALL.iter().map(|choice| choice.word()).collect::<Vec<_>>();
     PossibleValuesParser::new(words).try_map(|word| W::named(&word).ok_or("no such choice"))
 }

@@ -124,6 +124,14 @@ pub struct RateLimit {
     pub login_refill: Period,
 }
 
+/// The audit: what was done to accounts, and by whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// How long events are kept.
+    pub retention: Period,
+}
+
 /// The log, on standard error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -222,6 +230,12 @@ impl Default for Messages {
 impl Default for RateLimit {
     fn default() -> Self {
         Self { enabled: true, login_burst: 10, login_refill: Period::minutes(1) }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { retention: Period::days(365) }
     }
 }
 

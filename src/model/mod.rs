@@ -1,5 +1,6 @@
 //! VALUES: what the shop talks about, checked on the way in; no I/O, no async.
 
+mod audit;
 mod clock;
 mod code;
 mod email;
@@ -13,6 +14,7 @@ mod session;
 mod user;
 mod word;
 
+pub use audit::{Action, AuditCursor, AuditEvent, AuditQuery, Door, FieldChange, Origin};
 pub use clock::{Clock, Timestamp};
 pub use code::{Code, CodeHash, PlainCode, PlainToken, Purpose, TokenHash};
 pub use email::Email;

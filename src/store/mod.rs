@@ -1,5 +1,6 @@
 //! SQL, no rules: what is kept, and how it survives. The only place that knows rusqlite.
 
+mod audit;
 mod codes;
 mod error;
 mod keys;

@@ -55,7 +55,7 @@ impl Tx<'_> {
         again: Timestamp,
         limit: u32,
     ) -> Result<Vec<SealedMessage>, Error> {
-        let mut taken = self.all(
+        let mut taken = self.returning(
             "UPDATE outbox SET attempts = attempts + 1, due_at = ?2 WHERE seq IN \
              (SELECT seq FROM outbox WHERE due_at <= ?1 AND expires_at > ?1 ORDER BY seq LIMIT ?3) \
              RETURNING id, user_id, sealed, attempts, due_at, created_at, expires_at, seq",
@@ -73,7 +73,7 @@ impl Tx<'_> {
                 Ok((row.get::<_, i64>(7)?, message))
             },
         )?;
-        taken.sort_by_key(|(seq, _)| *seq); // RETURNING promises no order
+        taken.sort_by_key(|(seq, _)| *seq);
         Ok(taken.into_iter().map(|(_, message)| message).collect())
     }
 

@@ -23,6 +23,15 @@ impl Snapshot<'_> {
         })
     }
 
+    /// The sessions of a user that are not over, latest used first.
+    pub(crate) fn sessions_of(&self, user_id: UserId, now: Timestamp) -> Result<Vec<Session>, Error> {
+        let sql = format!(
+            "SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.user_id = ?1 AND s.expires_at > ?2 \
+             ORDER BY s.last_used_at DESC, s.seq DESC"
+        );
+        self.all(&sql, (user_id.as_uuid().as_bytes(), now.millis()), |row| read_session(row, 0))
+    }
+
     /// How many sessions are over.
     pub(crate) fn count_dead_sessions(&self, now: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM sessions WHERE expires_at <= ?1", [now.millis()])
@@ -62,16 +71,21 @@ impl Tx<'_> {
         )
     }
 
-    /// Ends a session; one that is gone is as good as ended.
-    pub(crate) fn delete_session(&self, id: SessionId) -> Result<(), Error> {
-        self.execute("DELETE FROM sessions WHERE id = ?1", [id.as_uuid().as_bytes()])?;
-        Ok(())
+    /// Ends a session of a user; answers whether there was one.
+    pub(crate) fn delete_session(&self, id: SessionId, user_id: UserId) -> Result<bool, Error> {
+        let sql = "DELETE FROM sessions WHERE id = ?1 AND user_id = ?2";
+        Ok(self.execute(sql, (id.as_uuid().as_bytes(), user_id.as_uuid().as_bytes()))? > 0)
     }
 
-    /// Ends every session of a user.
-    pub(crate) fn delete_sessions_of(&self, user_id: UserId) -> Result<(), Error> {
-        self.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])?;
-        Ok(())
+    /// Ends every session of a user; answers how many there were.
+    pub(crate) fn delete_sessions_of(&self, user_id: UserId) -> Result<usize, Error> {
+        self.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])
+    }
+
+    /// Ends every session of a user but one.
+    pub(crate) fn delete_other_sessions(&self, user_id: UserId, kept: SessionId) -> Result<usize, Error> {
+        let sql = "DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2";
+        self.execute(sql, (user_id.as_uuid().as_bytes(), kept.as_uuid().as_bytes()))
     }
 
     /// Deletes sessions that are over, at most `limit`; answers how many.

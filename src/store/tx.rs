@@ -31,9 +31,17 @@ impl<'c> Tx<'c> {
     /// Runs one statement; answers how many rows it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
         let run = || Ok(self.prepare(sql)?.execute(params)?);
-        run().inspect_err(|error: &Error| {
-            self.failed.borrow_mut().get_or_insert_with(|| error.clone());
-        })
+        run().inspect_err(|error: &Error| self.note(error))
+    }
+
+    /// Runs a statement that changes rows and answers each (`RETURNING` promises no order).
+    pub(super) fn returning<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        self.snapshot.all(sql, params, read).inspect_err(|error| self.note(error))
     }
 
     /// Runs a statement that must change exactly one row.
@@ -42,6 +50,10 @@ impl<'c> Tx<'c> {
             1 => Ok(()),
             rows => Err(Error::Defect(format!("changed {rows} rows instead of one: {sql}"))),
         }
+    }
+
+    fn note(&self, error: &Error) {
+        self.failed.borrow_mut().get_or_insert_with(|| error.clone());
     }
 }
 

@@ -33,6 +33,13 @@ impl Snapshot<'_> {
         })
     }
 
+    /// The password of a user, if they have chosen one.
+    pub(crate) fn password(&self, id: UserId) -> Result<Option<PasswordHash>, Error> {
+        let sql = "SELECT password_hash FROM users WHERE id = ?1";
+        let found = self.first(sql, [id.as_uuid().as_bytes()], |row| row.get::<_, Option<String>>(0))?;
+        Ok(found.flatten().map(PasswordHash::from_phc))
+    }
+
     /// How many admins can act as such.
     pub(crate) fn count_acting_admins(&self) -> Result<u64, Error> {
         self.number(
@@ -141,21 +148,23 @@ impl Tx<'_> {
         self.execute_one("DELETE FROM users WHERE id = ?1", [id.as_uuid().as_bytes()])
     }
 
-    /// Frees an address whose account has expired; answers whether there was one.
-    pub(crate) fn delete_expired_user(&self, email: &Email, now: Timestamp) -> Result<bool, Error> {
-        let deleted = self.execute(
-            "DELETE FROM users WHERE email_key = ?1 AND status = 'unverified' AND expires_at <= ?2",
+    /// Frees an address whose account has expired; answers whose that was.
+    pub(crate) fn delete_expired_user(&self, email: &Email, now: Timestamp) -> Result<Option<UserId>, Error> {
+        let deleted = self.returning(
+            "DELETE FROM users WHERE email_key = ?1 AND status = 'unverified' AND expires_at <= ?2 RETURNING id",
             (email.key(), now.millis()),
+            |row| Ok(UserId::from_uuid(uuid(row, 0)?)),
         )?;
-        Ok(deleted > 0)
+        Ok(deleted.first().copied())
     }
 
-    /// Deletes unverified accounts that expire by then, at most `limit`, oldest first; answers how many.
-    pub(crate) fn delete_due_users(&self, by: Timestamp, limit: u32) -> Result<usize, Error> {
-        self.execute(
+    /// Deletes unverified accounts that expire by then, at most `limit`, oldest first; answers which.
+    pub(crate) fn delete_due_users(&self, by: Timestamp, limit: u32) -> Result<Vec<UserId>, Error> {
+        self.returning(
             "DELETE FROM users WHERE seq IN (SELECT seq FROM users INDEXED BY users_by_expiry \
-             WHERE status = 'unverified' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+             WHERE status = 'unverified' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2) RETURNING id",
             (by.millis(), limit),
+            |row| Ok(UserId::from_uuid(uuid(row, 0)?)),
         )
     }
 }

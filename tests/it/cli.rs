@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coffeeshop::{accounts::SignupDraft, model::Clock};
+use coffeeshop::{
+    accounts::SignupDraft,
+    model::{Clock, Origin},
+};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -46,7 +49,7 @@ async fn signed_up(shop: &Shop, ago: Duration, emails: &[&str]) {
             first_name: Some("Ann".to_owned()),
             ..SignupDraft::default()
         };
-        accounts.register(accounts.check_signup(&draft).unwrap()).await.unwrap();
+        accounts.register(accounts.check_signup(&draft).unwrap(), Origin::default()).await.unwrap();
     }
     accounts.close().await;
 }

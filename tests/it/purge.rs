@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use coffeeshop::accounts::{Purged, Which};
+use coffeeshop::{
+    accounts::{Purged, Which},
+    model::Origin,
+};
 use serde_json::json;
 
 use crate::app::{App, MOMENT};
@@ -12,9 +15,9 @@ const BOB: &str = "bob@example.com";
 const TWO_DAYS: Duration = Duration::from_hours(48);
 
 async fn purge(app: &App, which: Which) -> Purged {
-    let plan = app.accounts.plan_purge(which);
-    let due = app.accounts.count_due(plan).await.unwrap();
-    let purged = app.accounts.purge(plan, |_| {}).await.unwrap();
+    let plan = app.accounts.plan_purge(which, Origin::timer());
+    let due = app.accounts.count_due(&plan).await.unwrap();
+    let purged = app.accounts.purge(&plan, |_| {}).await.unwrap();
     assert_eq!(due.users, purged.users, "the plan counts the same users");
     purged
 }
@@ -132,8 +135,8 @@ async fn many_go_in_slices_and_nobody_else_with_them() {
     app.sign_up(ANN).await;
     add_unverified(&app, 3_000, 0);
     let mut steps = Vec::new();
-    let plan = app.accounts.plan_purge(Which::Expired);
-    let purged = app.accounts.purge(plan, |so_far| steps.push(so_far.users)).await.unwrap();
+    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let purged = app.accounts.purge(&plan, |so_far| steps.push(so_far.users)).await.unwrap();
     assert_eq!(purged.users, 3_000);
     assert!(steps.iter().filter(|users| **users < 3_000).count() > 1, "{steps:?}");
     assert!(steps.is_sorted());
@@ -144,10 +147,10 @@ async fn many_go_in_slices_and_nobody_else_with_them() {
 async fn a_plan_can_be_looked_at_before() {
     let app = App::start().await;
     add_unverified(&app, 1_200, 0);
-    let plan = app.accounts.plan_purge(Which::Expired);
+    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
     let (mut seen, mut after) = (Vec::new(), 0);
     loop {
-        let page = app.accounts.due_users(plan, after).await.unwrap();
+        let page = app.accounts.due_users(&plan, after).await.unwrap();
         let Some((last, _)) = page.last() else { break };
         after = *last;
         seen.extend(page.into_iter().map(|(_, user)| user.id));

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use coffeeshop::accounts::Which;
+use coffeeshop::{accounts::Which, model::Origin};
 use poem::http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -98,8 +98,8 @@ async fn whoever_verifies_at_the_instant_of_expiry_is_verified_or_gone() {
                 tokio::task::yield_now().await;
             }
             cleaner.wait(MOMENT);
-            let plan = cleaner.accounts.plan_purge(Which::Expired);
-            cleaner.accounts.purge(plan, |_| {}).await.unwrap()
+            let plan = cleaner.accounts.plan_purge(Which::Expired, Origin::timer());
+            cleaner.accounts.purge(&plan, |_| {}).await.unwrap()
         };
         let (purged, answers) = tokio::join!(clean_up, crowd.answers());
         match answers[0].status {

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fs, path::PathBuf};
 use coffeeshop::{
     accounts::{Accounts, Error, Registered, SignupDraft},
     config::Config,
-    model::Clock,
+    model::{Clock, Origin},
     store::{self, Missing, OpenError, Snapshot, Store, Tx},
 };
 use rusqlite::Connection;
@@ -48,7 +48,7 @@ fn count(connection: &Connection, table: &str) -> i64 {
 
 async fn sign_up(accounts: Accounts, email: String) -> Result<Registered, Error> {
     let draft = SignupDraft { email, password: PASSWORD.to_owned(), ..SignupDraft::default() };
-    accounts.register(accounts.check_signup(&draft)?).await
+    accounts.register(accounts.check_signup(&draft)?, Origin::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use coffeeshop::model::Origin;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -662,6 +663,6 @@ async fn a_user_made_unverified_counts_as_a_newcomer_for_the_clean_up() {
     let ann = boss.get("/users?q=ann").await.is(200).body["items"][0]["id"].as_str().unwrap().to_owned();
     boss.patch(&format!("/users/{ann}"), json!({ "status": "unverified" })).await.is(200);
     let older = coffeeshop::accounts::Which::OlderThan(std::time::Duration::from_hours(1));
-    let plan = app.accounts.plan_purge(older);
-    assert_eq!(app.accounts.purge(plan, |_| {}).await.unwrap().users, 0);
+    let plan = app.accounts.plan_purge(older, Origin::timer());
+    assert_eq!(app.accounts.purge(&plan, |_| {}).await.unwrap().users, 0);
 }

@@ -1,0 +1,106 @@
+//! Whoever is signed in: found behind an access token, and asked for the password again where that matters.
+
+use super::{Accounts, Error, audit::Author, living, sessions::is_open};
+use crate::{
+    model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
+    store::Tx,
+};
+
+/// Somebody who is signed in, as the store knew them when the request came.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    user: User,
+    session_id: SessionId,
+    origin: Origin,
+}
+
+impl Actor {
+    /// Who it is.
+    #[must_use]
+    pub const fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// The session they came with.
+    #[must_use]
+    pub const fn session_id(&self) -> SessionId {
+        self.session_id
+    }
+
+    /// Who does what they do.
+    pub(super) fn author(&self) -> Author {
+        Author::somebody(self.user.id, self.origin.clone())
+    }
+
+    /// Looks again, inside the transaction: the session may have ended since the request came.
+    pub(super) fn still_here(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
+        let found = tx.session(self.session_id)?.filter(|(session, user)| is_open(session, user, now));
+        found.map(|(_, user)| user).ok_or(Error::InvalidToken)
+    }
+}
+
+/// Somebody who is signed in and has just given the password.
+pub(super) struct Confirmed {
+    actor: Actor,
+    hash: PasswordHash,
+}
+
+impl Confirmed {
+    /// Looks again, inside the transaction: the session may have ended, the password may have changed.
+    pub(super) fn still_here(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
+        let user = self.actor.still_here(tx, now)?;
+        match tx.password(user.id)? {
+            Some(hash) if hash == self.hash => Ok(user),
+            _ => Err(Error::WrongPassword),
+        }
+    }
+}
+
+impl Accounts {
+    /// Who is behind an access token. The store is asked each time, so that a logout, a deletion or a change of rights
+    /// counts from the next request on.
+    ///
+    /// # Errors
+    /// `InvalidToken`.
+    pub async fn authenticate(&self, access_token: &str, origin: Origin) -> Result<Actor, Error> {
+        let now = self.clock.now();
+        let access = self.tokens.check_access(access_token, now)?;
+        let found = self.store.read(move |tx| Ok::<_, Error>(tx.session(access.session_id)?)).await?;
+        let open = found.filter(|(session, user)| is_open(session, user, now) && user.id == access.user_id);
+        let (session, user) = open.ok_or(Error::InvalidToken)?;
+        Ok(Actor { user, session_id: session.id, origin })
+    }
+
+    /// Asks for the password again, for what must not be done with a stolen token alone. A wrong one counts like one at
+    /// a login, in the same budget.
+    ///
+    /// # Errors
+    /// `WrongPassword`, `TooManyRequests`.
+    pub(super) async fn confirm(&self, actor: &Actor, password: Password) -> Result<Confirmed, Error> {
+        let now = self.clock.now();
+        let (email, client) = (&actor.user.profile.email, &actor.origin.client);
+        self.throttle.take(email, client, now)?;
+        let checked = self.check_password(actor, password, now).await;
+        match &checked {
+            Ok(_) => self.throttle.forgive(email, client),
+            Err(Error::WrongPassword) => {}
+            Err(_) => self.throttle.give_back(email, client),
+        }
+        checked
+    }
+
+    async fn check_password(
+        &self,
+        actor: &Actor,
+        password: Password,
+        now: Timestamp,
+    ) -> Result<Confirmed, Error> {
+        let id = actor.user.id;
+        let found = self.store.read(move |tx| Ok::<_, Error>(tx.user(id)?.zip(tx.password(id)?))).await?;
+        let hash = found.and_then(|(user, hash)| living(Some(user), now).map(|_| hash));
+        match (self.hasher.check(password, hash.clone()).await?.is_right(), hash) {
+            (true, Some(hash)) => Ok(Confirmed { actor: actor.clone(), hash }),
+            _ => Err(Error::WrongPassword),
+        }
+    }
+}

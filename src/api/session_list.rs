@@ -1,0 +1,148 @@
+//! `/me/sessions` and `/users/{id}/sessions`.
+
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
+use uuid::Uuid;
+
+use super::{
+    ApiResult, Tag,
+    answers::NoContent,
+    guards::{AsAdmin, SignedIn},
+    views::Time,
+};
+use crate::{
+    accounts::Accounts,
+    model::{Session, SessionId, Timestamp, UserId},
+};
+
+pub struct SessionList(pub Accounts);
+
+/// A session: one login on one device.
+#[derive(Object)]
+#[oai(rename = "Session", example)]
+pub struct SessionView {
+    /// A UUIDv7, the `sid` of its tokens.
+    id: Uuid,
+    /// When the login was.
+    created_at: Time,
+    /// When its tokens were last renewed; a program in use does so every quarter of an hour.
+    last_used_at: Time,
+    /// When it ends if it is not renewed before.
+    expires_at: Time,
+    /// What the program called itself at the login.
+    #[oai(nullable)]
+    user_agent: Option<String>,
+    /// The network address that the login came from.
+    #[oai(nullable)]
+    ip: Option<String>,
+    /// Whether it is the session of this very request.
+    current: bool,
+}
+
+impl SessionView {
+    /// A session as somebody in the session `own` sees it.
+    pub fn new(session: Session, own: Option<SessionId>) -> Self {
+        Self {
+            id: *session.id.as_uuid(),
+            created_at: Time(session.created_at),
+            last_used_at: Time(session.last_used_at),
+            expires_at: Time(session.expires_at),
+            user_agent: session.client.user_agent,
+            ip: session.client.ip.map(|ip| ip.to_string()),
+            current: own == Some(session.id),
+        }
+    }
+}
+
+impl Example for SessionView {
+    fn example() -> Self {
+        let created_at = Timestamp::from_millis(1_795_339_800_000);
+        Self {
+            id: Uuid::from_u128(0x019a_af6e_5040_7b52_8f4e_2d1b_93c6_a7d4),
+            created_at: Time(created_at),
+            last_used_at: Time(created_at),
+            expires_at: Time(created_at + std::time::Duration::from_hours(30 * 24)),
+            user_agent: Some("Mozilla/5.0 (Linux; Android 16)".to_owned()),
+            ip: Some("192.0.2.7".to_owned()),
+            current: true,
+        }
+    }
+}
+
+/// Every session of a user that is not over, latest used first.
+#[derive(Object)]
+#[oai(example)]
+struct Sessions {
+    /// The sessions.
+    items: Vec<SessionView>,
+}
+
+impl Sessions {
+    fn new(sessions: Vec<Session>, own: Option<SessionId>) -> Self {
+        Self { items: sessions.into_iter().map(|session| SessionView::new(session, own)).collect() }
+    }
+}
+
+impl Example for Sessions {
+    fn example() -> Self {
+        Self { items: vec![SessionView::example()] }
+    }
+}
+
+#[OpenApi]
+impl SessionList {
+    /// See your sessions
+    ///
+    /// Where you are logged in: each device with its address and its last use, latest first, and which one is asking.
+    #[oai(path = "/me/sessions", method = "get", operation_id = "list_my_sessions", tag = "Tag::OwnAccount")]
+    async fn own(&self, who: SignedIn) -> ApiResult<Json<Sessions>> {
+        let sessions = self.0.own_sessions(&who.0).await?;
+        Ok(Json(Sessions::new(sessions, Some(who.0.session_id()))))
+    }
+
+    /// End one of your sessions
+    ///
+    /// Logs one device out: none of its tokens work from then on. It may be the one that is asking.
+    #[oai(
+        path = "/me/sessions/:id",
+        method = "delete",
+        operation_id = "end_my_session",
+        tag = "Tag::OwnAccount"
+    )]
+    async fn end_own(
+        &self,
+        who: SignedIn,
+        /// The session's id.
+        id: Path<Uuid>,
+    ) -> ApiResult<NoContent> {
+        self.0.end_own_session(&who.0, SessionId::from_uuid(id.0)).await?;
+        Ok(NoContent::Done)
+    }
+
+    /// See a user's sessions
+    ///
+    /// Where a user is logged in, latest used first. Admins only.
+    #[oai(path = "/users/:id/sessions", method = "get", operation_id = "list_sessions", tag = "Tag::Users")]
+    async fn list(
+        &self,
+        by: AsAdmin,
+        /// The user's id.
+        id: Path<Uuid>,
+    ) -> ApiResult<Json<Sessions>> {
+        let sessions = self.0.sessions_of(&by.0, UserId::from_uuid(id.0)).await?;
+        Ok(Json(Sessions::new(sessions, by.0.session_id())))
+    }
+
+    /// End a user's sessions
+    ///
+    /// Logs a user out everywhere: none of their tokens work from then on. They may log in again. Admins only.
+    #[oai(path = "/users/:id/sessions", method = "delete", operation_id = "end_sessions", tag = "Tag::Users")]
+    async fn end(
+        &self,
+        by: AsAdmin,
+        /// The user's id.
+        id: Path<Uuid>,
+    ) -> ApiResult<NoContent> {
+        self.0.end_sessions_of(&by.0, UserId::from_uuid(id.0)).await?;
+        Ok(NoContent::Done)
+    }
+}

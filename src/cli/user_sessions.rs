@@ -1,0 +1,43 @@
+//! `coffeeshop users sessions` and `coffeeshop users end-sessions`.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{output, users};
+use crate::{
+    accounts::{Accounts, Admin},
+    api,
+    model::Session,
+};
+
+/// Lists where a user is logged in.
+pub async fn list(accounts: &Accounts, by: &Admin, who: users::Who) -> Result<()> {
+    let user = users::find(accounts, by, &who.user).await?;
+    let sessions = accounts.sessions_of(by, user.id).await?;
+    if who.json {
+        let items: Vec<_> = sessions.into_iter().map(api::session_json).collect();
+        return Ok(output::data(json!({ "items": items }))?);
+    }
+    let mut table = output::table(["ID", "LOGIN", "LAST USED", "EXPIRES", "ADDRESS", "PROGRAM"]);
+    table.add_rows(sessions.iter().map(row));
+    Ok(output::data(table)?)
+}
+
+/// Logs a user out everywhere.
+pub async fn end(accounts: &Accounts, by: &Admin, user: &str) -> Result<()> {
+    let user = users::find(accounts, by, user).await?;
+    accounts.end_sessions_of(by, user.id).await?;
+    output::words(format_args!("{} is logged out everywhere", user.profile.email.as_str()));
+    Ok(())
+}
+
+fn row(session: &Session) -> [String; 6] {
+    [
+        session.id.as_uuid().to_string(),
+        session.created_at.to_string(),
+        session.last_used_at.to_string(),
+        session.expires_at.to_string(),
+        session.client.ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string()),
+        session.client.user_agent.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
