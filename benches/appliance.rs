@@ -168,7 +168,7 @@ impl Shop {
     }
 
     async fn serve(&self) -> SocketAddr {
-        serve(api::endpoint(self.accounts.clone(), &self.config.server)).await
+        serve(api::endpoint(self.accounts.clone(), &self.config)).await
     }
 
     async fn me(&self) -> String {

@@ -5,7 +5,7 @@ mod period;
 mod sections;
 mod values;
 
-use std::{num::NonZero, thread, time::Duration};
+use std::{net::IpAddr, num::NonZero, thread, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,8 @@ pub use self::{
     load::ConfigError,
     period::Period,
     sections::{
-        Audit, Auth, Cleanup, Database, Log, LogFormat, LogLevel, Messages, Password, RateLimit, Server,
-        Transport, Verification,
+        Audit, Auth, Cleanup, Database, Log, LogFormat, LogLevel, Messages, Password, RateLimit, Security,
+        Server, Smtp, Transport, Verification,
     },
     values::{Proxy, Secret},
 };
@@ -37,6 +37,8 @@ pub struct Config {
     pub cleanup: Cleanup,
     /// Messages to people.
     pub messages: Messages,
+    /// The mail server.
+    pub smtp: Smtp,
     /// Brakes on guessing.
     pub rate_limit: RateLimit,
     /// What was done, and by whom.
@@ -104,6 +106,7 @@ impl Config {
                 Period::days(365),
             ),
             ("audit.retention", self.audit.retention, Duration::from_hours(24), Period::days(3650)),
+            ("smtp.timeout", self.smtp.timeout, Duration::from_secs(1), Period::seconds(25)),
             (
                 "rate_limit.login_refill",
                 self.rate_limit.login_refill,
@@ -145,11 +148,37 @@ impl Config {
         if self.messages.from.chars().any(char::is_control) {
             return refuse("messages.from", "must be a line of text");
         }
+        if self.messages.transport == Transport::Smtp {
+            self.check_smtp()?;
+        }
         if self.rate_limit.login_burst == 0 {
             return refuse("rate_limit.login_burst", "must be at least 1");
         }
         Ok(())
     }
+
+    fn check_smtp(&self) -> Result<(), (&'static str, String)> {
+        let refuse = |name, why: &str| Err((name, why.to_owned()));
+        let smtp = &self.smtp;
+        if smtp.host.is_empty() || smtp.host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return refuse("smtp.host", "must be the name of a mail server when messages.transport is smtp");
+        }
+        if smtp.security == Security::None && !is_loopback(&smtp.host) {
+            return refuse(
+                "smtp.security",
+                "none is for a mail server on this machine alone: use tls or starttls",
+            );
+        }
+        if smtp.username.is_empty() != smtp.password.reveal().is_none() {
+            return refuse("smtp.username", "and smtp.password go together: set both, or neither");
+        }
+        Ok(())
+    }
+}
+
+/// This machine, where nobody listens in.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 fn or_ours(theirs: &str, public_url: &str, path: &str) -> String {

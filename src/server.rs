@@ -8,8 +8,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use crate::{
     accounts::Accounts,
     api,
-    config::{Config, Transport},
-    delivery::{Console, Delivery},
+    config::Config,
+    delivery::{Carrier, Delivery},
     timers::{TimerError, Timers},
 };
 
@@ -38,18 +38,15 @@ pub enum ServeError {
 pub async fn run(
     listener: TcpListener,
     accounts: Accounts,
+    carrier: Carrier,
     config: &Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (stop, stopped) = watch::channel(false);
     let timers = Timers::start(accounts.clone(), &config.cleanup, stopped.clone()).await?;
     let mut background = JoinSet::new();
-    match config.messages.transport {
-        Transport::Console => {
-            background.spawn(Delivery::new(accounts.clone(), Console::new(io::stdout())).run(stopped))
-        }
-    };
-    let endpoint = api::endpoint(accounts.clone(), &config.server);
+    background.spawn(Delivery::new(accounts.clone(), carrier).run(stopped));
+    let endpoint = api::endpoint(accounts.clone(), config);
     // Simplified: poem's own listener has no deadline for slow senders and no bound on connections, and hyper answers
     // what is no HTTP by itself, without a body. With more time an
     // accept loop of our own around the same endpoint would set them.

@@ -1,4 +1,4 @@
-//! What happens by the clock: the clean-up, once at the start and then on schedule.
+//! What happens by the clock: the clean-up and the reminders before it, once at the start and then on schedule.
 
 use std::sync::Arc;
 
@@ -87,13 +87,22 @@ fn cleanup_job(settings: &Cleanup, bell: Arc<Notify>) -> Result<Job, TimerError>
 async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
-            () = clean_up(&accounts) => {}
+            () = async { clean_up(&accounts).await; remind(&accounts).await } => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
         tokio::select! {
             () = bell.notified() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
+    }
+}
+
+/// Reminds those whose time is nearly up. What goes wrong is logged; the next run comes all the same.
+async fn remind(accounts: &Accounts) {
+    match accounts.remind().await {
+        Ok(0) => {}
+        Ok(users) => tracing::info!(users, "reminded"),
+        Err(error) => tracing::error!(?error, "reminding failed; the next run tries again"),
     }
 }
 

@@ -2,161 +2,269 @@
 
 use std::time::Duration;
 
-use super::{Accounts, Error, living, secret};
+use super::{Accounts, Error, Proof, living, secret};
 use crate::{
-    model::{Code, Email, Message, PlainCode, PlainToken, Purpose, Standing, Timestamp, User},
-    store::Tx,
+    model::{
+        Code, CountKey, Email, Letter, Message, PlainCode, PlainToken, Purpose, Standing, Timestamp, User,
+    },
+    store::{Snapshot, Tx},
 };
 
 /// How many wrong codes kill a code.
 const TRIES: u8 = 5;
-/// How many codes an account is sent for one purpose until a day after the last of them: with five tries each, a guess
-/// succeeds once in 20,000 such spells.
+/// How many codes an address is sent until a day after the last of them: with five tries each, a guess succeeds once in
+/// 20,000 such spells.
 const MOST_CODES: u8 = 10;
-/// How many messages. A password can be reset by link when there are no codes left, so that nobody who asks in somebody
-/// else's name shuts them out.
+/// How many messages. Past the codes there are links alone, so that nobody who asks in somebody else's name shuts them
+/// out.
 const MOST_MESSAGES: u8 = 20;
 /// How long a link to choose a password lives.
 const RESET_TTL: Duration = Duration::from_hours(1);
-/// How long after its link is dead a row is kept, for the count in it.
+/// How long after its link is dead a message still counts.
 pub(super) const COUNTED_FOR: Duration = Duration::from_hours(24);
 
 /// A code and link that are made before the transaction that stores them.
 pub(super) struct FreshCode {
-    code: PlainCode,
-    pub(super) link: PlainToken,
+    code: Option<PlainCode>,
+    link: PlainToken,
 }
 
 impl FreshCode {
     pub(super) fn new() -> Self {
-        Self { code: secret::random_code(), link: secret::random_token() }
+        Self { code: Some(secret::random_code()), link: secret::random_token() }
     }
+
+    /// A link alone.
+    pub(super) fn link() -> Self {
+        Self { code: None, link: secret::random_token() }
+    }
+}
+
+/// What is sent, to whom, and what for.
+pub(super) struct Sending<'a> {
+    pub(super) user: &'a User,
+    /// Where to; for a change of address it is not the user's yet.
+    pub(super) to: &'a Email,
+    pub(super) purpose: Purpose,
+    pub(super) letter: Letter,
+}
+
+impl<'a> Sending<'a> {
+    /// To the user's own address, with the usual words.
+    pub(super) fn to(user: &'a User, purpose: Purpose) -> Self {
+        let letter = match purpose {
+            Purpose::VerifyEmail => Letter::VerifyEmail,
+            Purpose::ChangeEmail => Letter::ChangeEmail,
+            Purpose::ResetPassword => Letter::ResetPassword,
+            Purpose::AcceptInvitation => Letter::Invitation,
+        };
+        Self { user, to: &user.profile.email, purpose, letter }
+    }
+}
+
+/// A proof that was good, and is not any more.
+pub(super) struct Spent {
+    /// Whose it was.
+    pub(super) user: User,
+    /// What it was good for.
+    pub(super) purpose: Purpose,
+    /// The address that it proves.
+    pub(super) email: Email,
 }
 
 impl Accounts {
     /// Keeps a fresh code in the place of the one before it, and sends it in the same commit. Past the most that an
-    /// account is sent, nothing happens.
+    /// address is sent, nothing happens.
+    ///
+    /// # Errors
+    /// `TooManyRequests` if it was not sent; whoever must not learn that answers the same for it.
     pub(super) fn send_code(
         &self,
         tx: &Tx<'_>,
-        user: &User,
-        purpose: Purpose,
+        sending: Sending<'_>,
         fresh: &FreshCode,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let last = tx.code(user.id, purpose)?.filter(|code| code.token_expires_at + COUNTED_FOR > now);
-        let issued = last.map_or(0, |code| code.issued);
-        let most = if purpose == Purpose::ResetPassword { MOST_MESSAGES } else { MOST_CODES };
-        if issued >= most {
-            return Ok(());
-        }
-        let code = self.keep_code(tx, user, purpose, fresh, now, issued + 1)?;
-        let (subject, page) = match purpose {
-            Purpose::VerifyEmail => ("Confirm your e-mail", &self.rules.verify_url),
-            Purpose::ResetPassword => ("Choose a new password", &self.rules.reset_url),
-        };
+        let Sending { user, to, purpose, letter } = sending;
+        let count = self.secret.hash_count(kind(purpose), to);
+        let sent = counted(tx, count, now)?;
+        let code = fresh.code.as_ref().filter(|_| sent < MOST_CODES);
+        let kept = self.keep_code(tx, user, to, purpose, (code, &fresh.link), now)?;
+        tx.put_sent_codes(count, sent + 1, kept.token_expires_at + COUNTED_FOR)?;
         let message = Message {
-            to: user.profile.email.as_str().to_owned(),
-            subject: subject.to_owned(),
-            code: code.code_hash.map(|_| fresh.code.as_str().to_owned()),
-            link: Some(link(page, &fresh.link)),
+            code: code.map(|code| code.as_str().to_owned()),
+            code_until: code.map(|_| kept.code_expires_at),
+            link: Some(self.link(purpose, &fresh.link)),
+            link_until: Some(kept.token_expires_at),
+            ..Message::plain(to.as_str().to_owned(), letter)
         };
-        self.post(tx, user, &message, code.token_expires_at, now)
+        self.post(tx, user, to, &message, kept.token_expires_at, now)
     }
 
-    /// Stores a code, alive for as long as its purpose and its account allow.
-    pub(super) fn keep_code(
+    /// Sends a code like `send_code`, or not, and nobody is told.
+    pub(super) fn send_code_quietly(
+        &self,
+        tx: &Tx<'_>,
+        sending: Sending<'_>,
+        fresh: &FreshCode,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        match self.send_code(tx, sending, fresh, now) {
+            Err(Error::TooManyRequests { .. }) => Ok(()),
+            sent => sent,
+        }
+    }
+
+    /// Makes a link for a user's own address, which is handed over in some other way; the one before it dies.
+    pub(super) fn make_link(
         &self,
         tx: &Tx<'_>,
         user: &User,
         purpose: Purpose,
         fresh: &FreshCode,
         now: Timestamp,
-        issued: u8,
+    ) -> Result<(String, Timestamp), Error> {
+        let kept = self.keep_code(tx, user, &user.profile.email, purpose, (None, &fresh.link), now)?;
+        Ok((self.link(purpose, &fresh.link), kept.token_expires_at))
+    }
+
+    /// The address of a page with a link's token.
+    fn link(&self, purpose: Purpose, token: &PlainToken) -> String {
+        let page = match purpose {
+            Purpose::VerifyEmail | Purpose::ChangeEmail => &self.rules.verify_url,
+            Purpose::ResetPassword | Purpose::AcceptInvitation => &self.rules.reset_url,
+        };
+        format!("{page}?token={}", token.as_str())
+    }
+
+    /// Stores a code and link, alive for as long as their purpose and their account allow.
+    fn keep_code(
+        &self,
+        tx: &Tx<'_>,
+        user: &User,
+        to: &Email,
+        purpose: Purpose,
+        (code, link): (Option<&PlainCode>, &PlainToken),
+        now: Timestamp,
     ) -> Result<Code, Error> {
-        let email = &user.profile.email;
         let token_expires_at = self.link_expires_at(user, purpose, now);
         let code = Code {
             user_id: user.id,
             purpose,
-            email: email.clone(),
-            code_hash: (issued <= MOST_CODES)
-                .then(|| self.secret.hash_code(&fresh.code, user.id, purpose, email)),
+            email: to.clone(),
+            code_hash: code.map(|code| self.secret.hash_code(code, user.id, purpose, to)),
             code_expires_at: (now + self.rules.code_ttl).min(token_expires_at),
             tries_left: TRIES,
-            token_hash: secret::hash_token(&fresh.link),
+            token_hash: secret::hash_token(link),
             token_expires_at,
-            issued,
         };
         tx.put_code(&code)?;
         Ok(code)
     }
 
-    /// When a link of this purpose stops to count: with the account, and for a password after an hour at most.
+    /// When a link of this purpose stops to count: with the account, and for a forgotten password after an hour at most.
     fn link_expires_at(&self, user: &User, purpose: Purpose, now: Timestamp) -> Timestamp {
-        let account = match user.standing {
-            Standing::Unverified { expires_at } => Some(expires_at),
-            Standing::Verified { .. } => None,
-        };
-        match (purpose, account) {
-            (Purpose::VerifyEmail, Some(account)) => account,
-            (Purpose::VerifyEmail, None) => now + self.rules.unverified_after,
-            (Purpose::ResetPassword, account) => {
-                let hour = now + RESET_TTL;
-                account.map_or(hour, |account| account.min(hour))
+        let own = match purpose {
+            Purpose::ResetPassword => now + RESET_TTL,
+            Purpose::VerifyEmail | Purpose::ChangeEmail | Purpose::AcceptInvitation => {
+                now + self.rules.unverified_after
             }
+        };
+        match (user.standing, purpose) {
+            (Standing::Unverified { expires_at }, Purpose::ResetPassword | Purpose::ChangeEmail) => {
+                own.min(expires_at)
+            }
+            (Standing::Unverified { expires_at }, _) => expires_at,
+            (Standing::Verified { .. }, _) => own,
         }
     }
 
-    /// The user who typed the right code for `purpose`, if it was. A wrong one is counted, so this must be committed
-    /// whatever the answer is.
-    pub(super) fn spend_code(
+    /// Whose proof this is and what for, if it is good for one of these purposes; it is not good a second time. A wrong
+    /// code is counted, so this must be committed whatever the answer is.
+    pub(super) fn spend(
+        &self,
+        tx: &Tx<'_>,
+        proof: &Proof,
+        purposes: &[Purpose],
+        now: Timestamp,
+    ) -> Result<Option<Spent>, Error> {
+        let found = match proof {
+            Proof::Link(link) => find_by_link(tx, link, now)?,
+            Proof::Code(email, typed) => match PlainCode::typed(typed) {
+                Some(typed) => self.find_by_code(tx, email, &typed, purposes, now)?,
+                None => None,
+            },
+        };
+        let Some((code, user)) = found.filter(|(code, _)| purposes.contains(&code.purpose)) else {
+            return Ok(None);
+        };
+        tx.delete_code(user.id, code.purpose)?;
+        Ok(Some(Spent { user, purpose: code.purpose, email: code.email }))
+    }
+
+    /// The right code among those that were sent to this address. If it is none of them, it is a wrong try at each.
+    fn find_by_code(
         &self,
         tx: &Tx<'_>,
         email: &Email,
         typed: &PlainCode,
-        purpose: Purpose,
+        purposes: &[Purpose],
         now: Timestamp,
-    ) -> Result<Option<User>, Error> {
-        let Some(user) = living(tx.user_by_email(email)?.map(|(user, _)| user), now) else { return Ok(None) };
-        let Some(mut code) = tx.code(user.id, purpose)? else { return Ok(None) };
-        let Some(expected) = code.code_hash else { return Ok(None) };
-        if code.code_expires_at <= now || !code.email.is(&user.profile.email) {
-            return Ok(None);
+    ) -> Result<Option<(Code, User)>, Error> {
+        let mut wrong = Vec::new();
+        for code in tx.codes_to(email)?.into_iter().filter(|code| purposes.contains(&code.purpose)) {
+            let Some(user) = owner(tx, &code, now)?.filter(|_| code.code_expires_at > now) else { continue };
+            let Some(expected) = code.code_hash else { continue };
+            let given = self.secret.hash_code(typed, user.id, code.purpose, &code.email);
+            if secret::same_code(expected, given) {
+                return Ok(Some((code, user)));
+            }
+            wrong.push(code);
         }
-        if secret::same_code(expected, self.secret.hash_code(typed, user.id, purpose, &code.email)) {
-            tx.delete_code(user.id, purpose)?;
-            return Ok(Some(user));
+        for mut code in wrong {
+            code.tries_left = code.tries_left.saturating_sub(1);
+            if code.tries_left == 0 {
+                code.code_hash = None;
+            }
+            tx.put_code(&code)?;
         }
-        code.tries_left = code.tries_left.saturating_sub(1);
-        if code.tries_left == 0 {
-            code.code_hash = None;
-        }
-        tx.put_code(&code)?;
         Ok(None)
-    }
-
-    /// The user whose link for `purpose` this is, if it is good.
-    pub(super) fn spend_link(
-        tx: &Tx<'_>,
-        link: &PlainToken,
-        purpose: Purpose,
-        now: Timestamp,
-    ) -> Result<Option<User>, Error> {
-        let Some(code) = tx.code_by_token(secret::hash_token(link), purpose)? else { return Ok(None) };
-        let Some(user) = living(tx.user(code.user_id)?, now) else { return Ok(None) };
-        if code.token_expires_at <= now || !code.email.is(&user.profile.email) {
-            return Ok(None);
-        }
-        tx.delete_code(user.id, purpose)?;
-        Ok(Some(user))
     }
 }
 
-/// The address of a page with a link's token.
+/// How much was counted under a key.
 ///
-/// Simplified: unless the settings name a page of the shop's own, there is none there yet. With more time a small page of
-/// ours would ask its reader to press a button, which sends the token to the same use case as the API does.
-pub(super) fn link(page: &str, token: &PlainToken) -> String {
-    format!("{page}?token={}", token.as_str())
+/// # Errors
+/// `TooManyRequests` if it is the most there may be.
+pub(super) fn counted(tx: &Snapshot<'_>, key: CountKey, now: Timestamp) -> Result<u8, Error> {
+    match tx.sent_codes(key, now)? {
+        Some((sent, until)) if sent >= MOST_MESSAGES => Err(Error::too_many_requests(until.since(now))),
+        Some((sent, _)) => Ok(sent),
+        None => Ok(0),
+    }
+}
+
+/// What was sent with a link, and to whom, if the link still counts.
+pub(super) fn find_by_link(
+    tx: &Snapshot<'_>,
+    link: &PlainToken,
+    now: Timestamp,
+) -> Result<Option<(Code, User)>, Error> {
+    let found = tx.code_by_token(secret::hash_token(link))?.filter(|code| code.token_expires_at > now);
+    let Some(code) = found else { return Ok(None) };
+    Ok(owner(tx, &code, now)?.map(|user| (code, user)))
+}
+
+/// Whose code this is. But for a change of address it proves the address that the user has, or nothing.
+fn owner(tx: &Snapshot<'_>, code: &Code, now: Timestamp) -> Result<Option<User>, Error> {
+    let user = living(tx.user(code.user_id)?, now);
+    Ok(user.filter(|user| code.purpose == Purpose::ChangeEmail || code.email.is(&user.profile.email)))
+}
+
+/// What is counted together: everything that proves an address, everything that sets a password.
+const fn kind(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::VerifyEmail | Purpose::ChangeEmail => "address",
+        Purpose::ResetPassword | Purpose::AcceptInvitation => "password",
+    }
 }

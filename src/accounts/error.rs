@@ -1,5 +1,7 @@
 //! Every way to be refused, whichever door one came in by.
 
+use std::time::Duration;
+
 use crate::{model::Invalid, store};
 
 /// Why a use case did not do what it was asked to; unless it says otherwise, nothing was changed.
@@ -59,6 +61,14 @@ pub enum Error {
     /// A defect; the text is for the log.
     #[error("Something went wrong on the server. It was logged under the request id.")]
     Internal(String),
+}
+
+impl Error {
+    /// Too many, for so long.
+    pub(super) fn too_many_requests(wait: Duration) -> Self {
+        let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+        Self::TooManyRequests { retry_after: seconds.max(1) }
+    }
 }
 
 impl From<store::Error> for Error {

@@ -42,7 +42,7 @@ pub enum Check {
 
 impl Check {
     /// Whether it is the password.
-    pub const fn is_right(&self) -> bool {
+    pub const fn is_right(self) -> bool {
         !matches!(self, Self::Wrong)
     }
 }

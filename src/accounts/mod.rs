@@ -3,13 +3,17 @@
 mod actor;
 mod audit;
 mod codes;
+mod emails;
 mod error;
+mod export;
 mod hashing;
+mod invitations;
 mod outbox;
 mod passwords;
 mod profile;
 mod purge;
 mod registration;
+mod reminders;
 mod secret;
 mod sessions;
 mod throttle;
@@ -25,14 +29,16 @@ pub use self::{
     actor::Actor,
     audit::console,
     error::Error,
-    outbox::Taken,
+    export::Export,
+    invitations::{InvitationDraft, Invitee},
+    outbox::{LEASE, Outgoing, Retried, Setback},
     passwords::PasswordReset,
     purge::{PurgePlan, Purged, Which},
     registration::{NewUser, Registered, SignupDraft},
     sessions::TokenPair,
     tokens::PublicKey,
     users::Admin,
-    verification::Proof,
+    verification::{Disowned, OpenLink, Proof},
 };
 use self::{
     hashing::Hasher,
@@ -73,7 +79,6 @@ struct Rules {
     hide_taken_emails: bool,
     verify_url: String,
     reset_url: String,
-    shop_name: String,
 }
 
 /// Why the accounts cannot be opened, in words for whoever starts the program.
@@ -169,9 +174,11 @@ impl Accounts {
 
 impl Rules {
     fn new(config: &Config) -> Self {
-        let shop_name = config.messages.shop_name.clone();
         Self {
-            policy: PasswordPolicy { min_chars: config.password.min_length, shop_name: shop_name.clone() },
+            policy: PasswordPolicy {
+                min_chars: config.password.min_length,
+                shop_name: config.messages.shop_name.clone(),
+            },
             unverified_after: config.cleanup.unverified_after.get(),
             code_ttl: config.verification.code_ttl.get(),
             refresh_ttl: config.auth.refresh_ttl.get(),
@@ -182,7 +189,6 @@ impl Rules {
             hide_taken_emails: config.auth.hide_taken_emails,
             verify_url: config.verify_url(),
             reset_url: config.reset_url(),
-            shop_name,
         }
     }
 }

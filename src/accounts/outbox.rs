@@ -1,39 +1,137 @@
-//! Messages on their way out: taken, sent by `delivery`, and forgotten.
+//! Messages on their way out: taken in order, sent by `delivery`, tried again when that fails, and given up in sight.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Accounts, Error};
+use super::{Accounts, Admin, Error, secret};
 use crate::{
-    model::{Message, MessageId, Timestamp, User},
+    model::{Email, Message, MessageId, MessageState, Posted, Timestamp, User},
     store::{SealedMessage, Tx},
 };
 
-/// For how long a message that was taken is nobody else's. Whoever takes it sends it in less, or was stopped.
-const LEASE: Duration = Duration::from_secs(15);
+/// For how long messages that were taken are nobody else's. Whoever takes them tries no longer than half of it, or was
+/// stopped.
+pub const LEASE: Duration = Duration::from_mins(1);
 /// How many are taken at a time.
-const BATCH: u32 = 32;
-/// The pause after the first failure; it doubles with each further one, up to the longest.
+const BATCH: u32 = 16;
+/// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+/// The longest pause while nothing answers: what waits must leave soon after that ends.
+const LONGEST_SILENCE: Duration = Duration::from_secs(40);
+/// The longest pause while we are not let in: who knocks too often is shut out for good.
+const LONGEST_LOCK: Duration = Duration::from_mins(10);
+/// The longest pause after a refusal: asking again and again would make it no better.
+const LONGEST_REFUSAL: Duration = Duration::from_hours(1);
+/// How long a message is tried.
+const TRIED_FOR: Duration = Duration::from_hours(48);
+/// How long a notice, which carries nothing that expires, is worth reading.
+const NOTICE_TTL: Duration = Duration::from_hours(7 * 24);
+/// How long a message that nobody would read any more can still be seen.
+pub(super) const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// A message to send now.
 #[derive(Debug)]
-pub struct Taken {
+pub struct Outgoing {
     /// Its id, the same at every attempt.
     pub id: MessageId,
+    /// When it was written.
+    pub written_at: Timestamp,
     /// What to send.
     pub message: Message,
     attempts: u32,
 }
 
+/// Why a message was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    reach: Reach,
+    why: String,
+    said: Option<String>,
+}
+
+/// Whom a setback concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Every message, because nothing answers.
+    Silence,
+    /// Every message, because somebody answers and does not let us in.
+    Locked,
+    /// This message alone.
+    Refusal,
+}
+
+impl Setback {
+    /// Nothing answered, or not in time: no message would fare better.
+    #[must_use]
+    pub const fn silence(why: String) -> Self {
+        Self { reach: Reach::Silence, why, said: None }
+    }
+
+    /// We were not let in: no message would fare better, and asking often makes it worse.
+    #[must_use]
+    pub const fn locked(why: String, said: Option<String>) -> Self {
+        Self { reach: Reach::Locked, why, said }
+    }
+
+    /// This message was not taken.
+    #[must_use]
+    pub const fn refused(why: String, said: Option<String>) -> Self {
+        Self { reach: Reach::Refusal, why, said }
+    }
+
+    /// This message cannot be sent, whoever would take it.
+    #[must_use]
+    pub const fn refusal(why: String) -> Self {
+        Self::refused(why, None)
+    }
+
+    /// What went wrong, in a sentence without full stop for the log: nothing of the message is in it.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Whether other messages would fare no better.
+    #[must_use]
+    pub fn concerns_all(&self) -> bool {
+        self.reach != Reach::Refusal
+    }
+
+    /// What went wrong, with what the other side said, which may name the recipient.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        const SAID: usize = 300;
+        match self.said.as_deref().filter(|said| !said.is_empty()) {
+            Some(said) => {
+                let said: String =
+                    said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SAID).collect();
+                format!("{}; it said: {}", self.why, said.trim())
+            }
+            None => self.why.clone(),
+        }
+    }
+}
+
+/// What came of asking for another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retried(pub usize);
+
+impl Outgoing {
+    /// A message that is not kept anywhere, to try a transport.
+    #[must_use]
+    pub fn unkept(message: Message, now: Timestamp) -> Self {
+        Self { id: MessageId(Uuid::now_v7()), written_at: now, message, attempts: 1 }
+    }
+}
+
 impl Accounts {
-    /// Puts a message to a user into the outbox, in the commit of what caused it.
+    /// Puts a message for a user into the outbox, in the commit of what caused it.
     pub(super) fn post(
         &self,
         tx: &Tx<'_>,
         user: &User,
+        to: &Email,
         message: &Message,
         expires_at: Timestamp,
         now: Timestamp,
@@ -41,32 +139,46 @@ impl Accounts {
         let id = MessageId(Uuid::now_v7());
         let plain = serde_json::to_vec(message).map_err(|e| Error::Internal(e.to_string()))?;
         let sealed = self.secret.seal(&label(id), &plain).map_err(|e| Error::Internal(e.to_string()))?;
-        let (attempts, due_at) = (0, now);
         tx.enqueue(&SealedMessage {
             id,
             user_id: user.id,
+            recipient: to.key().to_owned(),
             sealed,
-            attempts,
-            due_at,
+            state: MessageState::Waiting,
+            attempts: 0,
+            due_at: now,
             created_at: now,
             expires_at,
+            last_error: None,
         })?;
         Ok(())
     }
 
-    /// Takes the messages that are due. They come back unless they are reported as sent: at least once, never not.
+    /// Puts a notice for a user into the outbox: a message that says what happened.
+    pub(super) fn notify(
+        &self,
+        tx: &Tx<'_>,
+        user: &User,
+        to: &Email,
+        message: &Message,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.post(tx, user, to, message, now + NOTICE_TTL, now)
+    }
+
+    /// Takes messages that are due. They come back unless they are reported as sent: at least once, never not.
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn take_messages(&self) -> Result<Vec<Taken>, Error> {
+    pub async fn take_messages(&self) -> Result<Vec<Outgoing>, Error> {
         let now = self.clock.now();
         let taken =
             self.store.write(move |tx| Ok::<_, Error>(tx.take_messages(now, now + LEASE, BATCH)?)).await?;
         let mut messages = Vec::new();
         for sealed in taken {
-            let (id, attempts) = (sealed.id, sealed.attempts);
+            let (id, written_at, attempts) = (sealed.id, sealed.created_at, sealed.attempts);
             match self.open_message(&sealed) {
-                Ok(message) => messages.push(Taken { id, message, attempts }),
+                Ok(message) => messages.push(Outgoing { id, written_at, message, attempts }),
                 // It was sealed under a secret that is gone: nobody will ever read it.
                 Err(error) => {
                     tracing::error!(message = %id.0, %error, "dropped a message that cannot be read");
@@ -77,31 +189,94 @@ impl Accounts {
         Ok(messages)
     }
 
-    /// Reports that messages were sent: they are forgotten, with the codes and links in them.
+    /// Reports that a message was sent: it is forgotten, with the code and link in it.
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn messages_sent(&self, sent: Vec<MessageId>) -> Result<(), Error> {
-        let forget = self
-            .store
-            .write(move |tx| sent.into_iter().try_for_each(|id| tx.delete_message(id)).map_err(Error::from));
-        forget.await
+    pub async fn message_sent(&self, id: MessageId) -> Result<(), Error> {
+        self.store.write(move |tx| Ok::<_, Error>(tx.delete_message(id)?)).await
     }
 
-    /// Reports that a message could not be sent: it is tried again after a pause that grows.
+    /// Gives back messages that were taken and not tried.
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn message_failed(&self, taken: &Taken) -> Result<(), Error> {
-        let doublings = taken.attempts.saturating_sub(1).min(16);
-        let due_at = self.clock.now() + (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
-        let id = taken.id;
-        self.store.write(move |tx| Ok::<_, Error>(tx.postpone_message(id, due_at)?)).await
+    pub async fn put_back_messages(&self, ids: Vec<MessageId>) -> Result<(), Error> {
+        let now = self.clock.now();
+        let put_back = self.store.write(move |tx| {
+            ids.into_iter().try_for_each(|id| tx.put_back_message(id, now)).map_err(Error::from)
+        });
+        put_back.await
+    }
+
+    /// Reports that a message could not be sent: it is tried again after a pause that grows, until it was tried for two
+    /// days or nobody would read it any more. Then it is dead, and can be seen to be. Answers which.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn message_failed(
+        &self,
+        outgoing: &Outgoing,
+        setback: &Setback,
+    ) -> Result<MessageState, Error> {
+        let now = self.clock.now();
+        let state =
+            if now >= outgoing.written_at + TRIED_FOR { MessageState::Dead } else { MessageState::Waiting };
+        let (id, due_at, why) = (outgoing.id, now + pause(outgoing.attempts, setback), setback.in_full());
+        let concerns_all = setback.concerns_all();
+        let noted = self.store.write(move |tx| {
+            tx.message_failed(id, state, due_at, &why)?;
+            if concerns_all {
+                tx.postpone_messages(due_at)?;
+            }
+            Ok::<_, Error>(state)
+        });
+        noted.await
+    }
+
+    /// The messages that were not sent (yet), in the order in which they were written, a page at a time: after `after`,
+    /// which starts at 0.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn messages(&self, _by: &Admin, after: i64) -> Result<Vec<(i64, Posted)>, Error> {
+        const PAGE: u32 = 500;
+        let now = self.clock.now();
+        let page = self.store.read(move |tx| Ok::<_, Error>(tx.messages(after, PAGE)?)).await?;
+        page.into_iter().map(|(seq, sealed)| Ok((seq, self.posted(&sealed, now)?))).collect()
+    }
+
+    /// Has one message, or every one, tried again at once; dead ones, too, unless nobody would read them any more.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn retry_messages(&self, _by: &Admin, id: Option<MessageId>) -> Result<Retried, Error> {
+        let now = self.clock.now();
+        let retried = self.store.write(move |tx| Ok::<_, Error>(Retried(tx.retry_messages(id, now)?))).await;
+        self.posted.notify_one();
+        retried
     }
 
     /// Returns when a message was put into the outbox by this process.
     pub async fn message_posted(&self) {
         self.posted.notified().await;
+    }
+
+    /// A message as its keeper sees it.
+    pub(super) fn posted(&self, sealed: &SealedMessage, now: Timestamp) -> Result<Posted, Error> {
+        let message = self.open_message(sealed)?;
+        let state = if sealed.expires_at <= now { MessageState::Dead } else { sealed.state };
+        Ok(Posted {
+            id: sealed.id,
+            to: message.to,
+            letter: message.letter,
+            state,
+            attempts: sealed.attempts,
+            due_at: sealed.due_at,
+            created_at: sealed.created_at,
+            expires_at: sealed.expires_at,
+            last_error: sealed.last_error.clone(),
+        })
     }
 
     fn open_message(&self, sealed: &SealedMessage) -> Result<Message, Error> {
@@ -116,4 +291,41 @@ impl Accounts {
 /// What a message is sealed with, besides the secret.
 fn label(id: MessageId) -> String {
     format!("message {}", id.0)
+}
+
+/// How long to wait after so many attempts: longer each time, and never the same for two messages that failed together.
+fn pause(attempts: u32, setback: &Setback) -> Duration {
+    let longest = match setback.reach {
+        Reach::Silence => LONGEST_SILENCE,
+        Reach::Locked => LONGEST_LOCK,
+        Reach::Refusal => LONGEST_REFUSAL,
+    };
+    let pause = (FIRST_PAUSE * 2_u32.pow(attempts.saturating_sub(1).min(16))).min(longest);
+    pause / 2 + pause.mul_f64(f64::from(secret::random::<1>()[0]) / 512.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_the_longest_and_differ() {
+        for (setback, longest) in [
+            (Setback::silence(String::new()), LONGEST_SILENCE),
+            (Setback::locked(String::new(), None), LONGEST_LOCK),
+            (Setback::refusal(String::new()), LONGEST_REFUSAL),
+        ] {
+            for (attempts, most) in
+                [(1, FIRST_PAUSE), (2, FIRST_PAUSE * 2), (3, FIRST_PAUSE * 4), (99, longest)]
+            {
+                for _ in 0..50 {
+                    let pause = pause(attempts, &setback);
+                    assert!(most / 2 <= pause && pause <= most, "{attempts}: {pause:?}");
+                }
+            }
+        }
+        let pauses: std::collections::HashSet<_> =
+            (0..50).map(|_| pause(99, &Setback::refusal(String::new()))).collect();
+        assert!(pauses.len() > 10);
+    }
 }

@@ -1,10 +1,18 @@
-//! Forgotten passwords: proving who one is by mail, and choosing another.
+//! Passwords forgotten and chosen anew, and one exchanged for another.
 
 use super::{
-    Accounts, Admin, Error, Proof, audit::Author, codes, codes::FreshCode, living, verification::confirm,
+    Accounts, Actor, Admin, Error, Proof,
+    audit::Author,
+    codes::{FreshCode, Sending},
+    living,
+    verification::confirm,
 };
-use crate::model::{
-    Action, Email, Invalid, NewPassword, Origin, Profile, Purpose, Status, Timestamp, UserId, Word,
+use crate::{
+    model::{
+        Action, Email, Invalid, Letter, Message, NewPassword, Origin, Password, Profile, Purpose, Status,
+        Timestamp, User, UserId,
+    },
+    store::Tx,
 };
 
 /// A one-time link to choose a password with, for an admin to hand over.
@@ -26,51 +34,77 @@ impl Accounts {
         let now = self.clock.now();
         let fresh = FreshCode::new();
         let accounts = self.clone();
-        let sent =
-            self.store.write(move |tx| match living(tx.user_by_email(&email)?.map(|(user, _)| user), now) {
-                Some(user) => {
-                    accounts.send_code(tx, &user, Purpose::ResetPassword, &fresh, now)?;
-                    Author::nobody(origin).record(tx, Action::PasswordForgotten, user.id, now)
-                }
-                None => Ok(()),
-            });
+        let sent = self.store.write(move |tx| {
+            let found = tx.user_by_email(&email)?.map(|(user, _)| user);
+            let Some(user) = living(found, now) else { return Ok(()) };
+            accounts.send_code_quietly(tx, Sending::to(&user, Purpose::ResetPassword), &fresh, now)?;
+            Author::nobody(origin).record(tx, Action::PasswordForgotten, user.id, now)
+        });
         sent.await?;
         self.posted.notify_one();
         Ok(())
     }
 
-    /// Sets a new password on a good proof. Every session ends, every open code dies, and the address counts as
-    /// verified: whoever read the message owns it.
+    /// Sets a new password on a good proof, or the first one of somebody who was invited. Every session ends, every open
+    /// code dies, and the address counts as verified: whoever read the message owns it.
     ///
     /// # Errors
     /// `Invalid` for a password that breaks a rule; then the proof can be used again. `VerificationFailed` for
     /// everything that can be wrong with the proof.
     pub async fn reset_password(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
+        const PURPOSES: [Purpose; 2] = [Purpose::ResetPassword, Purpose::AcceptInvitation];
         let now = self.clock.now();
         let hash = self.hasher.hash(self.check_new_password(&typed, &claimed_profile(&proof))?).await?;
         let accounts = self.clone();
         let reset = self.store.write(move |tx| {
-            let Some(user) = accounts.spend(tx, &proof, Purpose::ResetPassword, now)? else {
-                return Ok(None);
-            };
+            let Some(spent) = accounts.spend(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
+            let user = spent.user;
             // Only now that the proof is good may an answer depend on whose account it is.
             accounts.check_new_password(&typed, &user.profile)?;
+            let had_one = tx.password(user.id)?.is_some();
             tx.set_password(user.id, &hash)?;
             tx.delete_sessions_of(user.id)?;
-            Author::nobody(origin).record(tx, Action::PasswordReset, user.id, now)?;
-            for purpose in Purpose::ALL {
-                tx.delete_code(user.id, *purpose)?;
-            }
-            if user.status() == Status::Unverified {
-                confirm(tx, user, now)?;
+            tx.delete_codes_of(user.id)?;
+            let action = match spent.purpose {
+                Purpose::AcceptInvitation => Action::InvitationAccepted,
+                _ => Action::PasswordReset,
+            };
+            Author::nobody(origin).record(tx, action, user.id, now)?;
+            let user = match user.status() {
+                Status::Unverified => confirm(tx, user, now)?,
+                Status::Verified => user,
+            };
+            if had_one {
+                accounts.tell_password_changed(tx, &user, now)?;
             }
             Ok::<_, Error>(Some(()))
         });
-        reset.await?.ok_or(Error::VerificationFailed)
+        reset.await?.ok_or(Error::VerificationFailed)?;
+        self.posted.notify_one();
+        Ok(())
     }
 
-    fn check_new_password(&self, typed: &str, profile: &Profile) -> Result<NewPassword, Invalid> {
-        self.rules.policy.check("new_password", typed, profile).map_err(|error| Invalid(vec![error]))
+    /// Exchanges the password of whoever asks for another. Their other sessions end, and every open code dies.
+    ///
+    /// # Errors
+    /// `Invalid`, `WrongPassword`, `TooManyRequests`.
+    pub async fn change_password(&self, actor: &Actor, current: Password, typed: &str) -> Result<(), Error> {
+        let now = self.clock.now();
+        let new = self.check_new_password(typed, &actor.user().profile)?;
+        let confirmed = self.confirm(actor, current).await?;
+        let hash = self.hasher.hash(new).await?;
+        let (accounts, actor) = (self.clone(), actor.clone());
+        let changed = self.store.write(move |tx| {
+            let user = confirmed.still_here(tx, now)?;
+            tx.set_password(user.id, &hash)?;
+            tx.delete_other_sessions(user.id, actor.session_id())?;
+            tx.delete_codes_of(user.id)?;
+            actor.author().record(tx, Action::PasswordChanged, user.id, now)?;
+            accounts.tell_password_changed(tx, &user, now)
+        });
+        changed.await?;
+        self.posted.notify_one();
+        Ok(())
     }
 
     /// A one-time link with which a user can choose another password, for an admin to hand over.
@@ -79,18 +113,29 @@ impl Accounts {
     /// `NotFound`.
     pub async fn reset_link(&self, by: &Admin, id: UserId) -> Result<PasswordReset, Error> {
         let now = self.clock.now();
-        let fresh = FreshCode::new();
+        let fresh = FreshCode::link();
         let (accounts, by) = (self.clone(), by.clone());
         let made = self.store.write(move |tx| {
             by.still_acts(tx)?;
             let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
-            let issued = tx.code(user.id, Purpose::ResetPassword)?.map_or(0, |code| code.issued);
-            let code = accounts.keep_code(tx, &user, Purpose::ResetPassword, &fresh, now, issued)?;
             by.author().record(tx, Action::PasswordLinkMade, user.id, now)?;
-            let link = codes::link(&accounts.rules.reset_url, &fresh.link);
-            Ok::<_, Error>(PasswordReset { link, expires_at: code.token_expires_at })
+            let (link, expires_at) = accounts.make_link(tx, &user, Purpose::ResetPassword, &fresh, now)?;
+            Ok::<_, Error>(PasswordReset { link, expires_at })
         });
         made.await
+    }
+
+    fn check_new_password(&self, typed: &str, profile: &Profile) -> Result<NewPassword, Invalid> {
+        self.rules.policy.check("new_password", typed, profile).map_err(|error| Invalid(vec![error]))
+    }
+
+    /// Tells a user that their password is another now, and where to choose one again if it was not them.
+    fn tell_password_changed(&self, tx: &Tx<'_>, user: &User, now: Timestamp) -> Result<(), Error> {
+        let message = Message {
+            link: Some(self.rules.reset_url.clone()),
+            ..Message::plain(user.profile.email.as_str().to_owned(), Letter::PasswordChanged)
+        };
+        self.notify(tx, user, &user.profile.email, &message, now)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One's own account.
 
-use super::{Accounts, Actor, Error};
-use crate::model::{ProfileChange, User};
+use super::{Accounts, Actor, Error, users::delete};
+use crate::model::{Password, ProfileChange, User};
 
 impl Accounts {
     /// Changes what users may change about themselves.
@@ -23,5 +23,20 @@ impl Accounts {
             Ok::<_, Error>(user)
         });
         edited.await
+    }
+
+    /// Deletes the account of whoever asks, and everything that belongs to it.
+    ///
+    /// # Errors
+    /// `WrongPassword`, `TooManyRequests`, `LastAdmin`.
+    pub async fn delete_own_account(&self, actor: &Actor, current: Password) -> Result<(), Error> {
+        let now = self.clock.now();
+        let confirmed = self.confirm(actor, current).await?;
+        let by = actor.author();
+        let deleted = self.store.write(move |tx| {
+            let user = confirmed.still_here(tx, now)?;
+            delete(tx, &user, &by, now)
+        });
+        deleted.await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Accounts, Error, audit::Author, codes::COUNTED_FOR};
+use super::{Accounts, Error, audit::Author, outbox::KEPT_FOR};
 use crate::{
     model::{Action, Origin, Timestamp, User},
     store::{Snapshot, Tx},
@@ -31,7 +31,9 @@ pub struct Purged {
     pub sessions: u64,
     /// Codes and links that could not be used any more.
     pub codes: u64,
-    /// Messages that came too late.
+    /// Counts of what was sent to an address, which are forgotten by now.
+    pub counts: u64,
+    /// Messages that nobody would read any more.
     pub messages: u64,
     /// Audit events whose retention is over.
     pub events: u64,
@@ -41,7 +43,7 @@ impl Purged {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.users + self.sessions + self.codes + self.messages + self.events
+        self.users + self.sessions + self.codes + self.counts + self.messages + self.events
     }
 }
 
@@ -82,8 +84,9 @@ impl Accounts {
             Ok::<_, Error>(Purged {
                 users: tx.count_due_users(plan.by)?,
                 sessions: tx.count_dead_sessions(plan.now)?,
-                codes: tx.count_dead_codes(plan.now - COUNTED_FOR)?,
-                messages: tx.count_dead_messages(plan.now)?,
+                codes: tx.count_dead_codes(plan.now)?,
+                counts: tx.count_old_sent_codes(plan.now)?,
+                messages: tx.count_old_messages(plan.now - KEPT_FOR)?,
                 events: tx.count_old_audit_events(plan.kept_since)?,
             })
         };
@@ -107,14 +110,15 @@ impl Accounts {
     /// # Errors
     /// If the store does not answer; what was deleted by then is.
     pub async fn purge(&self, plan: &PurgePlan, mut progress: impl FnMut(Purged)) -> Result<Purged, Error> {
-        let kinds: [(DeleteSlice, Count); 5] = [
+        let kinds: [(DeleteSlice, Count); 6] = [
             (delete_users, |purged| &mut purged.users),
             (|tx, plan, limit| Ok(tx.delete_dead_sessions(plan.now, limit)?), |purged| &mut purged.sessions),
+            (|tx, plan, limit| Ok(tx.delete_dead_codes(plan.now, limit)?), |purged| &mut purged.codes),
+            (|tx, plan, limit| Ok(tx.delete_old_sent_codes(plan.now, limit)?), |purged| &mut purged.counts),
             (
-                |tx, plan, limit| Ok(tx.delete_dead_codes(plan.now - COUNTED_FOR, limit)?),
-                |purged| &mut purged.codes,
+                |tx, plan, limit| Ok(tx.delete_old_messages(plan.now - KEPT_FOR, limit)?),
+                |purged| &mut purged.messages,
             ),
-            (|tx, plan, limit| Ok(tx.delete_dead_messages(plan.now, limit)?), |purged| &mut purged.messages),
             (
                 |tx, plan, limit| Ok(tx.delete_old_audit_events(plan.kept_since, limit)?),
                 |purged| &mut purged.events,

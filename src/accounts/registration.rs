@@ -1,9 +1,14 @@
 //! Signing up, and making the first admin.
 
-use super::{Accounts, Admin, Error, audit::Author, codes::FreshCode, users::free};
+use super::{
+    Accounts, Admin, Error,
+    audit::Author,
+    codes::{COUNTED_FOR, FreshCode, counted},
+    users::free,
+};
 use crate::{
     model::{
-        Action, Email, Invalid, Message, Name, NewPassword, Origin, PasswordHash, Problems, Profile, Purpose,
+        Action, Email, Invalid, Letter, Message, Name, NewPassword, Origin, PasswordHash, Problems, Profile,
         User,
     },
     store::{self, Tx},
@@ -66,14 +71,14 @@ impl Accounts {
         let accounts = self.clone();
         let registered = self.store.write(move |tx| {
             let user = User::signed_up(new.profile, now, accounts.rules.unverified_after);
-            match insert(tx, &user, &hash) {
+            match insert(tx, &user, Some(&hash)) {
                 Err(Error::EmailTaken) if accounts.rules.hide_taken_emails => {
                     accounts.tell_owner(tx, &user)?;
                 }
                 inserted => {
                     inserted?;
                     Author::nobody(origin).record(tx, Action::UserSignedUp, user.id, now)?;
-                    accounts.send_code(tx, &user, Purpose::VerifyEmail, &code, now)?;
+                    accounts.ask_to_verify(tx, &user, &code, now)?;
                 }
             }
             Ok::<_, Error>(user)
@@ -93,7 +98,7 @@ impl Accounts {
         let by = by.clone();
         let created = self.store.write(move |tx| {
             let user = User::admin(new.profile, now);
-            insert(tx, &user, &hash)?;
+            insert(tx, &user, Some(&hash))?;
             by.author().record(tx, Action::UserCreated, user.id, now)?;
             Ok::<_, Error>(user)
         });
@@ -104,20 +109,28 @@ impl Accounts {
     fn tell_owner(&self, tx: &Tx<'_>, newcomer: &User) -> Result<(), Error> {
         let now = newcomer.created_at;
         let Some((owner, _)) = tx.user_by_email(&newcomer.profile.email)? else { return Ok(()) };
-        let subject = format!("You already have an account at {}", self.rules.shop_name);
-        let message =
-            Message { to: owner.profile.email.as_str().to_owned(), subject, code: None, link: None };
-        self.post(tx, &owner, &message, now + self.rules.unverified_after, now)
+        let count = self.secret.hash_count("taken", &owner.profile.email);
+        let Ok(told) = counted(tx, count, now) else { return Ok(()) };
+        tx.put_sent_codes(count, told + 1, now + COUNTED_FOR)?;
+        let message = Message {
+            link: Some(self.rules.reset_url.clone()),
+            ..Message::plain(owner.profile.email.as_str().to_owned(), Letter::AddressTaken)
+        };
+        self.notify(tx, &owner, &owner.profile.email, &message, now)
     }
 }
 
 /// Adds a user; an expired account gives its address up first. There is no look before the insert: the database alone
 /// decides whose address it is.
-fn insert(tx: &Tx<'_>, user: &User, hash: &PasswordHash) -> Result<(), Error> {
+pub(super) fn insert(tx: &Tx<'_>, user: &User, hash: Option<&PasswordHash>) -> Result<(), Error> {
     free(tx, &user.profile.email, user.created_at)?;
-    tx.insert_user(user, Some(hash)).map_err(|error: store::Error| error.into())
+    tx.insert_user(user, hash).map_err(|error: store::Error| error.into())
 }
 
-fn name(field: &'static str, typed: Option<&str>) -> Result<Option<Name>, crate::model::FieldError> {
+/// A name that may have been told.
+pub(super) fn name(
+    field: &'static str,
+    typed: Option<&str>,
+) -> Result<Option<Name>, crate::model::FieldError> {
     typed.map(|typed| Name::parse(field, typed)).transpose()
 }

@@ -13,7 +13,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::model::{CodeHash, Email, PlainCode, PlainToken, Purpose, TokenHash, UserId, Word};
+use crate::model::{CodeHash, CountKey, Email, PlainCode, PlainToken, Purpose, TokenHash, UserId, Word};
 
 /// The file it is kept in, beside the database.
 pub const FILE: &str = "coffeeshop.secret";
@@ -35,6 +35,7 @@ pub enum SecretError {
 /// The secret, as the keys that are derived from it: one for each use.
 pub struct InstallationSecret {
     codes: hmac::Key,
+    counts: hmac::Key,
     successors: hmac::Key,
     sealing: RandomizedNonceKey,
 }
@@ -73,6 +74,7 @@ impl InstallationSecret {
             .map_err(|_| SecretError::Malformed("the secret".to_owned()))?;
         Ok(Self {
             codes: hmac::Key::new(hmac::HMAC_SHA256, key("coffeeshop codes v1").as_ref()),
+            counts: hmac::Key::new(hmac::HMAC_SHA256, key("coffeeshop counts v1").as_ref()),
             successors: hmac::Key::new(hmac::HMAC_SHA256, key("coffeeshop successors v1").as_ref()),
             sealing,
         })
@@ -89,6 +91,16 @@ impl InstallationSecret {
         context.update(code.as_str().as_bytes());
         context.update(email.key().as_bytes());
         CodeHash(bytes(context.sign().as_ref()))
+    }
+
+    /// Under what it is counted how much of a kind was sent to an address.
+    #[must_use]
+    pub fn hash_count(&self, kind: &str, email: &Email) -> CountKey {
+        let mut context = hmac::Context::with_key(&self.counts);
+        context.update(kind.as_bytes());
+        context.update(b"\0");
+        context.update(email.key().as_bytes());
+        CountKey(bytes(context.sign().as_ref()))
     }
 
     /// The refresh token that follows another: the same one however often it is asked for, so that a lost reply can be

@@ -217,7 +217,7 @@ impl Accounts {
         let ended = self.store.write(move |tx| {
             by.still_acts(tx)?;
             let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
-            end_all(tx, user.id, &by.author(), now)
+            end_all(tx, user.id, by.author(), now)
         });
         ended.await
     }

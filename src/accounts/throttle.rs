@@ -61,9 +61,7 @@ impl Throttle {
         *budget = budget.refilled(refill, now);
         if budget.tries >= burst {
             let wait = (budget.since + refill).since(now);
-            return Err(Error::TooManyRequests {
-                retry_after: u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1),
-            });
+            return Err(Error::too_many_requests(wait));
         }
         budget.tries += 1;
         Ok(())

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     model::{
         Action, Change, Email, Origin, Page, Purpose, SessionId, Standing, Status, Timestamp, User,
-        UserChange, UserCursor, UserId, UserQuery, Word,
+        UserChange, UserCursor, UserId, UserQuery,
     },
     store::{Snapshot, Tx},
 };
@@ -179,14 +179,12 @@ impl Accounts {
             tx.delete_sessions_of(user.id)?;
         }
         if moved {
-            for purpose in Purpose::ALL {
-                tx.delete_code(user.id, *purpose)?;
-            }
+            tx.delete_codes_of(user.id)?;
         }
         match user.status() {
             Status::Verified => tx.delete_code(user.id, Purpose::VerifyEmail)?,
             Status::Unverified if moved || old.status() == Status::Verified => {
-                self.send_code(tx, user, Purpose::VerifyEmail, fresh, user.updated_at)?;
+                self.ask_to_verify(tx, user, fresh, user.updated_at)?;
             }
             Status::Unverified => {}
         }

@@ -1,10 +1,15 @@
-//! Proving that an address is one's own.
+//! Proving that an address is one's own, or that one has nothing to do with it.
 
-use super::{Accounts, Error, audit::Author, codes::FreshCode, living};
-use crate::model::{
-    Action, Email, Origin, PlainCode, PlainToken, Purpose, Standing, Status, Timestamp, User,
+use super::{
+    Accounts, Error,
+    audit::Author,
+    codes::{FreshCode, Sending, find_by_link},
+    living,
 };
-use crate::store::Tx;
+use crate::{
+    model::{Action, Email, Letter, Origin, PlainToken, Purpose, Standing, Status, Timestamp, User, UserId},
+    store::{Snapshot, Tx},
+};
 
 /// What proves that one reads the mail of an address.
 #[derive(Clone, Debug)]
@@ -15,24 +20,52 @@ pub enum Proof {
     Link(PlainToken),
 }
 
+/// What a link is good for, found without using it.
+#[derive(Clone, Debug)]
+pub struct OpenLink {
+    /// What for.
+    pub purpose: Purpose,
+    /// The address that it proves.
+    pub email: Email,
+}
+
+/// What came of saying that one has nothing to do with an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disowned {
+    /// The account is deleted.
+    Account,
+    /// The account stays without this address.
+    EmailChange,
+}
+
 impl Accounts {
-    /// Verifies a user by the code or link that was sent to them.
+    /// Verifies a user by the code or link that was sent to them, or moves one to the new address that it was sent to.
     ///
     /// # Errors
-    /// `VerificationFailed`, the same for everything that can be wrong.
+    /// `VerificationFailed`, the same for everything that can be wrong; `EmailTaken` if somebody has the new address by
+    /// now.
     pub async fn verify(&self, proof: Proof, origin: Origin) -> Result<User, Error> {
+        const PURPOSES: [Purpose; 2] = [Purpose::VerifyEmail, Purpose::ChangeEmail];
         let now = self.clock.now();
         let accounts = self.clone();
         // A wrong code is counted, so that answer is committed too.
-        let verified =
-            self.store.write(move |tx| match accounts.spend(tx, &proof, Purpose::VerifyEmail, now)? {
-                Some(user) if user.status() == Status::Unverified => {
-                    Author::nobody(origin).record(tx, Action::UserVerified, user.id, now)?;
-                    confirm(tx, user, now).map(Some)
+        let verified = self.store.write(move |tx| {
+            let Some(spent) = accounts.spend(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
+            let by = Author::nobody(origin);
+            match (spent.purpose, spent.user.status()) {
+                (Purpose::ChangeEmail, _) => {
+                    accounts.move_to(tx, &spent.user, spent.email, &by, now).map(Some)
                 }
-                _ => Ok::<_, Error>(None),
-            });
-        verified.await?.ok_or(Error::VerificationFailed)
+                (_, Status::Unverified) => {
+                    by.record(tx, Action::UserVerified, spent.user.id, now)?;
+                    confirm(tx, spent.user, now).map(Some)
+                }
+                (_, Status::Verified) => Ok::<_, Error>(None),
+            }
+        });
+        let user = verified.await?.ok_or(Error::VerificationFailed)?;
+        self.posted.notify_one();
+        Ok(user)
     }
 
     /// Sends a fresh code and link to an unverified user; for everybody else nothing happens, and nothing tells.
@@ -46,7 +79,7 @@ impl Accounts {
         let sent = self.store.write(move |tx| {
             let user = living(tx.user_by_email(&email)?.map(|(user, _)| user), now);
             match user.filter(|user| user.status() == Status::Unverified && !user.disabled) {
-                Some(user) => accounts.send_code(tx, &user, Purpose::VerifyEmail, &fresh, now),
+                Some(user) => accounts.ask_to_verify(tx, &user, &fresh, now),
                 None => Ok(()),
             }
         });
@@ -55,22 +88,81 @@ impl Accounts {
         Ok(())
     }
 
-    /// The user whose proof this is, if it is good; it is not good a second time.
-    pub(super) fn spend(
+    /// What a link is good for; looking does not use it. Nothing if it is good for nothing any more.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn look_at_link(&self, link: PlainToken) -> Result<Option<OpenLink>, Error> {
+        let now = self.clock.now();
+        let found = self.store.read(move |tx| find_by_link(tx, &link, now)).await?;
+        Ok(found.map(|(code, _)| OpenLink { purpose: code.purpose, email: code.email }))
+    }
+
+    /// Takes an address back that somebody else gave: an account that waits for it is deleted, an account that was to
+    /// move to it stays where it is.
+    ///
+    /// # Errors
+    /// `VerificationFailed`.
+    pub async fn disown(&self, link: PlainToken, origin: Origin) -> Result<Disowned, Error> {
+        const PURPOSES: [Purpose; 3] =
+            [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::AcceptInvitation];
+        let now = self.clock.now();
+        let accounts = self.clone();
+        let disowned = self.store.write(move |tx| {
+            let spent = accounts.spend(tx, &Proof::Link(link), &PURPOSES, now)?;
+            let spent = spent.ok_or(Error::VerificationFailed)?;
+            let (by, id) = (Author::nobody(origin), spent.user.id);
+            match (spent.purpose, spent.user.status()) {
+                (Purpose::ChangeEmail, _) => {
+                    by.record(tx, Action::EmailChangeCancelled, id, now)?;
+                    Ok(Disowned::EmailChange)
+                }
+                (_, Status::Unverified) => {
+                    tx.delete_user(id)?;
+                    by.record(tx, Action::UserDisowned, id, now)?;
+                    Ok(Disowned::Account)
+                }
+                (_, Status::Verified) => Err(Error::VerificationFailed),
+            }
+        });
+        disowned.await
+    }
+
+    /// Sends an unverified user what they need to become verified, if they were not sent too much already.
+    pub(super) fn ask_to_verify(
         &self,
         tx: &Tx<'_>,
-        proof: &Proof,
-        purpose: Purpose,
+        user: &User,
+        fresh: &FreshCode,
         now: Timestamp,
-    ) -> Result<Option<User>, Error> {
-        match proof {
-            Proof::Link(link) => Self::spend_link(tx, link, purpose, now),
-            Proof::Code(email, typed) => match PlainCode::typed(typed) {
-                Some(code) => self.spend_code(tx, email, &code, purpose, now),
-                None => Ok(None),
-            },
-        }
+    ) -> Result<(), Error> {
+        let purpose = verified_by(tx, user.id)?;
+        self.send_code_quietly(tx, Sending::to(user, purpose), fresh, now)
     }
+
+    /// Reminds an unverified user of what they need to become verified.
+    pub(super) fn remind_to_verify(
+        &self,
+        tx: &Tx<'_>,
+        user: &User,
+        fresh: &FreshCode,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let purpose = verified_by(tx, user.id)?;
+        let letter = match purpose {
+            Purpose::AcceptInvitation => Letter::InvitationReminder,
+            _ => Letter::VerifyReminder,
+        };
+        self.send_code_quietly(tx, Sending { letter, ..Sending::to(user, purpose) }, fresh, now)
+    }
+}
+
+/// What an unverified user proves their address with: who was invited chooses a password by the same step.
+fn verified_by(tx: &Snapshot<'_>, id: UserId) -> Result<Purpose, Error> {
+    Ok(match tx.password(id)? {
+        Some(_) => Purpose::VerifyEmail,
+        None => Purpose::AcceptInvitation,
+    })
 }
 
 /// Writes that a user owns their address.

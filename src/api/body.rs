@@ -18,7 +18,7 @@ use super::error::{ApiError, Code};
 use crate::model::{FieldError, Invalid};
 
 /// The most bytes a body may have.
-const LIMIT: usize = 16 * 1024;
+pub const LIMIT: usize = 16 * 1024;
 
 /// A body as it came, with what is wrong with its form: fields missing, unknown, twice, or of the wrong type. The
 /// documented schema is the rule; what it says is checked here.

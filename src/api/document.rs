@@ -33,16 +33,20 @@ break a rule, `errors` names each one.
 const CHAPTERS: [&str; 6] = ["Registration", "Sessions", "Own account", "Users", "Audit", "Operation"];
 
 /// What an operation refuses besides what its form implies.
-const REFUSALS: [(&str, &[Code]); 15] = [
+const REFUSALS: [(&str, &[Code]); 19] = [
     ("signup", &[Code::EmailTaken]),
-    ("verify", &[Code::VerificationFailed]),
+    ("verify", &[Code::VerificationFailed, Code::EmailTaken]),
     (
         "login",
         &[Code::InvalidCredentials, Code::AccountDisabled, Code::EmailNotVerified, Code::TooManyRequests],
     ),
     ("refresh", &[Code::InvalidRefreshToken]),
     ("reset_password", &[Code::VerificationFailed]),
+    ("change_password", &[Code::InvalidCredentials, Code::TooManyRequests]),
+    ("change_email", &[Code::InvalidCredentials, Code::TooManyRequests]),
+    ("delete_me", &[Code::InvalidCredentials, Code::TooManyRequests, Code::LastAdmin]),
     ("list_users", &[Code::Forbidden]),
+    ("invite_user", &[Code::Forbidden, Code::EmailTaken, Code::TooManyRequests]),
     ("get_user", &[Code::Forbidden]),
     ("edit_user", &[Code::Forbidden, Code::EmailTaken, Code::LastAdmin]),
     ("delete_user", &[Code::Forbidden, Code::LastAdmin]),

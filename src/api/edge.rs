@@ -10,7 +10,7 @@ use poem::{
 };
 use uuid::Uuid;
 
-use super::{client::RequestId, cors::Cors, error::ApiError};
+use super::{client::RequestId, cors::Cors, error::ApiError, page, pages};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -22,6 +22,8 @@ pub struct Edge<E> {
     pub methods: BTreeMap<String, Vec<String>>,
     /// Whose scripts may read the answers.
     pub cors: Cors,
+    /// What the shop is called.
+    pub shop_name: String,
 }
 
 impl<E: Endpoint> Endpoint for Edge<E> {
@@ -64,24 +66,22 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 
 impl<E: Endpoint> Edge<E> {
     async fn answer(&self, request: Request, path: &str, id: &str) -> Response {
-        match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
-            Ok(Ok(output)) => output.into_response(),
-            Ok(Err(error)) => refuse(ApiError::from_poem(error, self.methods_of(path)), id),
-            Err(_) => refuse(ApiError::internal("a handler panicked".to_owned()), id),
+        let for_people = pages::is_for_people(&request);
+        let error = match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
+            Ok(Ok(output)) => return output.into_response(),
+            Ok(Err(error)) => ApiError::from_poem(error, self.methods_of(path)),
+            Err(_) => ApiError::internal("a handler panicked".to_owned()),
+        };
+        if let Some(cause) = &error.cause {
+            tracing::error!(request_id = id, cause, "{:?}", error.code);
         }
+        if for_people { page::refused(error, id, &self.shop_name) } else { error.into_answer(id) }
     }
 
     fn methods_of(&self, path: &str) -> &[String] {
         let found = self.methods.iter().find(|(template, _)| matches(template, path));
         found.map_or(&[], |(_, methods)| methods)
     }
-}
-
-fn refuse(error: ApiError, request_id: &str) -> Response {
-    if let Some(cause) = &error.cause {
-        tracing::error!(request_id, cause, "{:?}", error.code);
-    }
-    error.into_answer(request_id)
 }
 
 /// The client's own id if it is a sane one, else a fresh one.

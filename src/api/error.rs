@@ -199,8 +199,7 @@ impl From<accounts::Error> for ApiError {
         let detail = error.to_string();
         let (code, retry_after, cause) = match error {
             E::Invalid(invalid) => return Self::invalid(invalid.0),
-            E::InvalidCredentials => (Code::InvalidCredentials, None, None),
-            E::WrongPassword => (Code::InvalidCredentials, None, None),
+            E::InvalidCredentials | E::WrongPassword => (Code::InvalidCredentials, None, None),
             E::InvalidToken => (Code::InvalidToken, None, None),
             E::InvalidRefreshToken => (Code::InvalidRefreshToken, None, None),
             E::VerificationFailed => (Code::VerificationFailed, None, None),

@@ -7,10 +7,15 @@ mod client;
 mod cors;
 mod document;
 mod edge;
+mod emails;
 mod error;
+mod export;
 mod guards;
 mod health;
+mod invitations;
 mod keys;
+mod page;
+mod pages;
 mod passwords;
 mod profile;
 mod registration;
@@ -28,7 +33,7 @@ use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 use self::{client::TrustedProxies, cors::Cors, edge::Edge, error::ApiError};
 use crate::{
     accounts::Accounts,
-    config,
+    config::Config,
     model::{AuditEvent, Session, User},
 };
 
@@ -54,23 +59,27 @@ enum Tag {
 
 /// The whole HTTP side, ready to be served.
 #[must_use]
-pub fn endpoint(accounts: Accounts, server: &config::Server) -> impl Endpoint + 'static {
+pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static {
     let document = document::describe::<Api>();
     let mut methods = document::methods(&document);
     for path in ["/docs", "/openapi.json"] {
         methods.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
     }
+    for (path, allowed) in pages::PATHS {
+        methods.insert(path.to_owned(), allowed.iter().map(|&method| method.to_owned()).collect());
+    }
     let document = format!("{document:#}");
     // 1.6 MB, made when somebody wants to see it.
     let page = OnceLock::new();
     let service = OpenApiService::new(api(&accounts), "", "");
-    let inner = Route::new()
+    let inner = pages::add(Route::new(), &accounts, config)
         .at("/docs", get(make_sync(move |_| Html(page.get_or_init(document::page::<Api>).clone()))))
         .at("/openapi.json", get(make_sync(move |_| document.clone().with_content_type("application/json"))))
         .nest("/", service)
         .data(accounts)
-        .data(TrustedProxies(server.trusted_proxies.clone().into()));
-    Edge { inner, methods, cors: Cors(server.cors_origins.clone()) }
+        .data(TrustedProxies(config.server.trusted_proxies.clone().into()));
+    let cors = Cors(config.server.cors_origins.clone());
+    Edge { inner, methods, cors, shop_name: config.messages.shop_name.clone() }
 }
 
 /// The OpenAPI document.
@@ -104,6 +113,8 @@ type Api = (
     passwords::Passwords,
     sessions::Sessions,
     profile::Profile,
+    emails::Emails,
+    export::Exports,
     users::Users,
     session_list::SessionList,
     audit::Audit,
@@ -118,6 +129,8 @@ fn api(accounts: &Accounts) -> Api {
         passwords::Passwords(accounts.clone()),
         sessions::Sessions(accounts.clone()),
         profile::Profile(accounts.clone()),
+        emails::Emails(accounts.clone()),
+        export::Exports(accounts.clone()),
         users::Users(accounts.clone()),
         session_list::SessionList(accounts.clone()),
         audit::Audit(accounts.clone()),

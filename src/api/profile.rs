@@ -6,7 +6,10 @@ use poem_openapi::{
     types::{Example, MaybeUndefined},
 };
 
-use super::{ApiResult, Tag, body::Body, guards::SignedIn, users::UserView};
+use super::{
+    ApiResult, Tag, answers::NoContent, body::Body, guards::SignedIn, passwords::current_password,
+    users::UserView,
+};
 use crate::{
     accounts::Accounts,
     model::{Change, FieldError, Invalid, Name, Problems, ProfileChange},
@@ -24,6 +27,21 @@ struct EditMe {
     /// 1 to 100 characters.
     #[oai(validator(max_length = 100), nullable)]
     last_name: MaybeUndefined<String>,
+}
+
+/// What deleting one's own account takes.
+#[derive(Object)]
+#[oai(example)]
+struct DeleteMe {
+    /// The password.
+    #[oai(validator(max_length = 256))]
+    current_password: String,
+}
+
+impl Example for DeleteMe {
+    fn example() -> Self {
+        Self { current_password: "mocha stirs slowly".to_owned() }
+    }
 }
 
 impl Example for EditMe {
@@ -50,6 +68,17 @@ impl Profile {
         let change = body.check(|edit| profile_change(&edit.first_name, &edit.last_name))?;
         let user = self.0.edit_profile(&who.0, change).await?;
         Ok(Json(user.into()))
+    }
+
+    /// Delete your own account
+    ///
+    /// Deletes the account and everything that belongs to it: sessions, codes and waiting messages. There is no way back.
+    /// Takes the password; a wrong one counts like one at a login. The last admin who can act stays: `409 last_admin`.
+    #[oai(path = "/me", method = "delete", operation_id = "delete_me")]
+    async fn delete(&self, who: SignedIn, body: Body<DeleteMe>) -> ApiResult<NoContent> {
+        let current = body.check(|delete| current_password(&delete.current_password))?;
+        self.0.delete_own_account(&who.0, current).await?;
+        Ok(NoContent::Done)
     }
 }
 

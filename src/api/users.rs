@@ -14,11 +14,12 @@ use super::{
     body::Body,
     error::{ApiError, Code},
     guards::{AsAdmin, OwnOrAdmin},
+    invitations::{Invite, Invited},
     profile::profile_change,
     views::{Role, Status, Time, UserSort, limit},
 };
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, InvitationDraft},
     model::{
         Change, Email, Invalid, Name, Page, Problems, Standing, User, UserChange, UserCursor, UserFilter,
         UserId, UserQuery,
@@ -179,6 +180,18 @@ impl Users {
         let sort = query.sort;
         let page = self.0.users(&by.0, query).await?;
         Ok(Json(UserPage::new(page, sort)))
+    }
+
+    /// Invite somebody
+    ///
+    /// Makes an account without a password and sends its owner a code and a link to choose one, with `POST
+    /// /auth/password/reset` or on our page; that verifies the address, too. Until then the account has no rights, and it
+    /// is deleted at `expires_at` like any sign-up. `POST /auth/verify/resend` sends the invitation again. Admins only.
+    #[oai(path = "/users", method = "post", operation_id = "invite_user")]
+    async fn invite(&self, by: AsAdmin, body: Body<Invite>) -> ApiResult<Invited> {
+        let invitee = body.check(|invite| InvitationDraft::from(invite).check())?;
+        let user = self.0.invite(&by.0, invitee).await?;
+        Ok(Invited::Created(Json(user.into())))
     }
 
     /// See a user

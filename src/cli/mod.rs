@@ -4,6 +4,7 @@ mod audit;
 mod config;
 mod create_admin;
 mod healthcheck;
+mod messages;
 mod migrate;
 mod openapi;
 mod output;
@@ -51,6 +52,8 @@ enum Command {
     #[command(subcommand)]
     Users(users::Command),
     Audit(audit::Args),
+    #[command(subcommand)]
+    Messages(messages::Command),
     /// Ask the running server whether it can work: the container's health check.
     Healthcheck,
     /// Print the OpenAPI document.
@@ -85,6 +88,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Purge(args) => in_runtime(purge::run(&args, &config)),
         Command::Users(command) => in_runtime(users::run(command, &config)),
         Command::Audit(args) => in_runtime(audit::run(args, &config)),
+        Command::Messages(command) => in_runtime(messages::run(command, &config)),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Openapi => openapi::run(),
         Command::Config(args) => config::run(&args, &config),

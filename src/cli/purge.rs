@@ -91,15 +91,21 @@ fn print(verb: &str, purged: Purged, as_json: bool) -> Result<()> {
     if as_json {
         return Ok(output::data(counts(purged))?);
     }
-    let Purged { users, sessions, codes, messages, events } = purged;
-    let counts =
-        [(users, "user"), (sessions, "session"), (codes, "code"), (messages, "message"), (events, "event")];
-    let counts = counts.map(|(count, noun)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" }));
-    output::data(format_args!("{verb} {}", counts.join(", ")))?;
+    let Purged { users, sessions, codes, counts, messages, events } = purged;
+    let all = [
+        (users, "user"),
+        (sessions, "session"),
+        (codes, "code"),
+        (counts, "count"),
+        (messages, "message"),
+        (events, "event"),
+    ];
+    let all = all.map(|(number, noun)| format!("{number} {noun}{}", if number == 1 { "" } else { "s" }));
+    output::data(format_args!("{verb} {}", all.join(", ")))?;
     Ok(())
 }
 
 fn counts(purged: Purged) -> Value {
-    let Purged { users, sessions, codes, messages, events } = purged;
-    json!({ "users": users, "sessions": sessions, "codes": codes, "messages": messages, "events": events })
+    let Purged { users, sessions, codes, counts, messages, events } = purged;
+    json!({ "users": users, "sessions": sessions, "codes": codes, "counts": counts, "messages": messages, "events": events })
 }

@@ -2,18 +2,19 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
 use super::{open, output::Hinted};
-use crate::{config::Config, server, store::Missing, timers};
+use crate::{config::Config, delivery::Carrier, server, store::Missing, timers};
 
 pub async fn run(config: &Config) -> Result<ExitCode> {
     // Everything that can be wrong is found out before the port is taken.
     timers::check(&config.cleanup)?;
+    let carrier = Carrier::new(config).map_err(Error::msg)?;
     let accounts = open(config, Missing::Create).await?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -33,6 +34,6 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
             _ = interrupt.recv() => {}
         }
     };
-    server::run(listener, accounts, config, shutdown).await?;
+    server::run(listener, accounts, carrier, config, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }

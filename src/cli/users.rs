@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{open, output, prompt, user_sessions};
 use crate::{
-    accounts::{Accounts, Admin},
+    accounts::{Accounts, Admin, InvitationDraft},
     api,
     config::Config,
     model::{
@@ -35,6 +35,7 @@ pub enum Command {
     Delete(Delete),
     /// Print a one-time link on which a user chooses another password.
     ResetPassword(Who),
+    Invite(Invite),
     /// Show where a user is logged in.
     Sessions(Who),
     /// Log a user out everywhere.
@@ -80,6 +81,25 @@ pub struct Who {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Make an account for somebody, who chooses the password by a link that is sent to them.
+#[derive(clap::Args)]
+pub struct Invite {
+    /// The address.
+    email: String,
+    /// First name.
+    #[arg(long, value_name = "NAME")]
+    first_name: Option<String>,
+    /// Last name.
+    #[arg(long, value_name = "NAME")]
+    last_name: Option<String>,
+    /// The role that they will have.
+    #[arg(long, value_parser = words::<Role>(), default_value = "user")]
+    role: Role,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args)]
@@ -129,6 +149,7 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
         }
         Command::Delete(args) => delete(&accounts, &by, args).await?,
         Command::ResetPassword(who) => reset_password(&accounts, &by, who).await?,
+        Command::Invite(args) => invite(&accounts, &by, args).await?,
         Command::Sessions(who) => user_sessions::list(&accounts, &by, who).await?,
         Command::EndSessions(named) => user_sessions::end(&accounts, &by, &named.user).await?,
     }
@@ -195,6 +216,18 @@ fn row(user: &User) -> [String; 7] {
         if user.disabled { "yes".to_owned() } else { "no".to_owned() },
         user.created_at.to_string(),
     ]
+}
+
+async fn invite(accounts: &Accounts, by: &Admin, args: Invite) -> Result<()> {
+    let Invite { email, first_name, last_name, role, json } = args;
+    let invitee = InvitationDraft { email, first_name, last_name, role }.check()?;
+    let user = accounts.invite(by, invitee).await?;
+    print(&user, json)?;
+    output::words(format_args!(
+        "the server sends {} a link to choose a password",
+        user.profile.email.as_str()
+    ));
+    Ok(())
 }
 
 async fn set_disabled(accounts: &Accounts, by: &Admin, who: Who, disabled: bool) -> Result<()> {

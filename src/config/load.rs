@@ -12,7 +12,7 @@ const FILE: &str = "config.toml";
 /// What the name of every setting in the environment starts with.
 const PREFIX: &str = "COFFEESHOP_";
 /// The settings that may be read from a file of their own, named by `…_FILE`.
-const SECRETS: [(&str, &str); 1] = [("auth", "secret")];
+const SECRETS: [(&str, &str); 3] = [("auth", "secret"), ("smtp", "username"), ("smtp", "password")];
 
 /// A setting that cannot be used: one line, which names where it stands.
 #[derive(Debug, thiserror::Error)]
@@ -249,7 +249,7 @@ mod tests {
         FILE: password.min_length: must be of type integer
         server.public_url: must be a URL such as https://shop.example, without query or fragment
         FILE: auth.access_ttl: 15 is no length of time such as 30s, 15m, 12h or 2d
-        FILE: messages.transport: unknown variant `pigeon`, expected `console`
+        FILE: messages.transport: unknown variant `pigeon`, expected one of `console`, `smtp`, `file`
         COFFEESHOP_SERVER__PORT: there is no such setting
         COFFEESHOP_PASSWORD__MIN_LENGTH: must be a whole number
         COFFEESHOP_CLEANUP__ENABLED: must be true or false

@@ -102,6 +102,8 @@ pub struct Messages {
     pub from: String,
     /// What the shop is called in messages.
     pub shop_name: String,
+    /// The folder that files are written into.
+    pub folder: PathBuf,
 }
 
 /// What carries messages.
@@ -110,6 +112,55 @@ pub struct Messages {
 pub enum Transport {
     /// Printed on standard output.
     Console,
+    /// Sent to a mail server.
+    Smtp,
+    /// Written into a folder, one file each.
+    File,
+}
+
+/// The mail server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// Its name.
+    pub host: String,
+    /// Its port; 0: the usual one.
+    pub port: u16,
+    /// How nobody listens in.
+    pub security: Security,
+    /// Who we are there; empty: nobody asks.
+    pub username: String,
+    /// What proves it.
+    pub password: Secret,
+    /// A certificate authority to trust besides the public ones, in PEM; empty: none.
+    pub ca_file: PathBuf,
+    /// How long a message may take.
+    pub timeout: Period,
+}
+
+impl Smtp {
+    /// The port (RFC 8314, section 3.3, and RFC 5321).
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        match (self.port, self.security) {
+            (0, Security::Tls) => 465,
+            (0, Security::StartTls) => 587,
+            (0, Security::None) => 25,
+            (port, _) => port,
+        }
+    }
+}
+
+/// How nobody listens in on the way to the mail server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    /// TLS from the first byte.
+    Tls,
+    /// STARTTLS, and nothing is sent without it.
+    StartTls,
+    /// Nothing: for a server on this machine alone.
+    None,
 }
 
 /// Brakes on guessing.
@@ -223,6 +274,21 @@ impl Default for Messages {
             transport: Transport::Console,
             from: "Coffee Shop <no-reply@localhost>".to_owned(),
             shop_name: "Coffee Shop".to_owned(),
+            folder: PathBuf::from("data/mail"),
+        }
+    }
+}
+
+impl Default for Smtp {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: 0,
+            security: Security::Tls,
+            username: String::new(),
+            password: Secret::default(),
+            ca_file: PathBuf::new(),
+            timeout: Period::seconds(20),
         }
     }
 }

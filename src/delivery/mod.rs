@@ -1,15 +1,22 @@
 //! MESSAGES out: takes them from the outbox, hands them to a transport, and reports what came of it.
 
 mod console;
+mod file;
+mod letters;
+mod mail;
+mod smtp;
+mod trouble;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 pub use self::console::Console;
+use self::{file::Folder, mail::Sender, smtp::Smtp};
 use crate::{
-    accounts::{Accounts, Error},
-    model::{Message, MessageId},
+    accounts::{Accounts, Error, LEASE, Outgoing, Setback},
+    config::{self, Config},
+    model::{Letter, Message, MessageState, Timestamp},
 };
 
 /// How often to look for messages that another process put into the outbox, or that are due again.
@@ -17,8 +24,68 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What carries a message to a person.
 pub trait Transport: Send {
-    /// Hands one message over. An error is a sentence for the log, without anything of the message in it.
-    fn send(&mut self, id: MessageId, message: &Message) -> impl Future<Output = Result<(), String>> + Send;
+    /// Hands one message over.
+    fn send(&mut self, outgoing: &Outgoing) -> impl Future<Output = Result<(), Setback>> + Send;
+
+    /// There is nothing more to send for now.
+    fn rest(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// The transport of the settings.
+pub enum Carrier {
+    /// Prints.
+    Console(Console<io::Stdout>),
+    /// Writes files.
+    Folder(Folder),
+    /// Sends mails.
+    Smtp(Box<Smtp>),
+}
+
+impl Carrier {
+    /// The transport that the settings name. Nothing is connected to yet.
+    ///
+    /// # Errors
+    /// In words for whoever starts the program, if the settings cannot be used.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let settings = &config.messages;
+        let sender = || Sender::new(&settings.from, &settings.shop_name);
+        Ok(match settings.transport {
+            config::Transport::Console => Self::Console(Console::new(io::stdout(), &settings.shop_name)),
+            config::Transport::File => Self::Folder(Folder::new(settings.folder.clone(), sender()?)),
+            config::Transport::Smtp => Self::Smtp(Box::new(Smtp::new(&config.smtp, sender()?)?)),
+        })
+    }
+
+    /// Sends a message that says nothing but that messages arrive.
+    ///
+    /// # Errors
+    /// One sentence that says what is wrong.
+    pub async fn send_test(&mut self, to: &str, now: Timestamp) -> Result<(), Setback> {
+        let outgoing = Outgoing::unkept(Message::plain(to.to_owned(), Letter::Test), now);
+        let sent = self.send(&outgoing).await;
+        self.rest().await;
+        sent
+    }
+}
+
+impl Transport for Carrier {
+    async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Setback> {
+        match self {
+            Self::Console(console) => console.send(outgoing).await,
+            Self::Folder(folder) => folder.send(outgoing).await,
+            Self::Smtp(smtp) => smtp.send(outgoing).await,
+        }
+    }
+
+    async fn rest(&mut self) {
+        match self {
+            Self::Console(console) => console.rest().await,
+            Self::Folder(folder) => folder.rest().await,
+            Self::Smtp(smtp) => smtp.rest().await,
+        }
+    }
 }
 
 /// The worker that empties the outbox.
@@ -51,33 +118,51 @@ impl<T: Transport> Delivery<T> {
     /// # Errors
     /// If the store does not answer: whatever was not reported as sent is sent again.
     pub async fn deliver_due(&mut self) -> Result<usize, Error> {
-        let messages = self.accounts.take_messages().await?;
-        let mut sent = Vec::new();
-        for taken in &messages {
-            match self.transport.send(taken.id, &taken.message).await {
-                Ok(()) => sent.push(taken.id),
-                Err(why) => {
-                    tracing::warn!(message = %taken.id.0, why, "a message could not be sent; it will be tried again");
-                    self.accounts.message_failed(taken).await?;
+        let batch = self.accounts.take_messages().await?;
+        let start = Instant::now();
+        for (index, outgoing) in batch.iter().enumerate() {
+            let rest = || batch[index..].iter().map(|outgoing| outgoing.id).collect();
+            if start.elapsed() > LEASE / 2 {
+                self.accounts.put_back_messages(rest()).await?;
+                break;
+            }
+            match self.transport.send(outgoing).await {
+                Ok(()) => self.accounts.message_sent(outgoing.id).await?,
+                Err(setback) if setback.concerns_all() => {
+                    self.accounts.put_back_messages(rest().split_off(1)).await?;
+                    self.set_back(outgoing, &setback).await?;
+                    break;
                 }
+                Err(setback) => self.set_back(outgoing, &setback).await?,
             }
         }
-        if !sent.is_empty() {
-            self.accounts.messages_sent(sent).await?;
+        Ok(batch.len())
+    }
+
+    async fn set_back(&self, outgoing: &Outgoing, setback: &Setback) -> Result<(), Error> {
+        let (message, why) = (outgoing.id.0, setback.why());
+        match self.accounts.message_failed(outgoing, setback).await? {
+            MessageState::Waiting => {
+                tracing::warn!(%message, why, "a message could not be sent; it will be tried again");
+            }
+            MessageState::Dead => {
+                tracing::error!(%message, why, "a message could not be sent for two days; it was given up");
+            }
         }
-        Ok(messages.len())
+        Ok(())
     }
 
     async fn deliver_all(&mut self) {
         loop {
             match self.deliver_due().await {
-                Ok(0) => return,
+                Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(?error, "the outbox cannot be read");
-                    return;
+                    break;
                 }
             }
         }
+        self.transport.rest().await;
     }
 }

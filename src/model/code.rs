@@ -9,17 +9,24 @@ use super::{Email, Timestamp, UserId, Word};
 pub enum Purpose {
     /// Confirms the address of an account.
     VerifyEmail,
+    /// Confirms the address that an account shall have from now on.
+    ChangeEmail,
     /// Lets its reader choose a new password.
     ResetPassword,
+    /// Lets somebody who was invited choose a first password.
+    AcceptInvitation,
 }
 
 impl Word for Purpose {
-    const ALL: &'static [Self] = &[Self::VerifyEmail, Self::ResetPassword];
+    const ALL: &'static [Self] =
+        &[Self::VerifyEmail, Self::ChangeEmail, Self::ResetPassword, Self::AcceptInvitation];
 
     fn word(self) -> &'static str {
         match self {
             Self::VerifyEmail => "verify_email",
+            Self::ChangeEmail => "change_email",
             Self::ResetPassword => "reset_password",
+            Self::AcceptInvitation => "accept_invitation",
         }
     }
 }
@@ -90,6 +97,10 @@ pub struct TokenHash(pub [u8; 32]);
 #[derive(Clone, Copy, Debug)]
 pub struct CodeHash(pub [u8; 32]);
 
+/// A keyed hash of an address and what is sent to it, under which the messages are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountKey(pub [u8; 32]);
+
 /// What the store keeps of the code and link last sent to a user for one purpose.
 #[derive(Clone, Debug)]
 pub struct Code {
@@ -109,8 +120,6 @@ pub struct Code {
     pub token_hash: TokenHash,
     /// The first instant at which the link no longer counts.
     pub token_expires_at: Timestamp,
-    /// How many codes were sent for this purpose, this one included.
-    pub issued: u8,
 }
 
 #[cfg(test)]

@@ -49,6 +49,14 @@ impl Email {
         self.key == other.key
     }
 
+    /// So much of the address as its owner recognises: `a…@example.com`.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let (local, domain) = self.typed.rsplit_once('@').unwrap_or((&self.typed, ""));
+        let first: String = local.chars().take(1).collect();
+        format!("{first}…@{domain}")
+    }
+
     /// The form that is equal for two spellings of one address.
     #[must_use]
     pub fn key(&self) -> &str {

@@ -5,25 +5,163 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Timestamp;
+
 /// A message's id: a UUIDv7, stable over every attempt to deliver it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(pub Uuid);
+
+/// What a message is about; `delivery` has the words for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Letter {
+    /// Confirm the address of a new account.
+    #[serde(alias = "Confirm your e-mail")] // as 0.1 wrote it before there were letters
+    VerifyEmail,
+    /// The account is about to be deleted: confirm the address.
+    VerifyReminder,
+    /// An admin made an account: choose a password.
+    Invitation,
+    /// The account is about to be deleted: choose a password.
+    InvitationReminder,
+    /// Choose a new password.
+    #[serde(alias = "Choose a new password")]
+    ResetPassword,
+    /// Confirm the address that an account shall have from now on.
+    ChangeEmail,
+    /// To the old address: somebody asked for that.
+    EmailChangeAsked {
+        /// The new address, made unreadable to strangers.
+        masked: String,
+    },
+    /// To the old address: it was done.
+    EmailChanged {
+        /// The new address, made unreadable to strangers.
+        masked: String,
+    },
+    /// The password was changed.
+    PasswordChanged,
+    /// Somebody tried to sign up with the address of an account.
+    AddressTaken,
+    /// Nothing: messages arrive.
+    Test,
+}
+
+impl Letter {
+    /// The word for what it is about.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::VerifyReminder => "verify_reminder",
+            Self::Invitation => "invitation",
+            Self::InvitationReminder => "invitation_reminder",
+            Self::ResetPassword => "reset_password",
+            Self::ChangeEmail => "change_email",
+            Self::EmailChangeAsked { .. } => "email_change_asked",
+            Self::EmailChanged { .. } => "email_changed",
+            Self::PasswordChanged => "password_changed",
+            Self::AddressTaken => "address_taken",
+            Self::Test => "test",
+        }
+    }
+}
 
 /// What is sent; sealed while it waits, for it carries what must not lie readable in a database.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Message {
     /// The address it goes to.
     pub to: String,
-    /// One line.
-    pub subject: String,
+    /// What it is about.
+    #[serde(alias = "subject")]
+    pub letter: Letter,
     /// The six digits, if it has any.
     pub code: Option<String>,
+    /// Until when they count.
+    #[serde(default)]
+    pub code_until: Option<Timestamp>,
     /// The link, if it has one.
     pub link: Option<String>,
+    /// Until when it counts; one without an end is the address of a page.
+    #[serde(default)]
+    pub link_until: Option<Timestamp>,
+}
+
+impl Message {
+    /// A message that carries neither code nor link.
+    #[must_use]
+    pub const fn plain(to: String, letter: Letter) -> Self {
+        Self { to, letter, code: None, code_until: None, link: None, link_until: None }
+    }
 }
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message").field("subject", &self.subject).finish_non_exhaustive()
+        f.debug_struct("Message").field("letter", &self.letter).finish_non_exhaustive()
+    }
+}
+
+/// A message as its keeper sees it: where it goes and how it fares, not what it carries.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// Its id.
+    pub id: MessageId,
+    /// The address it goes to.
+    pub to: String,
+    /// What it is about.
+    pub letter: Letter,
+    /// Whether it still waits to be sent.
+    pub state: MessageState,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Not to be tried before.
+    pub due_at: Timestamp,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// Worth nothing to its reader from then on.
+    pub expires_at: Timestamp,
+    /// Why the latest attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// What became of a message that was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageState {
+    /// It is tried, or will be.
+    Waiting,
+    /// Nobody tries any more.
+    Dead,
+}
+
+impl super::Word for MessageState {
+    const ALL: &'static [Self] = &[Self::Waiting, Self::Dead];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_version_left_waiting_can_be_read() {
+        let old = r#"{"to":"ann@example.com","subject":"Confirm your e-mail","code":"123456","link":"https://x/?token=y"}"#;
+        let message: Message = serde_json::from_str(old).expect("a message");
+        assert_eq!((message.letter, message.code.as_deref()), (Letter::VerifyEmail, Some("123456")));
+    }
+
+    #[test]
+    fn neither_code_nor_link_is_printed() {
+        let message = Message {
+            code: Some("123456".to_owned()),
+            link: Some("https://shop.example/verify?token=abc".to_owned()),
+            ..Message::plain("ann@example.com".to_owned(), Letter::VerifyEmail)
+        };
+        assert_eq!(format!("{message:?}"), "Message { letter: VerifyEmail, .. }");
     }
 }

@@ -16,11 +16,11 @@ mod word;
 
 pub use audit::{Action, AuditCursor, AuditEvent, AuditQuery, Door, FieldChange, Origin};
 pub use clock::{Clock, Timestamp};
-pub use code::{Code, CodeHash, PlainCode, PlainToken, Purpose, TokenHash};
+pub use code::{Code, CodeHash, CountKey, PlainCode, PlainToken, Purpose, TokenHash};
 pub use email::Email;
 pub use fold::fold;
 pub use invalid::{FieldError, Invalid, Problems};
-pub use message::{Message, MessageId};
+pub use message::{Letter, Message, MessageId, MessageState, Posted};
 pub use name::Name;
 pub use page::{Limit, Page, UserCursor, UserFilter, UserQuery, UserSort};
 pub use password::{NewPassword, Password, PasswordHash, PasswordPolicy};

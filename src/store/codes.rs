@@ -9,19 +9,25 @@ use super::{
 use crate::model::{Code, CodeHash, Email, Purpose, Timestamp, TokenHash, UserId, Word};
 
 const COLUMNS: &str = "user_id, purpose, email, email_key, code_hash, code_expires_at, tries_left, token_hash, \
-     token_expires_at, issued";
+     token_expires_at";
 
 impl Snapshot<'_> {
-    /// What was last sent to a user for a purpose.
-    pub(crate) fn code(&self, user_id: UserId, purpose: Purpose) -> Result<Option<Code>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM codes WHERE user_id = ?1 AND purpose = ?2");
-        self.first(&sql, (user_id.as_uuid().as_bytes(), purpose.word()), read_code)
+    /// Everything that was last sent to an address, for whichever user and purpose.
+    pub(crate) fn codes_to(&self, email: &Email) -> Result<Vec<Code>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM codes WHERE email_key = ?1");
+        self.all(&sql, [email.key()], read_code)
     }
 
-    /// What was sent with this link, if it is good for that purpose.
-    pub(crate) fn code_by_token(&self, token: TokenHash, purpose: Purpose) -> Result<Option<Code>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM codes WHERE token_hash = ?1 AND purpose = ?2");
-        self.first(&sql, (token.0, purpose.word()), read_code)
+    /// Everything that was last sent to a user.
+    pub(crate) fn codes_of(&self, user_id: UserId) -> Result<Vec<Code>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM codes WHERE user_id = ?1");
+        self.all(&sql, [user_id.as_uuid().as_bytes()], read_code)
+    }
+
+    /// What was sent with this link.
+    pub(crate) fn code_by_token(&self, token: TokenHash) -> Result<Option<Code>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM codes WHERE token_hash = ?1");
+        self.first(&sql, [token.0], read_code)
     }
 
     /// How many codes can no longer be used.
@@ -35,7 +41,7 @@ impl Tx<'_> {
     pub(crate) fn put_code(&self, code: &Code) -> Result<(), Error> {
         self.execute_one(
             "INSERT OR REPLACE INTO codes (user_id, purpose, email, email_key, code_hash, code_expires_at, tries_left, \
-             token_hash, token_expires_at, issued) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             token_hash, token_expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 code.user_id.as_uuid().as_bytes(),
                 code.purpose.word(),
@@ -46,7 +52,6 @@ impl Tx<'_> {
                 code.tries_left,
                 code.token_hash.0,
                 code.token_expires_at.millis(),
-                code.issued,
             ),
         )
     }
@@ -57,6 +62,12 @@ impl Tx<'_> {
             "DELETE FROM codes WHERE user_id = ?1 AND purpose = ?2",
             (user_id.as_uuid().as_bytes(), purpose.word()),
         )?;
+        Ok(())
+    }
+
+    /// Forgets every code and link of a user.
+    pub(crate) fn delete_codes_of(&self, user_id: UserId) -> Result<(), Error> {
+        self.execute("DELETE FROM codes WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])?;
         Ok(())
     }
 
@@ -80,6 +91,5 @@ fn read_code(row: &Row<'_>) -> rusqlite::Result<Code> {
         tries_left: row.get(6)?,
         token_hash: TokenHash(row.get(7)?),
         token_expires_at: timestamp(row, 8)?,
-        issued: row.get(9)?,
     })
 }

@@ -7,6 +7,7 @@ mod keys;
 mod migrations;
 mod outbox;
 mod readers;
+mod sent_codes;
 mod sessions;
 mod tx;
 mod user_list;

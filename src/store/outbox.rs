@@ -1,17 +1,29 @@
-//! The table `outbox`: messages that wait to be sent.
+//! The table `outbox`: messages that wait to be sent, and those that were given up.
 
-use super::{Error, Snapshot, Tx, tx::uuid};
-use crate::model::{MessageId, Timestamp, UserId};
+use rusqlite::Row;
 
-/// A message as it waits: encrypted.
+use super::{
+    Error, Snapshot, Tx,
+    tx::{timestamp, uuid, word},
+};
+use crate::model::{MessageId, MessageState, Timestamp, UserId, Word};
+
+const COLUMNS: &str =
+    "id, user_id, recipient, sealed, state, attempts, due_at, created_at, expires_at, last_error, seq";
+
+/// A message as it is kept: encrypted.
 #[derive(Clone, Debug)]
 pub struct SealedMessage {
     /// Its id, stable over every attempt.
     pub id: MessageId,
     /// To whom; it goes when they go.
     pub user_id: UserId,
+    /// The address it goes to, in its compared form.
+    pub recipient: String,
     /// The message under the installation secret.
     pub sealed: Vec<u8>,
+    /// Whether it still waits to be sent.
+    pub state: MessageState,
     /// How often it was tried.
     pub attempts: u32,
     /// Not to be tried before.
@@ -20,12 +32,26 @@ pub struct SealedMessage {
     pub created_at: Timestamp,
     /// Worth nothing from then on.
     pub expires_at: Timestamp,
+    /// Why the latest attempt failed.
+    pub last_error: Option<String>,
 }
 
 impl Snapshot<'_> {
-    /// How many messages came too late to be sent.
-    pub(crate) fn count_dead_messages(&self, now: Timestamp) -> Result<u64, Error> {
-        self.number("SELECT count(*) FROM outbox WHERE expires_at <= ?1", [now.millis()])
+    /// Messages in the order in which they were written, at most `limit`, after the row `after`.
+    pub(crate) fn messages(&self, after: i64, limit: u32) -> Result<Vec<(i64, SealedMessage)>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+        self.all(&sql, (after, limit), read_message)
+    }
+
+    /// The messages to a user.
+    pub(crate) fn messages_of(&self, user_id: UserId) -> Result<Vec<SealedMessage>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE user_id = ?1 ORDER BY seq");
+        self.all(&sql, [user_id.as_uuid().as_bytes()], |row| Ok(read_message(row)?.1))
+    }
+
+    /// How many messages have been worth nothing since before.
+    pub(crate) fn count_old_messages(&self, before: Timestamp) -> Result<u64, Error> {
+        self.number("SELECT count(*) FROM outbox WHERE expires_at <= ?1", [before.millis()])
     }
 }
 
@@ -33,12 +59,14 @@ impl Tx<'_> {
     /// Adds a message.
     pub(crate) fn enqueue(&self, message: &SealedMessage) -> Result<(), Error> {
         self.execute_one(
-            "INSERT INTO outbox (id, user_id, sealed, attempts, due_at, created_at, expires_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO outbox (id, user_id, recipient, sealed, state, attempts, due_at, created_at, expires_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 message.id.0.as_bytes(),
                 message.user_id.as_uuid().as_bytes(),
+                &message.recipient,
                 &message.sealed,
+                message.state.word(),
                 message.attempts,
                 message.due_at.millis(),
                 message.created_at.millis(),
@@ -47,32 +75,21 @@ impl Tx<'_> {
         )
     }
 
-    /// Takes messages that are due, oldest first, at most `limit`. Until `again` they are nobody else's; then, if
-    /// whoever took them was stopped in between, they are due once more.
+    /// Takes messages that are due, oldest first, at most `limit`, and for each address only the first that waits. Until
+    /// `again` they are nobody else's; then, if whoever took them was stopped in between, they are due once more.
     pub(crate) fn take_messages(
         &self,
         now: Timestamp,
         again: Timestamp,
         limit: u32,
     ) -> Result<Vec<SealedMessage>, Error> {
-        let mut taken = self.returning(
+        let sql = format!(
             "UPDATE outbox SET attempts = attempts + 1, due_at = ?2 WHERE seq IN \
-             (SELECT seq FROM outbox WHERE due_at <= ?1 AND expires_at > ?1 ORDER BY seq LIMIT ?3) \
-             RETURNING id, user_id, sealed, attempts, due_at, created_at, expires_at, seq",
-            (now.millis(), again.millis(), limit),
-            |row| {
-                let message = SealedMessage {
-                    id: MessageId(uuid(row, 0)?),
-                    user_id: UserId::from_uuid(uuid(row, 1)?),
-                    sealed: row.get(2)?,
-                    attempts: row.get(3)?,
-                    due_at: Timestamp::from_millis(row.get(4)?),
-                    created_at: Timestamp::from_millis(row.get(5)?),
-                    expires_at: Timestamp::from_millis(row.get(6)?),
-                };
-                Ok((row.get::<_, i64>(7)?, message))
-            },
-        )?;
+             (SELECT seq FROM outbox o WHERE state = 'waiting' AND due_at <= ?1 AND expires_at > ?1 AND NOT EXISTS \
+             (SELECT 1 FROM outbox e WHERE e.recipient = o.recipient AND e.state = 'waiting' AND e.seq < o.seq \
+             AND e.expires_at > ?1) ORDER BY seq LIMIT ?3) RETURNING {COLUMNS}"
+        );
+        let mut taken = self.returning(&sql, (now.millis(), again.millis(), limit), read_message)?;
         taken.sort_by_key(|(seq, _)| *seq);
         Ok(taken.into_iter().map(|(_, message)| message).collect())
     }
@@ -83,17 +100,67 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Puts a message off.
-    pub(crate) fn postpone_message(&self, id: MessageId, due_at: Timestamp) -> Result<(), Error> {
-        self.execute("UPDATE outbox SET due_at = ?2 WHERE id = ?1", (id.0.as_bytes(), due_at.millis()))?;
+    /// Writes what became of an attempt that failed.
+    pub(crate) fn message_failed(
+        &self,
+        id: MessageId,
+        state: MessageState,
+        due_at: Timestamp,
+        why: &str,
+    ) -> Result<(), Error> {
+        self.execute(
+            "UPDATE outbox SET state = ?2, due_at = ?3, last_error = ?4 WHERE id = ?1",
+            (id.0.as_bytes(), state.word(), due_at.millis(), why),
+        )?;
         Ok(())
     }
 
-    /// Deletes messages that came too late, at most `limit`; answers how many.
-    pub(crate) fn delete_dead_messages(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
+    /// Puts off every message that waits: none would fare better before.
+    pub(crate) fn postpone_messages(&self, due_at: Timestamp) -> Result<(), Error> {
+        let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1";
+        self.execute(sql, [due_at.millis()])?;
+        Ok(())
+    }
+
+    /// Gives back a message that was taken and not tried.
+    pub(crate) fn put_back_message(&self, id: MessageId, due_at: Timestamp) -> Result<(), Error> {
         self.execute(
-            "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE expires_at <= ?1 LIMIT ?2)",
-            (now.millis(), limit),
+            "UPDATE outbox SET due_at = ?2, attempts = attempts - 1 WHERE id = ?1",
+            (id.0.as_bytes(), due_at.millis()),
+        )?;
+        Ok(())
+    }
+
+    /// Has messages tried again at once, dead ones included, unless nobody would read them any more: this one, or all;
+    /// answers how many.
+    pub(crate) fn retry_messages(&self, id: Option<MessageId>, now: Timestamp) -> Result<usize, Error> {
+        self.execute(
+            "UPDATE outbox SET state = 'waiting', due_at = ?2 WHERE (?1 IS NULL OR id = ?1) AND expires_at > ?2",
+            (id.map(|id| *id.0.as_bytes()), now.millis()),
         )
     }
+
+    /// Deletes messages that have been worth nothing since before, at most `limit`; answers how many.
+    pub(crate) fn delete_old_messages(&self, before: Timestamp, limit: u32) -> Result<usize, Error> {
+        self.execute(
+            "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE expires_at <= ?1 LIMIT ?2)",
+            (before.millis(), limit),
+        )
+    }
+}
+
+fn read_message(row: &Row<'_>) -> rusqlite::Result<(i64, SealedMessage)> {
+    let message = SealedMessage {
+        id: MessageId(uuid(row, 0)?),
+        user_id: UserId::from_uuid(uuid(row, 1)?),
+        recipient: row.get(2)?,
+        sealed: row.get(3)?,
+        state: word(row, 4)?,
+        attempts: row.get(5)?,
+        due_at: timestamp(row, 6)?,
+        created_at: timestamp(row, 7)?,
+        expires_at: timestamp(row, 8)?,
+        last_error: row.get(9)?,
+    };
+    Ok((row.get(10)?, message))
 }

@@ -57,6 +57,20 @@ impl Snapshot<'_> {
         self.all(&sql, (by.millis(), after, limit), |row| Ok((row.get(COLUMN_COUNT)?, read_user(row, 0)?)))
     }
 
+    /// The unverified accounts that expire by then and whose owners were not reminded of it, at most `limit`.
+    pub(crate) fn users_to_remind(
+        &self,
+        now: Timestamp,
+        by: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<User>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM users u WHERE u.status = 'unverified' AND u.disabled = 0 AND u.expires_at > ?1 \
+             AND u.expires_at <= ?2 AND u.reminded_for IS NOT u.expires_at ORDER BY u.expires_at LIMIT ?3"
+        );
+        self.all(&sql, (now.millis(), by.millis(), limit), |row| read_user(row, 0))
+    }
+
     /// How many unverified accounts expire by then.
     pub(crate) fn count_due_users(&self, by: Timestamp) -> Result<u64, Error> {
         self.number(
@@ -132,6 +146,14 @@ impl Tx<'_> {
         self.execute_one(
             "UPDATE users SET last_login_at = ?2 WHERE id = ?1",
             (id.as_uuid().as_bytes(), now.millis()),
+        )
+    }
+
+    /// Notes that a user was reminded of the end of their account.
+    pub(crate) fn set_reminded(&self, id: UserId) -> Result<(), Error> {
+        self.execute_one(
+            "UPDATE users SET reminded_for = expires_at WHERE id = ?1",
+            [id.as_uuid().as_bytes()],
         )
     }
 

@@ -93,9 +93,13 @@ impl App {
         let accounts = Accounts::open(&config, store, clock.clone()).await.unwrap();
         let printed = Printed::default();
         Self {
-            endpoint: api::endpoint(accounts.clone(), &config.server).map_to_response().boxed(),
+            endpoint: api::endpoint(accounts.clone(), &config).map_to_response().boxed(),
             document: Document::read(),
-            delivery: Delivery::new(accounts.clone(), Console::new(printed.clone())).into(),
+            delivery: Delivery::new(
+                accounts.clone(),
+                Console::new(printed.clone(), &config.messages.shop_name),
+            )
+            .into(),
             printed,
             accounts,
             clock,

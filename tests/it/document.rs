@@ -108,7 +108,7 @@ impl Document {
 }
 
 fn is_page(path: &str) -> bool {
-    ["/docs", "/openapi.json"].contains(&path)
+    ["/docs", "/openapi.json", "/verify", "/reset", "/pages.css"].contains(&path)
 }
 
 fn is_like(template: &str, path: &str) -> bool {

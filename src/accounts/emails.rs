@@ -1,0 +1,84 @@
+//! Another address for an account: asked for with the password, in force once it is confirmed.
+
+use super::{
+    Accounts, Actor, Error,
+    audit::Author,
+    codes::{COUNTED_FOR, FreshCode, Sending, counted},
+    users::free,
+};
+use crate::{
+    model::{
+        Action, Email, FieldError, Invalid, Letter, Message, Password, Purpose, Standing, Status, Timestamp,
+        User,
+    },
+    store::Tx,
+};
+
+impl Accounts {
+    /// Sends a code and link to the address that whoever asks wants to have, and a notice to the one they have, with a
+    /// link to object by. The old address stays in force until the new one is confirmed. Whether somebody has the new
+    /// address is not told here: only who reads its mail gets to know.
+    ///
+    /// # Errors
+    /// `Invalid` if it is the address they have, `WrongPassword`, `TooManyRequests`.
+    pub async fn change_email(&self, actor: &Actor, new: Email, current: Password) -> Result<(), Error> {
+        if new == actor.user().profile.email {
+            let message = "The field new_email is the address that you have already.";
+            return Err(Invalid(vec![FieldError::new("new_email", "unchanged", message)]).into());
+        }
+        let now = self.clock.now();
+        let confirmed = self.confirm(actor, current).await?;
+        let (fresh, objection) = (FreshCode::new(), FreshCode::link());
+        let (accounts, by) = (self.clone(), actor.author());
+        let asked = self.store.write(move |tx| {
+            let user = confirmed.still_here(tx, now)?;
+            // Counted for whoever asks, too: nobody sends messages to the whole town from one account.
+            let asked = accounts.secret.hash_count("asked", &user.profile.email);
+            tx.put_sent_codes(asked, counted(tx, asked, now)? + 1, now + COUNTED_FOR)?;
+            let sending = Sending { to: &new, ..Sending::to(&user, Purpose::ChangeEmail) };
+            accounts.send_code(tx, sending, &fresh, now)?;
+            let (link, until) = accounts.make_link(tx, &user, Purpose::ResetPassword, &objection, now)?;
+            let notice = Letter::EmailChangeAsked { masked: new.masked() };
+            let message = Message {
+                link: Some(link),
+                link_until: Some(until),
+                ..Message::plain(user.profile.email.as_str().to_owned(), notice)
+            };
+            accounts.notify(tx, &user, &user.profile.email, &message, now)?;
+            by.record(tx, Action::EmailChangeAsked, user.id, now)
+        });
+        asked.await?;
+        self.posted.notify_one();
+        Ok(())
+    }
+
+    /// Moves a user to an address that they have proven to own. Every session ends and every open code dies, as if
+    /// somebody else had the account from now on: perhaps it is so.
+    pub(super) fn move_to(
+        &self,
+        tx: &Tx<'_>,
+        old: &User,
+        email: Email,
+        by: &Author,
+        now: Timestamp,
+    ) -> Result<User, Error> {
+        let mut user = old.clone();
+        user.standing = Standing::Verified { verified_at: now };
+        user.updated_at = now;
+        user.profile.email = email;
+        if !user.profile.email.is(&old.profile.email) {
+            free(tx, &user.profile.email, now)?;
+        }
+        tx.update_user(&user)?;
+        tx.delete_sessions_of(user.id)?;
+        tx.delete_codes_of(user.id)?;
+        by.record(tx, Action::EmailChanged, user.id, now)?;
+        // An address that was never confirmed is perhaps a stranger's, who has heard enough.
+        if old.status() == Status::Verified {
+            let notice = Letter::EmailChanged { masked: user.profile.email.masked() };
+            let message = Message::plain(old.profile.email.as_str().to_owned(), notice);
+            self.notify(tx, &user, &old.profile.email, &message, now)?;
+        }
+        Ok(user)
+    }
+}

@@ -1,0 +1,142 @@
+//! `GET /me/export`.
+
+use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use uuid::Uuid;
+
+use super::{
+    ApiResult, Tag, audit::AuditEventView, guards::SignedIn, session_list::SessionView, users::UserView,
+    views::Time,
+};
+use crate::{
+    accounts::{self, Accounts},
+    model::{self, MessageState, SessionId, Timestamp, Word},
+};
+
+pub struct Exports(pub Accounts);
+
+/// Everything that is stored about a user. Of secrets it says no more than that they are there: only hashes of them are
+/// stored.
+#[derive(Object)]
+#[oai(example)]
+struct Export {
+    /// When it was read.
+    exported_at: Time,
+    /// The account.
+    user: UserView,
+    /// Whether a password was chosen.
+    has_password: bool,
+    /// Where the user is logged in.
+    sessions: Vec<SessionView>,
+    /// Codes and links that were sent and neither used nor deleted yet.
+    codes: Vec<SentCode>,
+    /// Messages that were not sent yet.
+    messages: Vec<WaitingMessage>,
+    /// What the user did, and what was done to the account, newest first.
+    events: Vec<AuditEventView>,
+}
+
+/// A code and a link that were sent.
+#[derive(Object)]
+struct SentCode {
+    /// What they are good for: `verify_email`, `change_email`, `reset_password` or `accept_invitation`.
+    purpose: String,
+    /// The address they were sent to.
+    sent_to: String,
+    /// Until when the code counts; `null` if there is none (any more).
+    #[oai(nullable)]
+    code_until: Option<Time>,
+    /// Until when the link counts.
+    link_until: Time,
+}
+
+/// A message that was not sent yet.
+#[derive(Object)]
+struct WaitingMessage {
+    /// A UUIDv7.
+    id: Uuid,
+    /// The address it goes to.
+    to: String,
+    /// What it is about, such as `password_changed`.
+    about: String,
+    /// `waiting`, or `dead` if nobody tries any more.
+    state: String,
+    /// When it was written.
+    created_at: Time,
+}
+
+impl Example for Export {
+    fn example() -> Self {
+        let now = Time(Timestamp::from_millis(1_795_339_800_000));
+        Self {
+            exported_at: now,
+            user: UserView::example(),
+            has_password: true,
+            sessions: vec![SessionView::example()],
+            codes: vec![SentCode {
+                purpose: "verify_email".to_owned(),
+                sent_to: "ann@example.com".to_owned(),
+                code_until: Some(now),
+                link_until: now,
+            }],
+            messages: vec![WaitingMessage {
+                id: Uuid::from_u128(0x019a_af6e_5040_7b52_8f4e_2d1b_93c6_a7d5),
+                to: "ann@example.com".to_owned(),
+                about: "verify_email".to_owned(),
+                state: MessageState::Waiting.word().to_owned(),
+                created_at: now,
+            }],
+            events: vec![AuditEventView::example()],
+        }
+    }
+}
+
+#[OpenApi(tag = "Tag::OwnAccount")]
+impl Exports {
+    /// Export your data
+    ///
+    /// Everything that is stored about you, in one document: the account, sessions, codes and messages on their way, and
+    /// the audit events that you caused or that are about you. Where an admin sat who did something is left out.
+    #[oai(path = "/me/export", method = "get", operation_id = "export_me")]
+    async fn export(&self, who: SignedIn) -> ApiResult<Json<Export>> {
+        let export = self.0.export(&who.0).await?;
+        Ok(Json(Export::new(export, who.0.session_id())))
+    }
+}
+
+impl Export {
+    fn new(export: accounts::Export, own: SessionId) -> Self {
+        let sessions = export.sessions.into_iter();
+        Self {
+            exported_at: Time(export.exported_at),
+            user: export.user.into(),
+            has_password: export.has_password,
+            sessions: sessions.map(|session| SessionView::new(session, Some(own))).collect(),
+            codes: export.codes.into_iter().map(Into::into).collect(),
+            messages: export.messages.into_iter().map(Into::into).collect(),
+            events: export.events.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<model::Code> for SentCode {
+    fn from(code: model::Code) -> Self {
+        Self {
+            purpose: code.purpose.word().to_owned(),
+            sent_to: code.email.as_str().to_owned(),
+            code_until: code.code_hash.map(|_| Time(code.code_expires_at)),
+            link_until: Time(code.token_expires_at),
+        }
+    }
+}
+
+impl From<model::Posted> for WaitingMessage {
+    fn from(message: model::Posted) -> Self {
+        Self {
+            id: message.id.0,
+            to: message.to,
+            about: message.letter.word().to_owned(),
+            state: message.state.word().to_owned(),
+            created_at: Time(message.created_at),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A page for people: one template, checked when it is compiled, no script, and headers that allow none.
+
+use askama::Template;
+use poem::{
+    IntoResponse, Response,
+    http::{HeaderName, StatusCode, header},
+};
+
+use super::error::ApiError;
+
+/// How the pages look.
+pub const STYLE: &str = include_str!("../../templates/pages.css");
+
+/// Nothing but our own style, and forms that go nowhere else; in no frame, and no address of it is told to anybody.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+
+/// What is on a page.
+#[derive(Default)]
+pub struct Page {
+    /// Its first line, and its title.
+    pub heading: &'static str,
+    /// What was wrong with what was typed.
+    pub wrong: Option<String>,
+    /// What it says.
+    pub paragraphs: Vec<String>,
+    /// What it asks.
+    pub form: Form,
+}
+
+/// What a page asks.
+#[derive(Default)]
+pub enum Form {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Whether an address is one's own.
+    Confirm {
+        /// The link's.
+        token: String,
+        /// On the button that says yes.
+        button: &'static str,
+    },
+    /// For a new password.
+    Password {
+        /// The link's.
+        token: String,
+        /// Whose password; password managers want to know.
+        email: String,
+        /// Whether it is the first one, of somebody who may not want an account at all.
+        invited: bool,
+    },
+    /// For an address to send a new link to.
+    Ask {
+        /// The path that it goes to.
+        page: &'static str,
+        /// On the button.
+        button: &'static str,
+        /// What was typed before.
+        typed: String,
+    },
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Html<'a> {
+    shop_name: &'a str,
+    min_length: usize,
+    heading: &'a str,
+    wrong: Option<&'a str>,
+    paragraphs: &'a [String],
+    form: &'a Form,
+}
+
+impl Page {
+    /// A page that asks nothing.
+    pub fn note<const N: usize>(heading: &'static str, paragraphs: [String; N]) -> Self {
+        Self { heading, paragraphs: paragraphs.into(), ..Self::default() }
+    }
+
+    /// The answer. Its status is 200 also for a link that does not work: the page was found, and says what to do next.
+    pub fn into_answer(self, shop_name: &str, min_length: usize) -> Response {
+        let html = Html {
+            shop_name,
+            min_length,
+            heading: self.heading,
+            wrong: self.wrong.as_deref(),
+            paragraphs: &self.paragraphs,
+            form: &self.form,
+        };
+        let Ok(html) = html.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into() };
+        let mut answer = html.with_header(header::CONTENT_TYPE, "text/html; charset=utf-8").into_response();
+        for (name, value) in HEADERS {
+            answer.headers_mut().insert(name, poem::http::HeaderValue::from_static(value));
+        }
+        answer
+    }
+}
+
+/// A refusal for somebody who looks at it in a browser: its headers and status, and a page instead of JSON.
+pub fn refused(error: ApiError, request_id: &str, shop_name: &str) -> Response {
+    let next = format!("If it stays like this, tell the shop this number: {request_id}");
+    let page = Page::note("That did not work", [error.to_string(), next]).into_answer(shop_name, 0);
+    let mut answer = error.into_answer(request_id);
+    for (name, value) in page.headers() {
+        answer.headers_mut().insert(name, value.clone());
+    }
+    answer.set_body(page.into_body());
+    answer
+}

@@ -1,0 +1,309 @@
+//! `/verify` and `/reset`: the pages behind the links in messages. Opening one changes nothing, a button does.
+
+use std::sync::Arc;
+
+use poem::{
+    Endpoint, IntoResponse, Request, Response, Route, endpoint::make, error::ReadBodyError, get, http::header,
+};
+use serde::Deserialize;
+
+use super::{
+    ApiResult,
+    body::LIMIT,
+    client::origin,
+    error::{ApiError, Code},
+    page::{Form, Page, STYLE},
+};
+use crate::{
+    accounts::{Accounts, Disowned, Error, OpenLink, Proof},
+    config::Config,
+    model::{Door, Email, Origin, PlainToken, Purpose},
+};
+
+/// The paths of the pages, and the methods that each takes.
+pub const PATHS: [(&str, &[&str]); 3] = [
+    ("/verify", &["GET", "HEAD", "POST"]),
+    ("/reset", &["GET", "HEAD", "POST"]),
+    ("/pages.css", &["GET", "HEAD"]),
+];
+
+/// What is on the pages of this shop.
+#[derive(Clone)]
+struct Pages {
+    accounts: Accounts,
+    shop_name: Arc<str>,
+    min_length: usize,
+}
+
+/// What a link or a form says.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    token: Option<String>,
+    #[serde(rename = "do")]
+    deed: Option<String>,
+    email: Option<String>,
+    new_password: Option<String>,
+    repeat_password: Option<String>,
+}
+
+/// Adds the pages to a route.
+pub fn add(route: Route, accounts: &Accounts, config: &Config) -> Route {
+    let pages = Pages {
+        accounts: accounts.clone(),
+        shop_name: config.messages.shop_name.as_str().into(),
+        min_length: config.password.min_length,
+    };
+    let style = make(|_| async { STYLE.with_header(header::CONTENT_TYPE, "text/css; charset=utf-8") });
+    route
+        .at(
+            "/verify",
+            get(pages.clone().page(Pages::open_verify)).post(pages.clone().page(Pages::post_verify)),
+        )
+        .at("/reset", get(pages.clone().page(Pages::open_reset)).post(pages.page(Pages::post_reset)))
+        .at("/pages.css", get(style))
+}
+
+/// Whether a person looks at this, in a browser.
+pub fn is_for_people(request: &Request) -> bool {
+    let accepts_html = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+    accepts_html && PATHS.iter().any(|(path, _)| *path == request.uri().path())
+}
+
+impl Pages {
+    /// An endpoint that answers with a page.
+    fn page<F>(
+        self,
+        handler: impl Fn(Self, Said, Origin) -> F + Clone + Send + Sync + 'static,
+    ) -> impl Endpoint
+    where
+        F: Future<Output = ApiResult<Page>> + Send,
+    {
+        make(move |request: Request| {
+            let (pages, handler) = (self.clone(), handler.clone());
+            async move {
+                let origin = Origin { door: Door::Page, ..origin(&request) };
+                let shop_name = Arc::clone(&pages.shop_name);
+                let min_length = pages.min_length;
+                let page = handler(pages, said(request).await?, origin).await?;
+                Ok::<Response, poem::Error>(page.into_answer(&shop_name, min_length))
+            }
+        })
+    }
+
+    async fn open_verify(self, said: Said, _origin: Origin) -> ApiResult<Page> {
+        let Some(token) = said.token else { return Ok(ask_to_verify(String::new())) };
+        match self.look(&token).await? {
+            Some(link) if link.purpose == Purpose::VerifyEmail => Ok(Page {
+                heading: "Confirm your address",
+                paragraphs: vec![format!(
+                    "An account at {} was opened with the address {}. Is it yours?",
+                    self.shop_name,
+                    link.email.as_str()
+                )],
+                form: Form::Confirm { token, button: "Yes, confirm my address" },
+                ..Page::default()
+            }),
+            Some(link) if link.purpose == Purpose::ChangeEmail => Ok(Page {
+                heading: "Confirm your new address",
+                paragraphs: vec![
+                    format!(
+                        "An account at {} is to have the address {} from now on. Is it yours?",
+                        self.shop_name,
+                        link.email.as_str()
+                    ),
+                    "You are logged out everywhere then, and log in with the new address.".to_owned(),
+                ],
+                form: Form::Confirm { token, button: "Yes, this is my address now" },
+                ..Page::default()
+            }),
+            _ => Ok(dead_verification()),
+        }
+    }
+
+    async fn post_verify(self, said: Said, origin: Origin) -> ApiResult<Page> {
+        match (said.deed.as_deref(), said.token, said.email) {
+            (Some("confirm"), Some(token), _) => {
+                let verified = self.accounts.verify(Proof::Link(PlainToken::new(token)), origin).await;
+                match verified {
+                    Ok(user) => Ok(Page::note(
+                        "Thank you",
+                        [
+                            format!("The address {} is confirmed.", user.profile.email.as_str()),
+                            "You can close this page and go on where you came from.".to_owned(),
+                        ],
+                    )),
+                    Err(Error::EmailTaken) => Ok(Page::note(
+                        "This address has an account already",
+                        ["Somebody, perhaps you, has another account with this address. The account that was to get it \
+                          keeps its old address."
+                            .to_owned()],
+                    )),
+                    Err(Error::VerificationFailed) => Ok(dead_verification()),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            (Some("disown"), Some(token), _) => self.disown(token, origin, dead_verification()).await,
+            (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
+                Ok(email) => {
+                    self.accounts.resend_verification(email).await?;
+                    Ok(on_its_way(
+                        "If an account waits for this address to be confirmed, a message is on its way.",
+                    ))
+                }
+                Err(error) => Ok(Page { wrong: Some(error.message), ..ask_to_verify(typed) }),
+            },
+            _ => Ok(ask_to_verify(String::new())),
+        }
+    }
+
+    async fn open_reset(self, said: Said, _origin: Origin) -> ApiResult<Page> {
+        let Some(token) = said.token else { return Ok(ask_to_reset(String::new())) };
+        Ok(self.choose(token).await?.unwrap_or_else(dead_reset))
+    }
+
+    async fn post_reset(self, said: Said, origin: Origin) -> ApiResult<Page> {
+        match (said.deed.as_deref(), said.token, said.email) {
+            (Some("choose"), Some(token), _) => {
+                let Some(page) = self.choose(token.clone()).await? else { return Ok(dead_reset()) };
+                let typed = said.new_password.unwrap_or_default();
+                if said.repeat_password.as_ref() != Some(&typed) {
+                    let wrong = "The two passwords are not the same. Type them again.".to_owned();
+                    return Ok(Page { wrong: Some(wrong), ..page });
+                }
+                match self.accounts.reset_password(Proof::Link(PlainToken::new(token)), typed, origin).await {
+                    Ok(()) => Ok(Page::note(
+                        "Your password is set",
+                        ["You are logged out everywhere. Log in with the new password.".to_owned()],
+                    )),
+                    Err(Error::Invalid(invalid)) => {
+                        let wrong = invalid.to_string().replace("The field new_password", "The new password");
+                        Ok(Page { wrong: Some(wrong), ..page })
+                    }
+                    Err(Error::VerificationFailed) => Ok(dead_reset()),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            (Some("disown"), Some(token), _) => self.disown(token, origin, dead_reset()).await,
+            (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
+                Ok(email) => {
+                    self.accounts.forgot_password(email, origin).await?;
+                    Ok(on_its_way("If this address has an account, a message is on its way."))
+                }
+                Err(error) => Ok(Page { wrong: Some(error.message), ..ask_to_reset(typed) }),
+            },
+            _ => Ok(ask_to_reset(String::new())),
+        }
+    }
+
+    /// The page on which a password is chosen, if the link is good for that.
+    async fn choose(&self, token: String) -> ApiResult<Option<Page>> {
+        let link = self.look(&token).await?;
+        let choose = |heading, opening: String, email: &Email, invited| Page {
+            heading,
+            paragraphs: vec![opening],
+            form: Form::Password { token, email: email.as_str().to_owned(), invited },
+            ..Page::default()
+        };
+        Ok(match link {
+            Some(link) if link.purpose == Purpose::ResetPassword => Some(choose(
+                "Choose a new password",
+                format!("For your account at {}. You are logged out everywhere then.", self.shop_name),
+                &link.email,
+                false,
+            )),
+            Some(link) if link.purpose == Purpose::AcceptInvitation => Some(choose(
+                "Welcome: choose a password",
+                format!("{} has made an account for you. With a password it is yours.", self.shop_name),
+                &link.email,
+                true,
+            )),
+            _ => None,
+        })
+    }
+
+    async fn disown(&self, token: String, origin: Origin, dead: Page) -> ApiResult<Page> {
+        match self.accounts.disown(PlainToken::new(token), origin).await {
+            Ok(Disowned::Account) => Ok(Page::note(
+                "The account is deleted",
+                ["Thank you for telling. Nothing of it is kept, and you hear no more of it.".to_owned()],
+            )),
+            Ok(Disowned::EmailChange) => Ok(Page::note(
+                "Nothing changes",
+                ["Thank you for telling. The account keeps its old address.".to_owned()],
+            )),
+            Err(Error::VerificationFailed) => Ok(dead),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn look(&self, token: &str) -> ApiResult<Option<OpenLink>> {
+        Ok(self.accounts.look_at_link(PlainToken::new(token.to_owned())).await?)
+    }
+}
+
+fn ask_to_verify(typed: String) -> Page {
+    Page {
+        heading: "Confirm your address",
+        paragraphs: vec!["We send you a new code and a new link.".to_owned()],
+        form: Form::Ask { page: "verify", button: "Send them to me", typed },
+        ..Page::default()
+    }
+}
+
+fn ask_to_reset(typed: String) -> Page {
+    Page {
+        heading: "Choose a new password",
+        paragraphs: vec!["We send you a link on which you choose a new one.".to_owned()],
+        form: Form::Ask { page: "reset", button: "Send me a link", typed },
+        ..Page::default()
+    }
+}
+
+fn dead_verification() -> Page {
+    let why = "It was used already, or a newer message has taken its place, or its time has run out.";
+    let next =
+        "If you have confirmed your address with it, all is well: just log in. If not, have a new one sent.";
+    Page {
+        heading: "This link does not work any more",
+        paragraphs: vec![why.to_owned(), next.to_owned()],
+        ..ask_to_verify(String::new())
+    }
+}
+
+fn dead_reset() -> Page {
+    let why = "It was used already, or a newer message has taken its place, or its time has run out.";
+    let next =
+        "If you have chosen a password with it, all is well: just log in. If not, have a new one sent.";
+    Page {
+        heading: "This link does not work any more",
+        paragraphs: vec![why.to_owned(), next.to_owned()],
+        ..ask_to_reset(String::new())
+    }
+}
+
+fn on_its_way(what: &str) -> Page {
+    let next = "It may take a minute or two. Look into the folder for spam, too.";
+    Page::note("Look into your mail", [what.to_owned(), next.to_owned()])
+}
+
+/// What a link says in its query, or a form in its body.
+async fn said(mut request: Request) -> ApiResult<Said> {
+    let malformed = || ApiError::new(Code::MalformedRequest, "The form cannot be read.");
+    if request.method() != poem::http::Method::POST {
+        let query = request.uri().query().unwrap_or_default();
+        return serde_urlencoded::from_str(query).map_err(|_| malformed());
+    }
+    let media_type = request.content_type().and_then(|text| text.split(';').next()).unwrap_or_default();
+    if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let detail = "The body must be a form: Content-Type: application/x-www-form-urlencoded.";
+        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    }
+    let bytes = request.take_body().into_bytes_limit(LIMIT).await.map_err(|error| match error {
+        ReadBodyError::PayloadTooLarge => {
+            ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {LIMIT} bytes."))
+        }
+        _ => malformed(),
+    })?;
+    serde_urlencoded::from_bytes(&bytes).map_err(|_| malformed())
+}

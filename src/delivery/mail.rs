@@ -1,0 +1,123 @@
+//! A message as a mail: plain text and HTML, from templates that are checked when they are compiled.
+
+use std::time::UNIX_EPOCH;
+
+use askama::Template;
+use lettre::{
+    Address,
+    address::Envelope,
+    message::{Mailbox, MultiPart, header::HeaderName, header::HeaderValue},
+};
+
+use super::letters::{Words, words};
+use crate::{accounts::Outgoing, model::Timestamp};
+
+/// Who sends mails, and for which shop.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    from: Mailbox,
+    shop_name: String,
+}
+
+/// A mail, ready for a transport.
+pub struct Mail {
+    /// From where to where.
+    pub envelope: Envelope,
+    /// The mail itself: headers and both forms, in ASCII.
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Template)]
+#[template(path = "mail.txt")]
+struct Text<'a> {
+    words: &'a Words,
+    shop_name: &'a str,
+    code: Option<Code<'a>>,
+    link: Option<Link<'a>>,
+}
+
+#[derive(Template)]
+#[template(path = "mail.html")]
+struct Html<'a> {
+    words: &'a Words,
+    shop_name: &'a str,
+    code: Option<Code<'a>>,
+    link: Option<Link<'a>>,
+}
+
+#[derive(Clone)]
+struct Code<'a> {
+    text: &'a str,
+    until: String,
+}
+
+#[derive(Clone)]
+struct Link<'a> {
+    text: &'a str,
+    until: Option<String>,
+}
+
+impl Sender {
+    /// A sender as `messages.from` says.
+    ///
+    /// # Errors
+    /// If that is no address.
+    pub fn new(from: &str, shop_name: &str) -> Result<Self, String> {
+        let from = from.parse().map_err(|_| {
+            format!("messages.from: {from} is no address such as Coffee Shop <no-reply@shop.example>")
+        })?;
+        Ok(Self { from, shop_name: shop_name.to_owned() })
+    }
+
+    /// The address that mails come from.
+    pub const fn address(&self) -> &Address {
+        &self.from.email
+    }
+
+    /// A message as a mail.
+    ///
+    /// # Errors
+    /// If there is no such address.
+    pub fn compose(&self, outgoing: &Outgoing) -> Result<Mail, String> {
+        let message = &outgoing.message;
+        let to = deliverable(&message.to).ok_or("the address cannot be written to")?;
+        let words = words(&message.letter, &self.shop_name);
+        let code = message.code.as_deref().zip(message.code_until);
+        let code = code.map(|(text, until)| Code { text, until: in_words(until) });
+        let link = message.link.as_deref();
+        let link = link.map(|text| Link { text, until: message.link_until.map(in_words) });
+        let shop_name = &self.shop_name;
+        let text = Text { words: &words, shop_name, code: code.clone(), link: link.clone() };
+        let html = Html { words: &words, shop_name, code, link };
+        let render = |rendered: Result<String, askama::Error>| rendered.map_err(|e| e.to_string());
+        let parts = MultiPart::alternative_plain_html(render(text.render())?, render(html.render())?);
+        let id = format!("<{}@{}>", outgoing.id.0, self.from.email.domain());
+        let mail = lettre::Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to.clone()))
+            .subject(words.subject)
+            .message_id(Some(id))
+            .date(UNIX_EPOCH + outgoing.written_at.since(Timestamp::from_millis(0)))
+            // No out-of-office note in return (RFC 3834, section 5).
+            .raw_header(HeaderValue::new(
+                HeaderName::new_from_ascii_str("Auto-Submitted"),
+                "auto-generated".to_owned(),
+            ))
+            .multipart(parts)
+            .map_err(|e| e.to_string())?;
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to]).map_err(|e| e.to_string())?;
+        Ok(Mail { envelope, bytes: mail.formatted() })
+    }
+}
+
+/// The address with its domain as the DNS knows it: not every mail server takes other letters there.
+fn deliverable(typed: &str) -> Option<Address> {
+    let (local, domain) = typed.rsplit_once('@')?;
+    Address::new(local, idna::domain_to_ascii(domain).ok()?).ok()
+}
+
+/// An instant for people: `24 November 2026, 09:30 UTC`.
+fn in_words(instant: Timestamp) -> String {
+    let time = chrono::DateTime::UNIX_EPOCH + instant.since(Timestamp::from_millis(0));
+    time.format("%-d %B %Y, %H:%M UTC").to_string()
+}
