@@ -6,6 +6,7 @@ WORKDIR /build
 RUN rustup target add "$(uname -m)-unknown-linux-musl"
 COPY Cargo.toml Cargo.lock config.toml ./
 COPY migrations migrations
+COPY templates templates
 COPY src src
 RUN cargo build --release --locked --bin coffeeshop --target "$(uname -m)-unknown-linux-musl" \
     && cp "target/$(uname -m)-unknown-linux-musl/release/coffeeshop" /coffeeshop
