@@ -90,6 +90,9 @@ impl Config {
         if self.server.public_url.ends_with('/') {
             return refuse("server.public_url", "must not end in a slash");
         }
+        if self.server.connections == 0 || self.server.connections_per_client == 0 {
+            return refuse("server.connections", "and server.connections_per_client must be at least 1");
+        }
         if !self.server.cors_origins.iter().all(|origin| is_origin(origin)) {
             return refuse("server.cors_origins", "must be origins such as https://shop.example");
         }
@@ -105,6 +108,14 @@ impl Config {
                 Duration::from_mins(1),
                 Period::days(365),
             ),
+            ("server.head_timeout", self.server.head_timeout, Duration::from_secs(1), Period::minutes(5)),
+            (
+                "server.request_timeout",
+                self.server.request_timeout,
+                Duration::from_secs(1),
+                Period::minutes(5),
+            ),
+            ("server.idle_timeout", self.server.idle_timeout, Duration::from_secs(1), Period::minutes(60)),
             ("audit.retention", self.audit.retention, Duration::from_hours(24), Period::days(3650)),
             ("smtp.timeout", self.smtp.timeout, Duration::from_secs(1), Period::seconds(25)),
             (

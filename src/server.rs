@@ -1,10 +1,14 @@
 //! Puts the pieces together, and takes them apart again in the right order.
 
+mod listener;
+mod pace;
+
 use std::{io, time::Duration};
 
-use poem::{Server, listener::TcpAcceptor};
+use poem::EndpointExt;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
+use self::listener::Listener;
 use crate::{
     accounts::Accounts,
     api,
@@ -46,13 +50,14 @@ pub async fn run(
     let timers = Timers::start(accounts.clone(), &config.cleanup, stopped.clone()).await?;
     let mut background = JoinSet::new();
     background.spawn(Delivery::new(accounts.clone(), carrier).run(stopped));
-    let endpoint = api::endpoint(accounts.clone(), config);
-    // Simplified: poem's own listener has no deadline for slow senders and no bound on connections, and hyper answers
-    // what is no HTTP by itself, without a body. With more time an
-    // accept loop of our own around the same endpoint would set them.
-    let acceptor = TcpAcceptor::from_tokio(listener)?;
-    let served =
-        Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(endpoint, shutdown, Some(DRAIN)).await;
+    let endpoint = api::endpoint(accounts.clone(), config).map_to_response();
+    let (closing, closed) = watch::channel(false);
+    let served = Listener::new(listener, &config.server).serve(endpoint, closed, DRAIN);
+    let asked = async {
+        shutdown.await;
+        closing.send_replace(true);
+    };
+    let (served, ()) = tokio::join!(served, asked);
     tracing::info!("stopping");
     stop.send_replace(true);
     timers.stop().await;

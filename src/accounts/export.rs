@@ -1,7 +1,7 @@
 //! Everything that is stored about a user, for that user.
 
 use super::{Accounts, Actor, Error};
-use crate::model::{AuditEvent, Code, Origin, Posted, Session, Timestamp, User};
+use crate::model::{AuditEvent, Code, Door, Origin, Posted, Session, Timestamp, User};
 
 /// Everything that is stored about a user; of secrets no more than that they are there.
 #[derive(Clone, Debug)]
@@ -34,7 +34,11 @@ impl Accounts {
             let user = tx.user(id)?.ok_or(Error::InvalidToken)?;
             let messages = tx.messages_of(id)?;
             let mut events = tx.audit_events_of(id)?;
-            for event in events.iter_mut().filter(|event| event.actor_id.unwrap_or(id) != id) {
+            let own = |event: &AuditEvent| match event.actor_id {
+                Some(actor) => actor == id,
+                None => event.origin.door != Door::Console,
+            };
+            for event in events.iter_mut().filter(|event| !own(event)) {
                 // Where an admin sat is the admin's own.
                 event.origin = Origin { door: event.origin.door, ..Origin::default() };
             }

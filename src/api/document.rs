@@ -203,7 +203,7 @@ fn refusals(method: &str, operation: &Value) -> Vec<Code> {
     if method != "get" {
         codes.push(Code::StorageFull);
     }
-    codes.push(Code::Internal);
+    codes.extend([Code::RequestTimeout, Code::UriTooLong, Code::HeadersTooLarge, Code::Internal]);
     codes.sort_unstable();
     codes.dedup();
     codes

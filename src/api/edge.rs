@@ -1,7 +1,11 @@
 //! The outermost layer: every request has an id, every refusal and every panic is a problem, and what went wrong inside
 //! is logged once.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Instant};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use poem::{
@@ -10,9 +14,17 @@ use poem::{
 };
 use uuid::Uuid;
 
-use super::{client::RequestId, cors::Cors, error::ApiError, page, pages};
+use super::{
+    client::RequestId,
+    cors::Cors,
+    error::{ApiError, Code},
+    headers, page, pages,
+};
 
 const REQUEST_ID: &str = "x-request-id";
+const LONGEST_ADDRESS: usize = 8 * 1024;
+const MOST_HEADERS: usize = 64;
+const LARGEST_HEADERS: usize = 16 * 1024;
 
 /// An endpoint in the outermost layer.
 pub struct Edge<E> {
@@ -22,6 +34,10 @@ pub struct Edge<E> {
     pub methods: BTreeMap<String, Vec<String>>,
     /// Whose scripts may read the answers.
     pub cors: Cors,
+    /// How long a request may take, its body included.
+    pub deadline: Duration,
+    /// Whether people come by https.
+    pub is_https: bool,
     /// What the shop is called.
     pub shop_name: String,
 }
@@ -51,8 +67,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         if answer.content_type().is_some_and(|media_type| media_type.starts_with("application/json")) {
             answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        // Everything here is somebody's own; nothing of it belongs into a cache.
-        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers::add(answer.headers_mut(), self.is_https);
         let status = answer.status().as_u16();
         let took_ms = start.elapsed().as_secs_f64() * 1e3;
         if status >= 400 {
@@ -67,10 +82,11 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 impl<E: Endpoint> Edge<E> {
     async fn answer(&self, request: Request, path: &str, id: &str) -> Response {
         let for_people = pages::is_for_people(&request);
-        let error = match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
-            Ok(Ok(output)) => return output.into_response(),
-            Ok(Err(error)) => ApiError::from_poem(error, self.methods_of(path)),
-            Err(_) => ApiError::internal("a handler panicked".to_owned()),
+        let error = match self.in_bounds(request).await {
+            Ok(Ok(Ok(output))) => return output.into_response(),
+            Ok(Ok(Err(error))) => ApiError::from_poem(error, self.methods_of(path)),
+            Ok(Err(_)) => ApiError::internal("a handler panicked".to_owned()),
+            Err(error) => error,
         };
         if let Some(cause) = &error.cause {
             tracing::error!(request_id = id, cause, "{:?}", error.code);
@@ -78,10 +94,37 @@ impl<E: Endpoint> Edge<E> {
         if for_people { page::refused(error, id, &self.shop_name) } else { error.into_answer(id) }
     }
 
+    /// What comes of a request that is neither too large nor too slow.
+    async fn in_bounds(
+        &self,
+        request: Request,
+    ) -> Result<std::thread::Result<poem::Result<E::Output>>, ApiError> {
+        check_head(&request)?;
+        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let late = |_| ApiError::new(Code::RequestTimeout, "The request took too long. Send it again.");
+        tokio::time::timeout(self.deadline, answer).await.map_err(late)
+    }
+
     fn methods_of(&self, path: &str) -> &[String] {
         let found = self.methods.iter().find(|(template, _)| matches(template, path));
         found.map_or(&[], |(_, methods)| methods)
     }
+}
+
+/// Looks at the length of the address and the headers, before anybody works with them.
+fn check_head(request: &Request) -> Result<(), ApiError> {
+    let address = request.original_uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if address > LONGEST_ADDRESS {
+        let detail = format!("The path and query must have at most {LONGEST_ADDRESS} bytes.");
+        return Err(ApiError::new(Code::UriTooLong, detail));
+    }
+    let headers = request.headers();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers.len() > MOST_HEADERS || bytes > LARGEST_HEADERS {
+        let detail = format!("There may be {MOST_HEADERS} headers, with {LARGEST_HEADERS} bytes in all.");
+        return Err(ApiError::new(Code::HeadersTooLarge, detail));
+    }
+    Ok(())
 }
 
 /// The client's own id if it is a sane one, else a fresh one.

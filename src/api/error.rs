@@ -35,6 +35,9 @@ pub enum Code {
     PayloadTooLarge,
     UnsupportedMediaType,
     ValidationFailed,
+    RequestTimeout,
+    UriTooLong,
+    HeadersTooLarge,
     TooManyRequests,
     Internal,
     Unavailable,
@@ -73,6 +76,11 @@ impl Code {
             }
             Self::ValidationFailed => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Fields break a rule")
+            }
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Took too long"),
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long", "Address too long"),
+            Self::HeadersTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "Headers too large")
             }
             Self::TooManyRequests => {
                 (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests")

@@ -11,6 +11,7 @@ mod emails;
 mod error;
 mod export;
 mod guards;
+mod headers;
 mod health;
 mod invitations;
 mod keys;
@@ -27,7 +28,7 @@ mod views;
 
 use std::sync::OnceLock;
 
-use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get, web::Html};
+use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get, http::header, web::Html};
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
 use self::{client::TrustedProxies, cors::Cors, edge::Edge, error::ApiError};
@@ -73,13 +74,21 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
     let page = OnceLock::new();
     let service = OpenApiService::new(api(&accounts), "", "");
     let inner = pages::add(Route::new(), &accounts, config)
-        .at("/docs", get(make_sync(move |_| Html(page.get_or_init(document::page::<Api>).clone()))))
+        .at(
+            "/docs",
+            get(make_sync(move |_| {
+                let page = Html(page.get_or_init(document::page::<Api>).clone());
+                page.with_header(header::CONTENT_SECURITY_POLICY, headers::OF_DOCS)
+            })),
+        )
         .at("/openapi.json", get(make_sync(move |_| document.clone().with_content_type("application/json"))))
         .nest("/", service)
         .data(accounts)
         .data(TrustedProxies(config.server.trusted_proxies.clone().into()));
     let cors = Cors(config.server.cors_origins.clone());
-    Edge { inner, methods, cors, shop_name: config.messages.shop_name.clone() }
+    let is_https = config.server.public_url.starts_with("https://");
+    let deadline = config.server.request_timeout.get();
+    Edge { inner, methods, cors, deadline, is_https, shop_name: config.messages.shop_name.clone() }
 }
 
 /// The OpenAPI document.

@@ -1,26 +1,15 @@
-//! A page for people: one template, checked when it is compiled, no script, and headers that allow none.
+//! A page for people: one template, checked when it is compiled and that has no script.
 
 use askama::Template;
 use poem::{
     IntoResponse, Response,
-    http::{HeaderName, StatusCode, header},
+    http::{StatusCode, header},
 };
 
-use super::error::ApiError;
+use super::{error::ApiError, headers};
 
 /// How the pages look.
 pub const STYLE: &str = include_str!("../../templates/pages.css");
-
-/// Nothing but our own style, and forms that go nowhere else; in no frame, and no address of it is told to anybody.
-const HEADERS: [(HeaderName, &str); 4] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    ),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::X_FRAME_OPTIONS, "DENY"),
-];
 
 /// What is on a page.
 #[derive(Default)]
@@ -96,11 +85,8 @@ impl Page {
             form: &self.form,
         };
         let Ok(html) = html.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into() };
-        let mut answer = html.with_header(header::CONTENT_TYPE, "text/html; charset=utf-8").into_response();
-        for (name, value) in HEADERS {
-            answer.headers_mut().insert(name, poem::http::HeaderValue::from_static(value));
-        }
-        answer
+        let answer = html.with_header(header::CONTENT_TYPE, "text/html; charset=utf-8");
+        answer.with_header(header::CONTENT_SECURITY_POLICY, headers::OF_PAGE).into_response()
     }
 }
 

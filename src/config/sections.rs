@@ -14,6 +14,16 @@ pub struct Server {
     pub listen: SocketAddr,
     /// What people type to get here: links in messages start with it.
     pub public_url: String,
+    /// How many connections there may be at a time.
+    pub connections: usize,
+    /// How many of them one client may have: an IPv4 address or an IPv6 /64; a trusted proxy may have them all.
+    pub connections_per_client: usize,
+    /// How long the head of a request may take.
+    pub head_timeout: Period,
+    /// How long a request may take, its body included, and a reader that does not read.
+    pub request_timeout: Period,
+    /// How long a connection may lie idle between two requests.
+    pub idle_timeout: Period,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Proxy>,
     /// Web pages, by origin, whose scripts may call.
@@ -220,6 +230,11 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: "http://localhost:8080".to_owned(),
+            connections: 512,
+            connections_per_client: 64,
+            head_timeout: Period::seconds(10),
+            request_timeout: Period::seconds(30),
+            idle_timeout: Period::seconds(60),
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
             verify_url: String::new(),

@@ -24,6 +24,6 @@ pub use message::{Letter, Message, MessageId, MessageState, Posted};
 pub use name::Name;
 pub use page::{Limit, Page, UserCursor, UserFilter, UserQuery, UserSort};
 pub use password::{NewPassword, Password, PasswordHash, PasswordPolicy};
-pub use session::{Client, Session, SessionId};
+pub use session::{Client, Session, SessionId, network};
 pub use user::{Change, Profile, ProfileChange, Role, Standing, Status, User, UserChange, UserId};
 pub use word::Word;

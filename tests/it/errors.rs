@@ -354,3 +354,38 @@ async fn an_answer_to_one_person_is_kept_in_no_cache() {
     app.wait(Duration::from_secs(1));
     assert_eq!(ann.get("/me").await.is(200).header("cache-control"), "no-store");
 }
+
+#[tokio::test]
+async fn every_answer_tells_browsers_to_keep_guess_and_frame_nothing() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    let answers = [
+        app.anyone().get("/healthz").await.is(200),
+        app.anyone().get("/me").await.is(401),
+        app.anyone().get("/nowhere").await.is(404),
+        app.anyone().delete("/healthz").await.is(405),
+        app.anyone().post("/auth/signup", json!({})).await.is(422),
+        app.anyone().post("/auth/password/forgot", json!({ "email": "ann@example.com" })).await.is(202),
+        app.anyone().get("/docs").await.is(200),
+        app.anyone().get("/verify").await.is(200),
+        app.anyone().get("/pages.css").await.is(200),
+        boss.get("/me").await.is(200),
+        boss.post("/auth/logout-all", None).await.is(204),
+    ];
+    for answer in answers {
+        assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{answer:?}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{answer:?}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{answer:?}");
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{answer:?}"
+        );
+        assert_eq!(answer.header("strict-transport-security"), "", "people come by http: {answer:?}");
+        assert_eq!((answer.header("server"), answer.header("x-powered-by")), ("", ""), "{answer:?}");
+    }
+    let secure = App::with(|config| config.server.public_url = "https://shop.example".to_owned()).await;
+    let answer = secure.anyone().get("/healthz").await.is(200);
+    assert_eq!(answer.header("strict-transport-security"), "max-age=31536000");
+}

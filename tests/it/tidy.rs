@@ -20,12 +20,16 @@ const RUNGS: [(&str, &[&str]); 10] = [
 ];
 
 /// Where an outside crate may appear: folders end in a slash.
-const PLACES: [(&str, &[&str]); 15] = [
+const PLACES: [(&str, &[&str]); 19] = [
     ("rusqlite", &["store/"]),
     ("refinery", &["store/"]),
     ("deadpool_sqlite", &["store/"]),
-    ("poem", &["api/", "server.rs"]),
-    ("poem_openapi", &["api/", "server.rs"]),
+    ("poem", &["api/", "server.rs", "server/"]),
+    ("poem_openapi", &["api/"]),
+    ("hyper", &["server/"]),
+    ("hyper_util", &["server/"]),
+    ("askama", &["api/page.rs", "delivery/mail.rs"]),
+    ("lettre", &["delivery/"]),
     ("clap", &["cli/"]),
     ("rpassword", &["cli/"]),
     ("indicatif", &["cli/"]),

@@ -1,0 +1,221 @@
+//! Connections: slow ones are hung up on, too many are not taken, and what is too long is refused in words.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::shop::{Reply, Server, Shop};
+
+/// Longer than any deadline of these tests.
+const LONG: Duration = Duration::from_secs(15);
+
+fn hasty() -> Shop {
+    Shop::new()
+        .with("SERVER__HEAD_TIMEOUT", "1s")
+        .with("SERVER__REQUEST_TIMEOUT", "2s")
+        .with("SERVER__IDLE_TIMEOUT", "3s")
+}
+
+fn connect(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream
+}
+
+/// How long it takes until the other side hangs up; what it said until then.
+fn until_hung_up(mut stream: TcpStream) -> (Duration, String) {
+    let start = Instant::now();
+    let mut said = Vec::new();
+    match stream.read_to_end(&mut said) {
+        Ok(_) => {}
+        Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "nobody hung up"),
+    }
+    (start.elapsed(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn who_says_nothing_or_only_half_a_head_is_hung_up_on() {
+    let shop = hasty();
+    let server = shop.serve();
+    for start in ["", "GET /healthz HTTP/1.1\r\nHost: x\r\n"] {
+        let mut stream = connect(&server);
+        stream.write_all(start.as_bytes()).unwrap();
+        let (took, said) = until_hung_up(stream);
+        assert!(took > Duration::from_millis(500) && took < Duration::from_secs(8), "{start:?}: {took:?}");
+        assert_eq!(said, "", "{start:?}");
+    }
+}
+
+#[test]
+fn a_head_that_drips_is_cut_off() {
+    let shop = hasty();
+    let server = shop.serve();
+    let mut stream = connect(&server);
+    let mut drip = stream.try_clone().unwrap();
+    let dripping = thread::spawn(move || {
+        for byte in "GET /healthz HTTP/1.1\r\nX-Long: ".bytes().chain(std::iter::repeat_n(b'x', 200)) {
+            if drip.write_all(&[byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("nobody hung up");
+    });
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said);
+    let _ = stream.shutdown(Shutdown::Both);
+    dripping.join().unwrap();
+}
+
+#[test]
+fn a_body_that_does_not_come_is_refused_in_words() {
+    let shop = hasty();
+    let server = shop.serve();
+    let mut stream = connect(&server);
+    stream
+        .write_all(b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
+        .unwrap();
+    let reply = Reply::read(stream).unwrap().is(408);
+    assert_eq!(reply.json()["code"], "request_timeout");
+    assert!(reply.head.contains("content-type: application/problem+json"), "{reply:?}");
+}
+
+#[test]
+fn an_idle_connection_ends_and_one_in_use_does_not() {
+    let shop = hasty();
+    let server = shop.serve();
+    let mut stream = connect(&server);
+    let mut answers = String::new();
+    for _ in 0..4 {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut bytes = [0; 2048];
+        let read = stream.read(&mut bytes).unwrap();
+        answers.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        thread::sleep(Duration::from_millis(1200)); // more than the head may take, less than idling may
+    }
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 4, "{answers}");
+    let (took, said) = until_hung_up(stream);
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert_eq!(said, "");
+}
+
+#[test]
+fn who_does_not_read_the_answer_is_hung_up_on() {
+    let shop = hasty();
+    let server = shop.serve();
+    let mut stream = connect(&server);
+    // 1.6 MB each: more than the system takes for somebody who does not read.
+    for _ in 0..20 {
+        stream.write_all(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    thread::sleep(Duration::from_secs(5));
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said);
+    assert!(said.len() < 20 * 1_600_000, "all of it was sent after all");
+}
+
+#[test]
+fn one_client_has_so_many_connections_and_no_more() {
+    let shop = hasty().with("SERVER__CONNECTIONS_PER_CLIENT", "5");
+    let server = shop.serve();
+    let first: Vec<_> = (0..5).map(|_| connect(&server)).collect();
+    let (took, _) = until_hung_up(connect(&server));
+    assert!(took < Duration::from_millis(900), "the sixth was taken: {took:?}");
+    drop(first);
+    thread::sleep(Duration::from_millis(200));
+    server.get("/healthz").is(200);
+}
+
+#[test]
+fn slow_clients_keep_nobody_else_out_for_long() {
+    let shop = hasty().with("SERVER__CONNECTIONS", "20").with("SERVER__CONNECTIONS_PER_CLIENT", "20");
+    let server = shop.serve();
+    let slow: Vec<_> = (0..40).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    let start = Instant::now();
+    server.get("/healthz").is(200);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    drop(slow);
+}
+
+#[test]
+fn a_server_without_file_descriptors_waits_for_some_and_goes_on() {
+    let shop = hasty().with("SERVER__CONNECTIONS_PER_CLIENT", "512");
+    let server = shop.start_in_shell("ulimit -n 64; exec \"$0\" serve").wait_until_it_listens();
+    let many: Vec<_> = (0..120).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    thread::sleep(Duration::from_millis(500));
+    drop(many);
+    server.get("/readyz").is(200);
+    let ran = server.stop(Signal::TERM).is(0);
+    assert!(ran.err.contains("a connection cannot be taken"), "{ran:?}");
+    assert!(ran.err.matches("a connection cannot be taken").count() < 50, "it spins: {ran:?}");
+}
+
+#[test]
+fn slow_clients_do_not_hold_up_the_end() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    let slow: Vec<_> = (0..50)
+        .map(|_| {
+            let mut stream = connect(&server);
+            stream.write_all(b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Le").unwrap();
+            stream
+        })
+        .collect();
+    let start = Instant::now();
+    server.stop(Signal::TERM).is(0);
+    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
+    drop(slow);
+}
+
+fn send(server: SocketAddr, request: &str) -> Reply {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    Reply::read(stream).unwrap()
+}
+
+#[test]
+fn what_is_too_long_is_refused_in_words() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    let end = "Host: x\r\nConnection: close\r\n\r\n";
+    let address = format!("GET /users?q={} HTTP/1.1\r\n{end}", "x".repeat(9_000));
+    let header = format!("GET /healthz HTTP/1.1\r\nX-Long: {}\r\n{end}", "x".repeat(17_000));
+    let headers = format!("GET /healthz HTTP/1.1\r\n{}{end}", "X-Many: x\r\n".repeat(100));
+    for (request, status, code) in [
+        (address, 414, "uri_too_long"),
+        (header, 431, "headers_too_large"),
+        (headers, 431, "headers_too_large"),
+    ] {
+        let reply = send(server.address, &request).is(status);
+        assert_eq!(reply.json()["code"], code);
+        assert!(reply.head.contains("content-type: application/problem+json"), "{reply:?}");
+    }
+}
+
+#[test]
+fn what_is_no_http_is_refused_and_does_no_harm() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    let two_lengths =
+        "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}";
+    let smuggled = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x";
+    let folded = "GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n";
+    let garbage = "\u{0}\u{1}\u{2} nonsense\r\n\r\n";
+    for request in [two_lengths, folded, garbage] {
+        let mut stream = connect(&server);
+        stream.write_all(request.as_bytes()).unwrap();
+        let (_, said) = until_hung_up(stream);
+        assert!(said.starts_with("HTTP/1.1 400"), "{request:?}: {said:?}");
+    }
+    let mut stream = connect(&server);
+    stream.write_all(smuggled.as_bytes()).unwrap();
+    let (_, said) = until_hung_up(stream);
+    assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "what follows is no second request: {said:?}");
+    server.get("/healthz").is(200);
+}
