@@ -124,6 +124,19 @@ impl Config {
                 Duration::from_secs(1),
                 Period::days(1),
             ),
+            (
+                "rate_limit.account_refill",
+                self.rate_limit.account_refill,
+                Duration::from_secs(1),
+                Period::days(1),
+            ),
+            (
+                "rate_limit.client_refill",
+                self.rate_limit.client_refill,
+                Duration::from_secs(1),
+                Period::days(1),
+            ),
+            ("rate_limit.mail_refill", self.rate_limit.mail_refill, Duration::from_secs(1), Period::days(1)),
         ];
         for (name, period, least, most) in durations {
             if period.get() < least || period > most {
@@ -162,8 +175,16 @@ impl Config {
         if self.messages.transport == Transport::Smtp {
             self.check_smtp()?;
         }
-        if self.rate_limit.login_burst == 0 {
-            return refuse("rate_limit.login_burst", "must be at least 1");
+        let limits = &self.rate_limit;
+        for (name, burst) in [
+            ("rate_limit.login_burst", limits.login_burst),
+            ("rate_limit.account_burst", limits.account_burst),
+            ("rate_limit.client_burst", limits.client_burst),
+            ("rate_limit.mail_burst", limits.mail_burst),
+        ] {
+            if !(1..=1_000_000).contains(&burst) {
+                return refuse(name, "must be from 1 to 1000000");
+            }
         }
         Ok(())
     }

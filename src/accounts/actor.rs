@@ -1,6 +1,6 @@
 //! Whoever is signed in: found behind an access token, and asked for the password again where that matters.
 
-use super::{Accounts, Error, audit::Author, living, sessions::is_open};
+use super::{Accounts, Error, audit::Author, limits::Try, living, sessions::is_open};
 use crate::{
     model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
     store::Tx,
@@ -41,16 +41,22 @@ impl Actor {
 
 /// Somebody who is signed in and has just given the password.
 pub(super) struct Confirmed {
+    accounts: Accounts,
     actor: Actor,
     hash: PasswordHash,
+    tried: Option<Try>,
 }
 
 impl Confirmed {
-    /// Looks again, inside the transaction: the session may have ended, the password may have changed.
+    /// Looks again, inside the transaction: the session may have ended, the password may have changed. Whoever made wrong
+    /// tries before is forgiven them.
     pub(super) fn still_here(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
         let user = self.actor.still_here(tx, now)?;
         match tx.password(user.id)? {
-            Some(hash) if hash == self.hash => Ok(user),
+            Some(hash) if hash == self.hash => {
+                self.accounts.was_right(tx, self.tried, now)?;
+                Ok(user)
+            }
             _ => Err(Error::WrongPassword),
         }
     }
@@ -78,15 +84,10 @@ impl Accounts {
     /// `WrongPassword`, `TooManyRequests`.
     pub(super) async fn confirm(&self, actor: &Actor, password: Password) -> Result<Confirmed, Error> {
         let now = self.clock.now();
-        let (email, client) = (&actor.user.profile.email, &actor.origin.client);
-        self.throttle.take(email, client, now)?;
+        let tried = self.take_try(&actor.user.profile.email, &actor.origin.client, now).await?;
         let checked = self.check_password(actor, password, now).await;
-        match &checked {
-            Ok(_) => self.throttle.forgive(email, client),
-            Err(Error::WrongPassword) => {}
-            Err(_) => self.throttle.give_back(email, client),
-        }
-        checked
+        self.settle_try(tried, &checked, now).await?;
+        Ok(Confirmed { tried, ..checked? })
     }
 
     async fn check_password(
@@ -99,7 +100,9 @@ impl Accounts {
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.user(id)?.zip(tx.password(id)?))).await?;
         let hash = found.and_then(|(user, hash)| living(Some(user), now).map(|_| hash));
         match (self.hasher.check(password, hash.clone()).await?.is_right(), hash) {
-            (true, Some(hash)) => Ok(Confirmed { actor: actor.clone(), hash }),
+            (true, Some(hash)) => {
+                Ok(Confirmed { accounts: self.clone(), actor: actor.clone(), hash, tried: None })
+            }
             _ => Err(Error::WrongPassword),
         }
     }

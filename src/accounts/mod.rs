@@ -8,6 +8,7 @@ mod error;
 mod export;
 mod hashing;
 mod invitations;
+mod limits;
 mod outbox;
 mod passwords;
 mod profile;
@@ -16,7 +17,6 @@ mod registration;
 mod reminders;
 mod secret;
 mod sessions;
-mod throttle;
 mod tokens;
 mod users;
 mod verification;
@@ -42,8 +42,8 @@ pub use self::{
 };
 use self::{
     hashing::Hasher,
+    limits::Limits,
     secret::{InstallationSecret, SecretError},
-    throttle::Throttle,
     tokens::Tokens,
 };
 use crate::{
@@ -60,7 +60,7 @@ pub struct Accounts {
     hasher: Hasher,
     tokens: Arc<Tokens>,
     secret: Arc<InstallationSecret>,
-    throttle: Arc<Throttle>,
+    limits: Arc<Limits>,
     /// Rung when a message was put into the outbox.
     posted: Arc<Notify>,
     rules: Arc<Rules>,
@@ -136,7 +136,7 @@ impl Accounts {
             hasher,
             tokens: Arc::new(tokens),
             secret,
-            throttle: Arc::new(Throttle::new(&config.rate_limit)),
+            limits: Arc::new(Limits::new(&config.rate_limit)),
             posted: Arc::new(Notify::new()),
             rules: Arc::new(Rules::new(config)),
         })

@@ -29,9 +29,10 @@ impl Accounts {
     /// tells.
     ///
     /// # Errors
-    /// Only if the store does not answer.
+    /// `TooManyRequests` from this client.
     pub async fn forgot_password(&self, email: Email, origin: Origin) -> Result<(), Error> {
         let now = self.clock.now();
+        self.take_message(&origin.client, now).await?;
         let fresh = FreshCode::new();
         let accounts = self.clone();
         let sent = self.store.write(move |tx| {
@@ -57,8 +58,11 @@ impl Accounts {
         let hash = self.hasher.hash(self.check_new_password(&typed, &claimed_profile(&proof))?).await?;
         let accounts = self.clone();
         let reset = self.store.write(move |tx| {
+            accounts.take_guess(tx, &origin.client, now)?;
             let Some(spent) = accounts.spend(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
             let user = spent.user;
+            accounts.guessed_right(tx, &origin.client, now)?;
+            accounts.forgive(tx, &user.profile.email, &origin.client)?;
             // Only now that the proof is good may an answer depend on whose account it is.
             accounts.check_new_password(&typed, &user.profile)?;
             let had_one = tx.password(user.id)?.is_some();

@@ -31,7 +31,7 @@ pub struct Purged {
     pub sessions: u64,
     /// Codes and links that could not be used any more.
     pub codes: u64,
-    /// Counts of what was sent to an address, which are forgotten by now.
+    /// Counts of what was sent or tried, which are over.
     pub counts: u64,
     /// Messages that nobody would read any more.
     pub messages: u64,
@@ -85,7 +85,7 @@ impl Accounts {
                 users: tx.count_due_users(plan.by)?,
                 sessions: tx.count_dead_sessions(plan.now)?,
                 codes: tx.count_dead_codes(plan.now)?,
-                counts: tx.count_old_sent_codes(plan.now)?,
+                counts: tx.count_old_sent_codes(plan.now)? + tx.count_whole_limits(plan.now)?,
                 messages: tx.count_old_messages(plan.now - KEPT_FOR)?,
                 events: tx.count_old_audit_events(plan.kept_since)?,
             })
@@ -110,11 +110,12 @@ impl Accounts {
     /// # Errors
     /// If the store does not answer; what was deleted by then is.
     pub async fn purge(&self, plan: &PurgePlan, mut progress: impl FnMut(Purged)) -> Result<Purged, Error> {
-        let kinds: [(DeleteSlice, Count); 6] = [
+        let kinds: [(DeleteSlice, Count); 7] = [
             (delete_users, |purged| &mut purged.users),
             (|tx, plan, limit| Ok(tx.delete_dead_sessions(plan.now, limit)?), |purged| &mut purged.sessions),
             (|tx, plan, limit| Ok(tx.delete_dead_codes(plan.now, limit)?), |purged| &mut purged.codes),
             (|tx, plan, limit| Ok(tx.delete_old_sent_codes(plan.now, limit)?), |purged| &mut purged.counts),
+            (|tx, plan, limit| Ok(tx.delete_whole_limits(plan.now, limit)?), |purged| &mut purged.counts),
             (
                 |tx, plan, limit| Ok(tx.delete_old_messages(plan.now - KEPT_FOR, limit)?),
                 |purged| &mut purged.messages,

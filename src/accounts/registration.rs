@@ -63,9 +63,10 @@ impl Accounts {
     /// Signs somebody up: an unverified user, and a message with a code and a link to verify with.
     ///
     /// # Errors
-    /// `EmailTaken`, unless the shop hides that.
+    /// `EmailTaken`, unless the shop hides that; `TooManyRequests` from this client.
     pub async fn register(&self, new: NewUser, origin: Origin) -> Result<Registered, Error> {
         let now = self.clock.now();
+        self.take_message(&origin.client, now).await?;
         let hash = self.hasher.hash(new.password).await?;
         let code = FreshCode::new();
         let accounts = self.clone();

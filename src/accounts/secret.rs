@@ -103,6 +103,19 @@ impl InstallationSecret {
         CountKey(bytes(context.sign().as_ref()))
     }
 
+    /// Under what a budget is kept. No part can hold what separates them.
+    #[must_use]
+    pub fn hash_limit(&self, kind: &str, parts: &[&str]) -> CountKey {
+        let mut context = hmac::Context::with_key(&self.counts);
+        context.update(b"limit\0");
+        context.update(kind.as_bytes());
+        for part in parts {
+            context.update(b"\0");
+            context.update(part.as_bytes());
+        }
+        CountKey(bytes(context.sign().as_ref()))
+    }
+
     /// The refresh token that follows another: the same one however often it is asked for, so that a lost reply can be
     /// given again, and nobody's guess without the secret.
     #[must_use]

@@ -1,6 +1,9 @@
 //! Sessions: logging in, renewing tokens, logging out, and who is behind an access token.
 
-use super::{Accounts, Actor, Admin, Error, audit::Author, hashing::Check, living, secret, tokens::Refresh};
+use super::{
+    Accounts, Actor, Admin, Error, audit::Author, hashing::Check, limits::Try, living, secret,
+    tokens::Refresh,
+};
 use crate::model::{
     Action, Client, Email, Origin, Password, PasswordHash, PlainToken, Session, SessionId, Status, Timestamp,
     User, UserId,
@@ -39,16 +42,10 @@ impl Accounts {
     /// perhaps `AccountDisabled` or `EmailNotVerified`. `TooManyRequests` after too many wrong ones.
     pub async fn login(&self, email: Email, password: Password, origin: Origin) -> Result<TokenPair, Error> {
         let now = self.clock.now();
-        self.throttle.take(&email, &origin.client, now)?;
-        let tried = self.try_login(&email, password, &origin, now).await;
-        match &tried {
-            Err(Error::InvalidCredentials) => {}
-            Ok(_) | Err(Error::AccountDisabled | Error::EmailNotVerified) => {
-                self.throttle.forgive(&email, &origin.client);
-            }
-            Err(_) => self.throttle.give_back(&email, &origin.client),
-        }
-        tried
+        let tried = self.take_try(&email, &origin.client, now).await?;
+        let logged_in = self.try_login(&email, password, &origin, tried, now).await;
+        self.settle_try(tried, &logged_in, now).await?;
+        logged_in
     }
 
     async fn try_login(
@@ -56,6 +53,7 @@ impl Accounts {
         email: &Email,
         password: Password,
         origin: &Origin,
+        tried: Option<Try>,
         now: Timestamp,
     ) -> Result<TokenPair, Error> {
         for _ in 0..LOGIN_ROUNDS {
@@ -70,7 +68,8 @@ impl Accounts {
                 Check::RightButOld => Some(self.hasher.renew(password.clone()).await?),
                 Check::Right | Check::Wrong => None,
             };
-            if let Some(pair) = self.start_session(&user, hash, renewed, origin.clone(), now).await? {
+            if let Some(pair) = self.start_session(&user, (hash, renewed), origin.clone(), tried, now).await?
+            {
                 return Ok(pair);
             }
         }
@@ -82,9 +81,9 @@ impl Accounts {
     async fn start_session(
         &self,
         user: &User,
-        hash: PasswordHash,
-        renewed: Option<PasswordHash>,
+        (hash, renewed): (PasswordHash, Option<PasswordHash>),
         origin: Origin,
+        tried: Option<Try>,
         now: Timestamp,
     ) -> Result<Option<TokenPair>, Error> {
         let token = secret::random_token();
@@ -103,6 +102,7 @@ impl Accounts {
                 tx.set_password(user.id, &renewed)?;
             }
             by.record(tx, Action::SessionStarted, user.id, now)?;
+            accounts.was_right(tx, tried, now)?;
             Ok::<_, Error>(Some(user))
         });
         found.await?.map(|user| self.token_pair(&session, &user, &token, now)).transpose()

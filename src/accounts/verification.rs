@@ -50,7 +50,9 @@ impl Accounts {
         let accounts = self.clone();
         // A wrong code is counted, so that answer is committed too.
         let verified = self.store.write(move |tx| {
+            accounts.take_guess(tx, &origin.client, now)?;
             let Some(spent) = accounts.spend(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
+            accounts.guessed_right(tx, &origin.client, now)?;
             let by = Author::nobody(origin);
             match (spent.purpose, spent.user.status()) {
                 (Purpose::ChangeEmail, _) => {
@@ -71,9 +73,10 @@ impl Accounts {
     /// Sends a fresh code and link to an unverified user; for everybody else nothing happens, and nothing tells.
     ///
     /// # Errors
-    /// Only if the store does not answer.
-    pub async fn resend_verification(&self, email: Email) -> Result<(), Error> {
+    /// `TooManyRequests` from this client.
+    pub async fn resend_verification(&self, email: Email, origin: Origin) -> Result<(), Error> {
         let now = self.clock.now();
+        self.take_message(&origin.client, now).await?;
         let fresh = FreshCode::new();
         let accounts = self.clone();
         let sent = self.store.write(move |tx| {

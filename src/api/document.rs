@@ -33,15 +33,17 @@ break a rule, `errors` names each one.
 const CHAPTERS: [&str; 6] = ["Registration", "Sessions", "Own account", "Users", "Audit", "Operation"];
 
 /// What an operation refuses besides what its form implies.
-const REFUSALS: [(&str, &[Code]); 19] = [
-    ("signup", &[Code::EmailTaken]),
-    ("verify", &[Code::VerificationFailed, Code::EmailTaken]),
+const REFUSALS: [(&str, &[Code]); 21] = [
+    ("signup", &[Code::EmailTaken, Code::TooManyRequests]),
+    ("verify", &[Code::VerificationFailed, Code::EmailTaken, Code::TooManyRequests]),
+    ("resend_verification", &[Code::TooManyRequests]),
+    ("forgot_password", &[Code::TooManyRequests]),
     (
         "login",
         &[Code::InvalidCredentials, Code::AccountDisabled, Code::EmailNotVerified, Code::TooManyRequests],
     ),
     ("refresh", &[Code::InvalidRefreshToken]),
-    ("reset_password", &[Code::VerificationFailed]),
+    ("reset_password", &[Code::VerificationFailed, Code::TooManyRequests]),
     ("change_password", &[Code::InvalidCredentials, Code::TooManyRequests]),
     ("change_email", &[Code::InvalidCredentials, Code::TooManyRequests]),
     ("delete_me", &[Code::InvalidCredentials, Code::TooManyRequests, Code::LastAdmin]),

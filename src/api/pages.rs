@@ -146,7 +146,7 @@ impl Pages {
             (Some("disown"), Some(token), _) => self.disown(token, origin, dead_verification()).await,
             (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
                 Ok(email) => {
-                    self.accounts.resend_verification(email).await?;
+                    self.accounts.resend_verification(email, origin).await?;
                     Ok(on_its_way(
                         "If an account waits for this address to be confirmed, a message is on its way.",
                     ))

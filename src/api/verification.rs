@@ -66,9 +66,9 @@ impl Verification {
     /// Sends a fresh code and link to the address if it belongs to an unverified account; the earlier ones are dead from
     /// then on. An account is sent ten at most. The answer is the same for every address.
     #[oai(path = "/auth/verify/resend", method = "post", operation_id = "resend_verification")]
-    async fn resend(&self, body: Body<Address>) -> ApiResult<Accepted> {
+    async fn resend(&self, from: Caller, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;
-        self.0.resend_verification(email).await?;
+        self.0.resend_verification(email, from.0).await?;
         Ok(Accepted::Noted)
     }
 }

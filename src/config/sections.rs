@@ -179,10 +179,22 @@ pub enum Security {
 pub struct RateLimit {
     /// Whether there are any.
     pub enabled: bool,
-    /// How many wrong passwords in a row an account forgives before it asks for patience.
+    /// How many wrong passwords in a row an account forgives one client before it asks for patience.
     pub login_burst: u32,
     /// How long it takes to forgive one more.
     pub login_refill: Period,
+    /// How many wrong passwords an account forgives from anywhere, but for where its owner is logged in.
+    pub account_burst: u32,
+    /// How long it takes to forgive one more.
+    pub account_refill: Period,
+    /// How many wrong passwords, codes and links a client may try at all accounts.
+    pub client_burst: u32,
+    /// How long it takes to allow one more.
+    pub client_refill: Period,
+    /// How many messages a client may cause without being signed in.
+    pub mail_burst: u32,
+    /// How long it takes to allow one more.
+    pub mail_refill: Period,
 }
 
 /// The audit: what was done to accounts, and by whom.
@@ -310,7 +322,17 @@ impl Default for Smtp {
 
 impl Default for RateLimit {
     fn default() -> Self {
-        Self { enabled: true, login_burst: 10, login_refill: Period::minutes(1) }
+        Self {
+            enabled: true,
+            login_burst: 10,
+            login_refill: Period::minutes(20),
+            account_burst: 50,
+            account_refill: Period::minutes(30),
+            client_burst: 500,
+            client_refill: Period::seconds(5),
+            mail_burst: 500,
+            mail_refill: Period::seconds(5),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod codes;
 mod error;
 mod keys;
+mod limits;
 mod migrations;
 mod outbox;
 mod readers;

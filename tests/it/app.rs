@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -17,7 +18,8 @@ use coffeeshop::{
 use poem::{
     Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
-    http::{HeaderMap, Method},
+    http::{HeaderMap, Method, uri::Scheme},
+    web::{LocalAddr, RemoteAddr},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -130,7 +132,7 @@ impl App {
 
     /// Somebody who is not signed in.
     pub fn anyone(&self) -> Caller<'_> {
-        Caller { app: self, token: None, headers: Vec::new() }
+        Caller { app: self, token: None, headers: Vec::new(), ip: None }
     }
 
     /// Somebody with this access token.
@@ -239,6 +241,7 @@ pub struct Caller<'a> {
     app: &'a App,
     pub token: Option<String>,
     headers: Vec<(&'static str, String)>,
+    ip: Option<IpAddr>,
 }
 
 /// An answer, which was as the document says.
@@ -255,6 +258,12 @@ impl Caller<'_> {
     /// The same, with a header.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The same, from this address.
+    pub fn from(mut self, ip: &str) -> Self {
+        self.ip = Some(ip.parse().unwrap());
         self
     }
 
@@ -297,10 +306,22 @@ impl Caller<'_> {
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        let response = self.app.endpoint.get_response(request.body(body)).await;
+        let response = self.app.endpoint.get_response(self.sent_from(request.body(body))).await;
         let answer = Answer::read(response).await;
         self.app.document.allows(&method, path, &answer);
         answer
+    }
+
+    /// The request as it comes from an address.
+    fn sent_from(&self, request: Request) -> Request {
+        let Some(ip) = self.ip else { return request };
+        let (mut head, ()) = poem::http::Request::new(()).into_parts();
+        head.method = request.method().clone();
+        head.uri = request.uri().clone();
+        head.headers = request.headers().clone();
+        let peer = poem::Addr::SocketAddr((ip, 50_000).into());
+        let head = (head, LocalAddr::default(), RemoteAddr(peer), Scheme::HTTP);
+        Request::from_parts(head.into(), request.into_parts().1)
     }
 
     /// Who this is.

@@ -1,0 +1,245 @@
+//! Limits on guessing and on causing messages: whoever guesses is stopped, the owner is not.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::app::{Answer, App, Caller, PASSWORD};
+
+const ANN: &str = "ann@example.com";
+const WRONG: &str = "espresso rains upward";
+const NEW: &str = "lungo hums at dawn";
+
+async fn limited() -> App {
+    App::with(|config| config.rate_limit.enabled = true).await
+}
+
+fn login(email: &str, password: &str) -> Value {
+    json!({ "email": email, "password": password })
+}
+
+async fn log_in(app: &App, ip: &str, email: &str, password: &str) -> Answer {
+    app.anyone().from(ip).post("/auth/login", login(email, password)).await
+}
+
+/// Wrong passwords until patience is asked for; answers how many were looked at.
+async fn exhaust(app: &App, ip: &str, email: &str) -> u32 {
+    for tried in 0..200 {
+        if log_in(app, ip, email, WRONG).await.status == 429 {
+            return tried;
+        }
+    }
+    panic!("nobody asked for patience");
+}
+
+async fn tokens(answer: Answer, app: &App) -> Caller<'_> {
+    app.with_token(answer.is(200).body["access_token"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_restart_forgives_nothing() {
+    let app = limited().await;
+    app.sign_up(ANN).await;
+    assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 10);
+    let again = app.beside(|config| config.rate_limit.enabled = true).await;
+    log_in(&again, "192.0.2.1", ANN, PASSWORD).await.refused(429, "too_many_requests");
+}
+
+#[tokio::test]
+async fn nobody_learns_from_a_limit_whether_there_is_an_account() {
+    let app = limited().await;
+    app.sign_up(ANN).await;
+    let known = exhaust(&app, "192.0.2.1", ANN).await;
+    assert_eq!(exhaust(&app, "192.0.2.1", "nobody@example.com").await, known);
+    let mut looks = Vec::new();
+    for email in [ANN, "nobody@example.com"] {
+        looks.push(log_in(&app, "192.0.2.1", email, WRONG).await.refused(429, "too_many_requests").look());
+    }
+    assert_eq!(looks[0], looks[1]);
+}
+
+#[tokio::test]
+async fn every_spelling_and_every_address_of_a_network_is_one_budget() {
+    let app = limited().await;
+    let spellings = [
+        "ann@example.com",
+        "ANN@EXAMPLE.COM",
+        " Ann@Example.Com ",
+        "ａnn@example.com",
+        "ann@ＥＸＡＭＰＬＥ.com",
+    ];
+    let ips = ["2001:db8::1", "2001:db8::ffff", "2001:db8:0:0:1::", "2001:db8:0:0:ffff:ffff:ffff:ffff"];
+    for tried in 0..10 {
+        let (ip, email) = (ips[tried % ips.len()], spellings[tried % spellings.len()]);
+        log_in(&app, ip, email, WRONG).await.refused(401, "invalid_credentials");
+    }
+    log_in(&app, "2001:db8::9", ANN, WRONG).await.refused(429, "too_many_requests");
+    log_in(&app, "2001:db8:0:1::1", ANN, WRONG).await.refused(401, "invalid_credentials");
+    for tried in 0..10 {
+        let ip = if tried % 2 == 0 { "192.0.2.1" } else { "::ffff:192.0.2.1" };
+        log_in(&app, ip, "bob@example.com", WRONG).await.refused(401, "invalid_credentials");
+    }
+    log_in(&app, "192.0.2.1", "bob@example.com", WRONG).await.refused(429, "too_many_requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_at_the_same_moment_do_not_overrun_a_limit() {
+    let app = std::sync::Arc::new(limited().await);
+    app.sign_up(ANN).await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let app = std::sync::Arc::clone(&app);
+        crowd.spawn(async move { log_in(&app, "192.0.2.1", ANN, WRONG).await.status });
+    }
+    let statuses = crowd.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_guesser_somewhere_else_shuts_nobody_out() {
+    let app = limited().await;
+    app.sign_up(ANN).await;
+    exhaust(&app, "198.51.100.1", ANN).await;
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+}
+
+#[tokio::test]
+async fn guessers_everywhere_are_stopped_and_the_owner_at_home_is_not() {
+    let app = limited().await;
+    app.sign_up(ANN).await;
+    let home = log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+    let mut evaluated = 0;
+    for network in 0..60 {
+        for _ in 0..4 {
+            let answer = log_in(&app, &format!("198.51.{network}.1"), ANN, WRONG).await;
+            evaluated += u32::from(answer.status == 401);
+        }
+    }
+    assert_eq!(evaluated, app.config.rate_limit.account_burst);
+    log_in(&app, "203.0.113.1", ANN, PASSWORD).await.refused(429, "too_many_requests");
+    tokens(home, &app).await.get("/me").await.is(200);
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+    log_in(&app, "203.0.113.1", ANN, PASSWORD).await.is(200);
+}
+
+#[tokio::test]
+async fn a_new_password_by_mail_makes_the_budgets_whole() {
+    let app = limited().await;
+    app.sign_up(ANN).await;
+    for network in 0..60 {
+        log_in(&app, &format!("198.51.{network}.1"), ANN, WRONG).await;
+    }
+    let owner = app.anyone().from("203.0.113.1");
+    log_in(&app, "203.0.113.1", ANN, PASSWORD).await.refused(429, "too_many_requests");
+    owner.post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
+    let token = app.mail(ANN).await.token().to_owned();
+    owner.post("/auth/password/reset", json!({ "token": token, "new_password": NEW })).await.is(204);
+    log_in(&app, "203.0.113.1", ANN, NEW).await.is(200);
+}
+
+#[tokio::test]
+async fn whatever_asks_for_a_password_asks_from_one_budget() {
+    for exhausted in ["/auth/login", "/me/password", "/me/email", "/me"] {
+        let app = limited().await;
+        app.sign_up(ANN).await;
+        app.verify(ANN).await;
+        let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await.from("192.0.2.1");
+        let attempt = async |path: &str, password: &str| match path {
+            "/auth/login" => log_in(&app, "192.0.2.1", "ANN@example.com", password).await,
+            "/me/password" => {
+                ann.post(path, json!({ "current_password": password, "new_password": NEW })).await
+            }
+            "/me/email" => {
+                ann.post(path, json!({ "current_password": password, "new_email": "b@example.com" })).await
+            }
+            _ => {
+                let body = json!({ "current_password": password });
+                ann.send(poem::http::Method::DELETE, path, Some(body)).await
+            }
+        };
+        for _ in 0..10 {
+            attempt(exhausted, WRONG).await.refused(401, "invalid_credentials");
+        }
+        for path in ["/auth/login", "/me/password", "/me/email", "/me"] {
+            let refused = attempt(path, PASSWORD).await.refused(429, "too_many_requests");
+            assert_ne!(refused.header("retry-after"), "", "{path} after {exhausted}");
+        }
+        ann.get("/me").await.is(200);
+        app.wait(Duration::from_mins(20));
+        let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await;
+        ann.get("/me").await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn one_client_tries_so_many_secrets_of_all_accounts() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.client_burst = 20;
+    })
+    .await;
+    for account in 0..10 {
+        let answer = log_in(&app, "192.0.2.1", &format!("user{account}@example.com"), WRONG).await;
+        answer.refused(401, "invalid_credentials");
+        let proof = json!({ "email": format!("user{account}@example.com"), "code": "123456" });
+        let guess = app.anyone().from("192.0.2.1").post("/auth/verify", proof).await;
+        guess.refused(400, "verification_failed");
+    }
+    log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(429, "too_many_requests");
+    let client = app.anyone().from("192.0.2.1");
+    client.post("/auth/verify", json!({ "token": "x" })).await.refused(429, "too_many_requests");
+    let reset = json!({ "token": "x", "new_password": NEW });
+    client.post("/auth/password/reset", reset).await.refused(429, "too_many_requests");
+    log_in(&app, "192.0.2.2", ANN, WRONG).await.refused(401, "invalid_credentials");
+}
+
+#[tokio::test]
+async fn what_was_right_costs_a_client_nothing() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.client_burst = 3;
+    })
+    .await;
+    for user in 0..6 {
+        let email = format!("user{user}@example.com");
+        app.sign_up(&email).await;
+        let proof = json!({ "token": app.mail(&email).await.token() });
+        app.anyone().from("192.0.2.1").post("/auth/verify", proof).await.is(200);
+        log_in(&app, "192.0.2.1", &email, PASSWORD).await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn one_client_causes_so_many_messages() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.mail_burst = 3;
+    })
+    .await;
+    let client = app.anyone().from("192.0.2.1");
+    client.post("/auth/signup", json!({ "email": ANN, "password": PASSWORD })).await.is(201);
+    client.post("/auth/verify/resend", json!({ "email": ANN })).await.is(202);
+    client.post("/auth/password/forgot", json!({ "email": "nobody@example.com" })).await.is(202);
+    for (path, body) in [
+        ("/auth/signup", json!({ "email": "bob@example.com", "password": PASSWORD })),
+        ("/auth/verify/resend", json!({ "email": ANN })),
+        ("/auth/password/forgot", json!({ "email": ANN })),
+    ] {
+        let refused = client.post(path, body.clone()).await.refused(429, "too_many_requests");
+        assert_eq!(refused.header("retry-after"), "5", "{path}");
+        app.anyone().from("192.0.2.2").post(path, body).await;
+    }
+    app.wait(Duration::from_secs(5));
+    client.post("/auth/verify/resend", json!({ "email": ANN })).await.is(202);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_gives_nothing_and_takes_nothing() {
+    let app = limited().await;
+    exhaust(&app, "192.0.2.1", ANN).await;
+    let earlier = app.beside(|config| config.rate_limit.enabled = true).await; // stands where every test starts
+    app.wait(Duration::from_hours(48));
+    log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+    log_in(&earlier, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+}
