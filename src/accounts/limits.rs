@@ -76,7 +76,7 @@ impl Accounts {
             let owner = tx.user_by_email(&email)?.map(|(user, _)| user.id);
             match owner {
                 Some(id) if is_at_home(tx, id, &client, now)? => {
-                    spend(tx, tried.account, limits.account, now)?
+                    spend(tx, tried.account, limits.account, now)?;
                 }
                 _ => take(tx, tried.account, limits.account, now)?,
             }
