@@ -1,6 +1,6 @@
 //! What happens by the clock: the clean-up and the reminders before it, once at the start and then on schedule.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
@@ -13,6 +13,9 @@ use crate::{
     config::Cleanup,
     model::Origin,
 };
+
+/// How soon a key that another process has made signs here.
+const LOOK_AT_KEYS: Duration = Duration::from_secs(5);
 
 /// Why the timers cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -56,12 +59,14 @@ impl Timers {
     ) -> Result<Self, TimerError> {
         let scheduler = JobScheduler::new().await?;
         let mut workers = JoinSet::new();
+        let stop_looking = stop.clone();
         if settings.enabled {
             let bell = Arc::new(Notify::new());
             scheduler.add(cleanup_job(settings, Arc::clone(&bell))?).await?;
             scheduler.start().await?;
-            workers.spawn(clean_up_at(bell, accounts, stop));
+            workers.spawn(clean_up_at(bell, accounts.clone(), stop));
         }
+        workers.spawn(look_at_keys(accounts, stop_looking));
         Ok(Self { scheduler, workers })
     }
 
@@ -93,6 +98,19 @@ async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Rec
         tokio::select! {
             () = bell.notified() => {}
             _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Notices keys that another process has made, such as the command line.
+async fn look_at_keys(accounts: Accounts, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AT_KEYS) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if let Err(error) = accounts.look_at_keys().await {
+            tracing::error!(?error, "the signing keys cannot be read");
         }
     }
 }

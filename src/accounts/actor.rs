@@ -70,7 +70,13 @@ impl Accounts {
     /// `InvalidToken`.
     pub async fn authenticate(&self, access_token: &str, origin: Origin) -> Result<Actor, Error> {
         let now = self.clock.now();
-        let access = self.tokens.check_access(access_token, now)?;
+        let access = match self.tokens.check_access(access_token, now) {
+            // Perhaps another process has made a new key.
+            Err(_) if self.tokens.names_unknown_key(access_token) && self.look_for_new_key(now).await? => {
+                self.tokens.check_access(access_token, now)?
+            }
+            checked => checked?,
+        };
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.session(access.session_id)?)).await?;
         let open = found.filter(|(session, user)| is_open(session, user, now) && user.id == access.user_id);
         let (session, user) = open.ok_or(Error::InvalidToken)?;

@@ -8,6 +8,7 @@ mod error;
 mod export;
 mod hashing;
 mod invitations;
+mod keys;
 mod limits;
 mod outbox;
 mod passwords;
@@ -31,6 +32,7 @@ pub use self::{
     error::Error,
     export::Export,
     invitations::{InvitationDraft, Invitee},
+    keys::{KeyInfo, Rotation},
     outbox::{LEASE, Outgoing, Retried, Setback},
     passwords::PasswordReset,
     purge::{PurgePlan, Purged, Which},
@@ -59,6 +61,7 @@ pub struct Accounts {
     clock: Clock,
     hasher: Hasher,
     tokens: Arc<Tokens>,
+    last_look: Arc<keys::LastLook>,
     secret: Arc<InstallationSecret>,
     limits: Arc<Limits>,
     /// Rung when a message was put into the outbox.
@@ -135,6 +138,7 @@ impl Accounts {
             clock,
             hasher,
             tokens: Arc::new(tokens),
+            last_look: Arc::default(),
             secret,
             limits: Arc::new(Limits::new(&config.rate_limit)),
             posted: Arc::new(Notify::new()),
@@ -168,7 +172,7 @@ impl Accounts {
     /// The public keys that check our tokens.
     #[must_use]
     pub fn public_keys(&self) -> Vec<PublicKey> {
-        self.tokens.public_keys().cloned().collect()
+        self.tokens.public_keys()
     }
 }
 

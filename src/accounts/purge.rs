@@ -138,6 +138,7 @@ impl Accounts {
                 slice = next_slice(slice, took);
             }
         }
+        self.forget_keys(plan.now).await?;
         Ok(purged)
     }
 

@@ -115,7 +115,7 @@ impl Accounts {
     /// `InvalidRefreshToken`.
     pub async fn refresh(&self, refresh_token: &str, origin: Origin) -> Result<TokenPair, Error> {
         let now = self.clock.now();
-        let refresh = self.tokens.check_refresh(refresh_token, now)?;
+        let refresh = self.refresh_of(refresh_token, now).await?;
         let accounts = self.clone();
         // A session that ends here is a change to be kept, so that answer is committed too.
         let refreshed = self.store.write(move |tx| {
@@ -150,7 +150,10 @@ impl Accounts {
     /// Only if the store does not answer.
     pub async fn logout(&self, refresh_token: &str, origin: Origin) -> Result<(), Error> {
         let now = self.clock.now();
-        let Ok(refresh) = self.tokens.check_refresh(refresh_token, now) else { return Ok(()) };
+        let refresh = match self.refresh_of(refresh_token, now).await {
+            Err(Error::InvalidRefreshToken) => return Ok(()),
+            refresh => refresh?,
+        };
         let by = Author::somebody(refresh.user_id, origin);
         let ended = self.store.write(move |tx| {
             if tx.delete_session(refresh.session_id, refresh.user_id)? {
@@ -220,6 +223,16 @@ impl Accounts {
             end_all(tx, user.id, by.author(), now)
         });
         ended.await
+    }
+
+    /// What a refresh token says; perhaps another process has made the key that signed it.
+    async fn refresh_of(&self, token: &str, now: Timestamp) -> Result<Refresh, Error> {
+        match self.tokens.check_refresh(token, now) {
+            Err(_) if self.tokens.names_unknown_key(token) && self.look_for_new_key(now).await? => {
+                self.tokens.check_refresh(token, now)
+            }
+            checked => checked,
+        }
     }
 
     async fn find_by_email(

@@ -1,6 +1,9 @@
 //! Access and refresh tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037), checked claim by claim.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use aws_lc_rs::{
     digest,
@@ -38,7 +41,7 @@ pub struct PublicKey {
 
 /// Signs tokens and checks them.
 pub struct Tokens {
-    keys: Vec<Key>,
+    keys: RwLock<Arc<[Key]>>,
     issuer: String,
     audience: String,
     access_ttl: Duration,
@@ -95,21 +98,39 @@ impl Tokens {
     /// # Errors
     /// If a key was sealed under another secret, or there is none.
     pub fn new(rows: &[SigningKeyRow], secret: &InstallationSecret, config: &Config) -> Result<Self, Error> {
-        let keys = rows.iter().map(|row| Key::unseal(row, secret)).collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() {
-            return Err(Error::Internal("there is no signing key".to_owned()));
-        }
         Ok(Self {
-            keys,
+            keys: RwLock::new(unseal(rows, secret)?),
             issuer: config.issuer().to_owned(),
             audience: config.auth.audience.clone(),
             access_ttl: config.auth.access_ttl.get(),
         })
     }
 
+    /// Takes the keys of the store, if they are others by now.
+    ///
+    /// # Errors
+    /// If a key was sealed under another secret, or there is none.
+    pub fn set_keys(&self, rows: &[SigningKeyRow], secret: &InstallationSecret) -> Result<(), Error> {
+        let known = self.keys();
+        if !known.iter().map(|key| &key.public.kid).eq(rows.iter().map(|row| &row.kid)) {
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = unseal(rows, secret)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a token names a key that is not known (yet).
+    pub fn names_unknown_key(&self, token: &str) -> bool {
+        let named = decode_header(token).ok().and_then(|header| header.kid);
+        named.is_some_and(|kid| self.keys().iter().all(|key| key.public.kid != kid))
+    }
+
     /// The public keys, for `/.well-known/jwks.json` (RFC 7517).
-    pub fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
-        self.keys.iter().map(|key| &key.public)
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.keys().iter().map(|key| key.public.clone()).collect()
+    }
+
+    fn keys(&self) -> Arc<[Key]> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// An access token for a session, with when it expires.
@@ -178,7 +199,8 @@ impl Tokens {
     }
 
     fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, Error> {
-        let key = self.keys.last().ok_or_else(|| Error::Internal("there is no signing key".to_owned()))?;
+        let keys = self.keys();
+        let key = keys.last().ok_or_else(|| Error::Internal("there is no signing key".to_owned()))?;
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(typ.to_owned());
         header.kid = Some(key.public.kid.clone());
@@ -193,7 +215,8 @@ impl Tokens {
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(typ) || header.crit.is_some() {
             return None;
         }
-        let key = self.keys.iter().find(|key| header.kid.as_ref() == Some(&key.public.kid))?;
+        let keys = self.keys();
+        let key = keys.iter().find(|key| header.kid.as_ref() == Some(&key.public.kid))?;
         let mut signature_alone = Validation::new(Algorithm::EdDSA);
         signature_alone.validate_exp = false;
         signature_alone.validate_aud = false;
@@ -208,6 +231,13 @@ impl Tokens {
             && Timestamp::from_seconds(claims.iat) <= now + SKEW;
         current.then_some(claims)
     }
+}
+
+fn unseal(rows: &[SigningKeyRow], secret: &InstallationSecret) -> Result<Arc<[Key]>, Error> {
+    if rows.is_empty() {
+        return Err(Error::Internal("there is no signing key".to_owned()));
+    }
+    rows.iter().map(|row| Key::unseal(row, secret)).collect()
 }
 
 impl Key {
@@ -240,7 +270,7 @@ pub fn make_key(secret: &InstallationSecret, now: Timestamp) -> Result<SigningKe
     let kid = thumbprint(&public_key);
     let sealed_private_key =
         secret.seal(&label(&kid), private.as_ref()).map_err(|e| Error::Internal(e.to_string()))?;
-    Ok(SigningKeyRow { kid, public_key, sealed_private_key, created_at: now })
+    Ok(SigningKeyRow { kid, public_key, sealed_private_key, created_at: now, retired_at: None })
 }
 
 /// RFC 7638 for an Ed25519 key: the hash of its required members in this very form (RFC 8037, appendix A.3).

@@ -4,6 +4,7 @@ mod audit;
 mod config;
 mod create_admin;
 mod healthcheck;
+mod keys;
 mod messages;
 mod migrate;
 mod openapi;
@@ -54,6 +55,8 @@ enum Command {
     Audit(audit::Args),
     #[command(subcommand)]
     Messages(messages::Command),
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Ask the running server whether it can work: the container's health check.
     Healthcheck,
     /// Print the OpenAPI document.
@@ -89,6 +92,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Users(command) => in_runtime(users::run(command, &config)),
         Command::Audit(args) => in_runtime(audit::run(args, &config)),
         Command::Messages(command) => in_runtime(messages::run(command, &config)),
+        Command::Keys(command) => in_runtime(keys::run(command, &config)),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Openapi => openapi::run(),
         Command::Config(args) => config::run(&args, &config),

@@ -1,6 +1,6 @@
 //! The table `signing_keys`.
 
-use super::{Error, Snapshot, Tx};
+use super::{Error, Snapshot, Tx, tx::maybe_timestamp};
 use crate::model::Timestamp;
 
 /// A key pair as it is stored.
@@ -14,13 +14,16 @@ pub struct SigningKeyRow {
     pub sealed_private_key: Vec<u8>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Since when it signs nothing any more.
+    pub retired_at: Option<Timestamp>,
 }
 
 impl Snapshot<'_> {
-    /// Every key, oldest first.
+    /// Every key, the one that signs last.
     pub(crate) fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, Error> {
         self.all(
-            "SELECT kid, public_key, private_key, created_at FROM signing_keys ORDER BY created_at, kid",
+            "SELECT kid, public_key, private_key, created_at, retired_at FROM signing_keys \
+             ORDER BY retired_at IS NULL, created_at, kid",
             [],
             |row| {
                 Ok(SigningKeyRow {
@@ -28,6 +31,7 @@ impl Snapshot<'_> {
                     public_key: row.get(1)?,
                     sealed_private_key: row.get(2)?,
                     created_at: Timestamp::from_millis(row.get(3)?),
+                    retired_at: maybe_timestamp(row, 4)?,
                 })
             },
         )
@@ -41,5 +45,22 @@ impl Tx<'_> {
             "INSERT INTO signing_keys (kid, public_key, private_key, created_at) VALUES (?1, ?2, ?3, ?4)",
             (&key.kid, key.public_key, &key.sealed_private_key, key.created_at.millis()),
         )
+    }
+
+    /// Has no key sign any more.
+    pub(crate) fn retire_signing_keys(&self, now: Timestamp) -> Result<(), Error> {
+        self.execute("UPDATE signing_keys SET retired_at = ?1 WHERE retired_at IS NULL", [now.millis()])?;
+        Ok(())
+    }
+
+    /// Forgets every key.
+    pub(crate) fn delete_signing_keys(&self) -> Result<(), Error> {
+        self.execute("DELETE FROM signing_keys", [])?;
+        Ok(())
+    }
+
+    /// Forgets keys that were retired before; answers how many.
+    pub(crate) fn delete_retired_keys(&self, before: Timestamp) -> Result<usize, Error> {
+        self.execute("DELETE FROM signing_keys WHERE retired_at < ?1", [before.millis()])
     }
 }

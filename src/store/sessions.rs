@@ -82,6 +82,14 @@ impl Tx<'_> {
         self.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])
     }
 
+    /// Ends every session of everybody; answers whose.
+    pub(crate) fn delete_every_session(&self) -> Result<Vec<UserId>, Error> {
+        let whose = self
+            .all("SELECT DISTINCT user_id FROM sessions", [], |row| Ok(UserId::from_uuid(uuid(row, 0)?)))?;
+        self.execute("DELETE FROM sessions", [])?;
+        Ok(whose)
+    }
+
     /// Ends every session of a user but one.
     pub(crate) fn delete_other_sessions(&self, user_id: UserId, kept: SessionId) -> Result<usize, Error> {
         let sql = "DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2";

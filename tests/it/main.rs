@@ -6,6 +6,7 @@ mod app;
 mod cli;
 mod document;
 mod errors;
+mod keys;
 mod limits;
 mod listener;
 mod openapi;

@@ -1,0 +1,113 @@
+//! Signing keys: seen, exchanged, and noticed when another process has exchanged them.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use super::{Accounts, Admin, Error, tokens};
+use crate::model::{Action, Timestamp};
+
+/// How often a token with an unknown key makes us look whether there is a new one.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long after the last token of a key has expired the key is kept: other machines' clocks.
+const SPARE: Duration = Duration::from_hours(1);
+
+/// A key as its keeper sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// Its name in the header of the tokens that it signed.
+    pub kid: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Since when it signs nothing any more; none for the one that signs.
+    pub retired_at: Option<Timestamp>,
+}
+
+/// How keys are exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// What the old key signed stays valid.
+    Gentle,
+    /// Nothing stays valid: the old key may be in wrong hands.
+    Emergency,
+}
+
+/// When the keys were last looked at.
+#[derive(Default)]
+pub(super) struct LastLook(AtomicI64);
+
+impl Accounts {
+    /// Every key, the one that signs last.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn keys(&self, _by: &Admin) -> Result<Vec<KeyInfo>, Error> {
+        let rows = self.store.read(|tx| Ok::<_, Error>(tx.signing_keys()?)).await?;
+        let info = |row: crate::store::SigningKeyRow| KeyInfo {
+            kid: row.kid,
+            created_at: row.created_at,
+            retired_at: row.retired_at,
+        };
+        Ok(rows.into_iter().map(info).collect())
+    }
+
+    /// Makes a new key that signs from now on. After a gentle rotation the old one still checks what it signed; after an
+    /// emergency it is gone, and every session has ended.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn rotate_keys(&self, by: &Admin, rotation: Rotation) -> Result<KeyInfo, Error> {
+        let now = self.clock.now();
+        let key = tokens::make_key(&self.secret, now)?;
+        let info = KeyInfo { kid: key.kid.clone(), created_at: now, retired_at: None };
+        let by = by.clone();
+        let rotated = self.store.write(move |tx| {
+            by.still_acts(tx)?;
+            match rotation {
+                Rotation::Gentle => tx.retire_signing_keys(now)?,
+                Rotation::Emergency => {
+                    tx.delete_signing_keys()?;
+                    for user_id in tx.delete_every_session()? {
+                        by.author().record(tx, Action::SessionsEnded, user_id, now)?;
+                    }
+                }
+            }
+            Ok::<_, Error>(tx.insert_signing_key(&key)?)
+        });
+        rotated.await?;
+        self.look_at_keys().await?;
+        Ok(info)
+    }
+
+    /// Looks whether another process has exchanged the keys.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn look_at_keys(&self) -> Result<(), Error> {
+        let rows = self.store.read(|tx| Ok::<_, Error>(tx.signing_keys()?)).await?;
+        self.tokens.set_keys(&rows, &self.secret)
+    }
+
+    /// The same because of a token with a key that is not known; not more often than is good for anybody. Answers
+    /// whether it looked.
+    pub(super) async fn look_for_new_key(&self, now: Timestamp) -> Result<bool, Error> {
+        let last = Timestamp::from_millis(self.last_look.0.load(Ordering::Relaxed));
+        if now < last + LOOK_AGAIN && now >= last {
+            return Ok(false);
+        }
+        self.last_look.0.store(now.millis(), Ordering::Relaxed);
+        self.look_at_keys().await.map(|()| true)
+    }
+
+    /// Forgets the keys that can have signed nothing that is still valid.
+    pub(super) async fn forget_keys(&self, now: Timestamp) -> Result<(), Error> {
+        let before = now - self.rules.refresh_ttl.max(self.rules.session_ttl) - SPARE;
+        let rows = self.store.read(|tx| Ok::<_, Error>(tx.signing_keys()?)).await?;
+        if rows.iter().any(|row| row.retired_at.is_some_and(|at| at < before)) {
+            self.store.write(move |tx| Ok::<_, Error>(tx.delete_retired_keys(before)?)).await?;
+            self.look_at_keys().await?;
+        }
+        Ok(())
+    }
+}

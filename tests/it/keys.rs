@@ -1,0 +1,117 @@
+//! The keys that sign tokens: exchanged without anybody noticing, or in an emergency with everybody noticing.
+
+use std::time::Duration;
+
+use coffeeshop::accounts::{Admin, Rotation};
+use serde_json::{Value, json};
+
+use crate::{
+    app::{App, PASSWORD},
+    shop::Shop,
+};
+
+const ANN: &str = "ann@example.com";
+
+async fn rotate(app: &App, rotation: Rotation) -> String {
+    app.accounts.rotate_keys(&Admin::at_console(), rotation).await.unwrap().kid
+}
+
+async fn published(app: &App) -> Vec<String> {
+    let set = app.anyone().get("/.well-known/jwks.json").await.is(200).body;
+    set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+fn kid(token: &Value) -> String {
+    use base64::Engine as _;
+    let head = token.as_str().unwrap().split('.').next().unwrap();
+    let head = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(head).unwrap();
+    serde_json::from_slice::<Value>(&head).unwrap()["kid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn after_a_rotation_old_tokens_go_on_and_new_ones_have_the_new_key() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let old = app.tokens(ANN).await;
+    let first = published(&app).await;
+    for _ in 0..2 {
+        rotate(&app, Rotation::Gentle).await;
+    }
+    let new = rotate(&app, Rotation::Gentle).await;
+    assert_eq!(published(&app).await.len(), 4);
+    assert_eq!(published(&app).await.last(), Some(&new));
+    app.with_token(old["access_token"].as_str().unwrap()).get("/me").await.is(200);
+    assert_eq!(kid(&old["access_token"]), first[0]);
+    let refresh = json!({ "refresh_token": old["refresh_token"] });
+    let renewed = app.anyone().post("/auth/refresh", refresh).await.is(200).body;
+    assert_eq!((kid(&renewed["access_token"]), kid(&renewed["refresh_token"])), (new.clone(), new));
+}
+
+#[tokio::test]
+async fn a_retired_key_goes_when_nothing_that_it_signed_can_be_valid() {
+    let app = App::start().await;
+    let old = published(&app).await;
+    let new = rotate(&app, Rotation::Gentle).await;
+    let clean_up = async || {
+        let plan =
+            app.accounts.plan_purge(coffeeshop::accounts::Which::Expired, coffeeshop::model::Origin::timer());
+        app.accounts.purge(&plan, |_| {}).await.unwrap();
+    };
+    app.wait(Duration::from_hours(90 * 24));
+    clean_up().await;
+    assert_eq!(published(&app).await, [old[0].clone(), new.clone()]);
+    app.wait(Duration::from_hours(2));
+    clean_up().await;
+    assert_eq!(published(&app).await, [new]);
+}
+
+#[tokio::test]
+async fn after_an_emergency_nothing_of_before_is_valid() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let (old, before) = (app.tokens(ANN).await, published(&app).await);
+    let new = rotate(&app, Rotation::Emergency).await;
+    assert_eq!(published(&app).await, [new]);
+    app.with_token(old["access_token"].as_str().unwrap()).get("/me").await.refused(401, "invalid_token");
+    let refresh = json!({ "refresh_token": old["refresh_token"] });
+    app.anyone().post("/auth/refresh", refresh).await.refused(401, "invalid_refresh_token");
+    app.log_in(ANN).await.get("/me").await.is(200);
+    assert_ne!(published(&app).await, before);
+    let events = "SELECT count(*) FROM audit_events WHERE action = 'sessions.ended' AND door = 'console'";
+    assert_eq!(app.stored::<i64>(events), 1);
+}
+
+#[tokio::test]
+async fn another_server_on_the_store_takes_a_token_of_a_new_key_at_once() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let twin = app.beside(|_| {}).await;
+    rotate(&app, Rotation::Gentle).await;
+    let tokens = app.tokens(ANN).await;
+    twin.with_token(tokens["access_token"].as_str().unwrap()).get("/me").await.is(200);
+    let refresh = json!({ "refresh_token": tokens["refresh_token"] });
+    twin.anyone().post("/auth/refresh", refresh).await.is(200);
+    assert_eq!(published(&twin).await, published(&app).await);
+}
+
+#[test]
+fn the_command_line_exchanges_the_keys_of_a_running_server() {
+    let shop = Shop::new();
+    shop.create_admin("boss@example.com").is(0);
+    let server = shop.serve();
+    let token = server.token("boss@example.com");
+    let new = shop.run(&["keys", "rotate", "--json"]).is(0).json()["kid"].as_str().unwrap().to_owned();
+    let listed = shop.run(&["keys", "list", "--json"]).is(0).json();
+    let kids: Vec<_> = listed["items"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
+    assert_eq!((kids.len(), kids[1]), (2, &json!(new)));
+    server.get_as(&token, "/me").is(200);
+    crate::shop::wait_for("the server to sign with the new key", || {
+        let tokens = server.log_in("boss@example.com").is(200).json();
+        (kid(&tokens["access_token"]) == new).then_some(())
+    });
+    shop.run(&["keys", "rotate", "--emergency"]).refused("there is no terminal to ask at").hint("--yes");
+    server.get_as(&token, "/me").is(200);
+    shop.run(&["keys", "rotate", "--emergency", "--yes"]).is(0);
+    server.get_as(&token, "/me").is(401);
+    server.post("/auth/login", &json!({ "email": "boss@example.com", "password": PASSWORD })).is(200);
+}
