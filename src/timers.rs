@@ -1,6 +1,9 @@
 //! What happens by the clock: the clean-up and the reminders before it, once at the start and then on schedule.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::{Notify, watch},
@@ -9,11 +12,13 @@ use tokio::{
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::{
-    accounts::{Accounts, Which},
+    accounts::{Accounts, Error, Which},
     config::Cleanup,
-    model::Origin,
+    model::{Origin, Timestamp},
 };
 
+/// By how much the clock may differ from the time that has passed.
+const LEAP: Duration = Duration::from_hours(1);
 /// How soon a key that another process has made signs here.
 const LOOK_AT_KEYS: Duration = Duration::from_secs(5);
 
@@ -90,15 +95,52 @@ fn cleanup_job(settings: &Cleanup, bell: Arc<Notify>) -> Result<Job, TimerError>
 
 /// Cleans up now, and each time that the bell rings.
 async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Receiver<bool>) {
+    accounts.hold_ballast();
+    let mut brake = Brake::default();
     loop {
+        let run = async {
+            if brake.lets_go(&accounts).await {
+                clean_up(&accounts).await;
+                remind(&accounts).await;
+            }
+        };
         tokio::select! {
-            () = async { clean_up(&accounts).await; remind(&accounts).await } => {}
+            () = run => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
         tokio::select! {
             () = bell.notified() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
+    }
+}
+
+/// Stops a clean-up once when the clock is perhaps wrong: it leapt since the last run, or most users would go. If it is
+/// the same the next time, so be it: somebody has had a period to see the warning. (`coffeeshop purge` asks nobody.)
+#[derive(Default)]
+struct Brake {
+    last: Option<(Instant, Timestamp)>,
+    held: bool,
+}
+
+impl Brake {
+    async fn lets_go(&mut self, accounts: &Accounts) -> bool {
+        let (ticks, now) = (Instant::now(), accounts.now());
+        let leapt = self.last.is_some_and(|(then, last)| {
+            let (by_ticks, by_clock) = (ticks - then, now.since(last));
+            now < last || by_clock.abs_diff(by_ticks) > LEAP
+        });
+        self.last = Some((ticks, now));
+        let plan = accounts.plan_purge(Which::Expired, Origin::timer());
+        let drastic = matches!(accounts.is_drastic(&plan).await, Ok(true));
+        if (leapt || drastic) && !self.held {
+            self.held = true;
+            let why = if leapt { "the clock leapt" } else { "most users would go" };
+            tracing::error!(why, "the clean-up waits for its next turn: look at the clock of this machine");
+            return false;
+        }
+        self.held = false;
+        true
     }
 }
 
@@ -127,7 +169,12 @@ async fn remind(accounts: &Accounts) {
 /// One run. What goes wrong is logged; the next run comes all the same.
 async fn clean_up(accounts: &Accounts) {
     let plan = accounts.plan_purge(Which::Expired, Origin::timer());
-    match accounts.purge(&plan, |_| {}).await {
+    let mut purged = accounts.purge(&plan, |_| {}).await;
+    if matches!(purged, Err(Error::StorageFull(_))) && accounts.throw_ballast_away() {
+        purged = accounts.purge(&plan, |_| {}).await;
+    }
+    accounts.hold_ballast();
+    match purged {
         Ok(purged) if purged.total() == 0 => tracing::debug!("the clean-up found nothing to do"),
         Ok(purged) => tracing::info!(
             users = purged.users,
@@ -138,5 +185,65 @@ async fn clean_up(accounts: &Accounts) {
             "cleaned up"
         ),
         Err(error) => tracing::error!(?error, "the clean-up failed; the next run tries again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        accounts::SignupDraft,
+        config::Config,
+        model::Clock,
+        store::{Missing, Store},
+    };
+
+    async fn shop(folder: &tempfile::TempDir) -> (Accounts, Clock) {
+        let mut config = Config::default();
+        config.database.path = folder.path().join("coffeeshop.db");
+        (config.password.memory_kib, config.password.iterations) = (64, 1);
+        let clock = Clock::by_hand(Timestamp::from_millis(1_795_339_800_000));
+        let (store, _) = Store::open(&config.database.path, Missing::Create).await.expect("a store");
+        (Accounts::open(&config, store, clock.clone()).await.expect("accounts"), clock)
+    }
+
+    async fn sign_up(accounts: &Accounts, number: u32) {
+        let draft = SignupDraft {
+            email: format!("user{number}@example.com"),
+            password: "mocha stirs slowly".to_owned(),
+            ..SignupDraft::default()
+        };
+        let new = accounts.check_signup(&draft).expect("good");
+        accounts.register(new, Origin::default()).await.expect("registered");
+    }
+
+    #[tokio::test]
+    async fn the_clean_up_waits_one_turn_after_the_clock_leapt() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (accounts, clock) = shop(&folder).await;
+        let mut brake = Brake::default();
+        assert!(brake.lets_go(&accounts).await, "nothing is known of the clock yet");
+        assert!(brake.lets_go(&accounts).await);
+        clock.advance(Duration::from_mins(59));
+        assert!(brake.lets_go(&accounts).await);
+        clock.advance(Duration::from_hours(72));
+        assert!(!brake.lets_go(&accounts).await);
+        assert!(brake.lets_go(&accounts).await, "a turn later it goes on");
+    }
+
+    #[tokio::test]
+    async fn the_clean_up_waits_one_turn_if_most_users_would_go() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (accounts, clock) = shop(&folder).await;
+        for number in 0..20 {
+            sign_up(&accounts, number).await;
+        }
+        clock.advance(Duration::from_hours(48));
+        assert!(Brake::default().lets_go(&accounts).await, "so few may always go");
+        sign_up(&accounts, 20).await;
+        clock.advance(Duration::from_hours(48));
+        let mut brake = Brake::default();
+        assert!(!brake.lets_go(&accounts).await);
+        assert!(brake.lets_go(&accounts).await);
     }
 }

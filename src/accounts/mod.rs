@@ -18,6 +18,7 @@ mod registration;
 mod reminders;
 mod secret;
 mod sessions;
+mod silence;
 mod tokens;
 mod users;
 mod verification;
@@ -160,6 +161,12 @@ impl Accounts {
     /// If the store does not answer.
     pub async fn has_admin(&self) -> Result<bool, Error> {
         Ok(self.store.read(|tx| tx.count_acting_admins()).await? > 0)
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Closes the store behind them.

@@ -5,6 +5,7 @@ use super::{
     audit::Author,
     codes::{FreshCode, Sending},
     living,
+    silence::in_steps,
     verification::confirm,
 };
 use crate::{
@@ -31,6 +32,10 @@ impl Accounts {
     /// # Errors
     /// `TooManyRequests` from this client.
     pub async fn forgot_password(&self, email: Email, origin: Origin) -> Result<(), Error> {
+        in_steps(self.try_to_forget(email, origin)).await
+    }
+
+    async fn try_to_forget(&self, email: Email, origin: Origin) -> Result<(), Error> {
         let now = self.clock.now();
         self.take_message(&origin.client, now).await?;
         let fresh = FreshCode::new();
@@ -53,6 +58,10 @@ impl Accounts {
     /// `Invalid` for a password that breaks a rule; then the proof can be used again. `VerificationFailed` for
     /// everything that can be wrong with the proof.
     pub async fn reset_password(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
+        in_steps(self.try_to_reset(proof, typed, origin)).await
+    }
+
+    async fn try_to_reset(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
         const PURPOSES: [Purpose; 2] = [Purpose::ResetPassword, Purpose::AcceptInvitation];
         let now = self.clock.now();
         let hash = self.hasher.hash(self.check_new_password(&typed, &claimed_profile(&proof))?).await?;

@@ -11,6 +11,8 @@ use crate::{
 /// How long one slice of the work may keep other writers waiting.
 const SLICE_TIME: Duration = Duration::from_millis(10);
 const FIRST_SLICE: u32 = 100;
+/// So many users may always go.
+const FEW: u64 = 20;
 const LARGEST_SLICE: u32 = 2_000;
 
 /// Which unverified users go.
@@ -140,6 +142,32 @@ impl Accounts {
         }
         self.forget_keys(plan.now).await?;
         Ok(purged)
+    }
+
+    /// Whether a clean-up would take most users with it: perhaps the clock is wrong, and not they are late.
+    ///
+    /// # Errors
+    /// Only if the store does not answer.
+    pub async fn is_drastic(&self, plan: &PurgePlan) -> Result<bool, Error> {
+        let by = plan.by;
+        let (due, all) = self
+            .store
+            .read(move |tx| Ok::<_, Error>((tx.count_due_users(by)?, tx.count_all_users()?)))
+            .await?;
+        Ok(due > FEW && due * 2 > all)
+    }
+
+    /// Takes space on the disk that the clean-up can have when there is none left.
+    pub fn hold_ballast(&self) {
+        if let Err(error) = self.store.hold_ballast() {
+            tracing::warn!(%error, "there is no room for the ballast: on a full disk the clean-up could not delete anything");
+        }
+    }
+
+    /// Gives that space back; answers whether there was any.
+    #[must_use]
+    pub fn throw_ballast_away(&self) -> bool {
+        self.store.throw_ballast_away()
     }
 
     async fn delete_slice(

@@ -4,6 +4,7 @@ use super::{
     Accounts, Admin, Error,
     audit::Author,
     codes::{COUNTED_FOR, FreshCode, counted},
+    silence::in_steps,
     users::free,
 };
 use crate::{
@@ -65,6 +66,13 @@ impl Accounts {
     /// # Errors
     /// `EmailTaken`, unless the shop hides that; `TooManyRequests` from this client.
     pub async fn register(&self, new: NewUser, origin: Origin) -> Result<Registered, Error> {
+        if self.rules.hide_taken_emails {
+            return in_steps(self.try_to_register(new, origin)).await;
+        }
+        self.try_to_register(new, origin).await
+    }
+
+    async fn try_to_register(&self, new: NewUser, origin: Origin) -> Result<Registered, Error> {
         let now = self.clock.now();
         self.take_message(&origin.client, now).await?;
         let hash = self.hasher.hash(new.password).await?;

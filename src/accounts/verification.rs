@@ -5,6 +5,7 @@ use super::{
     audit::Author,
     codes::{FreshCode, Sending, find_by_link},
     living,
+    silence::in_steps,
 };
 use crate::{
     model::{Action, Email, Letter, Origin, PlainToken, Purpose, Standing, Status, Timestamp, User, UserId},
@@ -45,6 +46,10 @@ impl Accounts {
     /// `VerificationFailed`, the same for everything that can be wrong; `EmailTaken` if somebody has the new address by
     /// now.
     pub async fn verify(&self, proof: Proof, origin: Origin) -> Result<User, Error> {
+        in_steps(self.try_to_verify(proof, origin)).await
+    }
+
+    async fn try_to_verify(&self, proof: Proof, origin: Origin) -> Result<User, Error> {
         const PURPOSES: [Purpose; 2] = [Purpose::VerifyEmail, Purpose::ChangeEmail];
         let now = self.clock.now();
         let accounts = self.clone();
@@ -75,6 +80,10 @@ impl Accounts {
     /// # Errors
     /// `TooManyRequests` from this client.
     pub async fn resend_verification(&self, email: Email, origin: Origin) -> Result<(), Error> {
+        in_steps(self.try_to_resend(email, origin)).await
+    }
+
+    async fn try_to_resend(&self, email: Email, origin: Origin) -> Result<(), Error> {
         let now = self.clock.now();
         self.take_message(&origin.client, now).await?;
         let fresh = FreshCode::new();

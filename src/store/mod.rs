@@ -1,6 +1,7 @@
 //! SQL, no rules: what is kept, and how it survives. The only place that knows rusqlite.
 
 mod audit;
+mod ballast;
 mod codes;
 mod error;
 mod keys;
@@ -28,13 +29,13 @@ use std::{
 use deadpool_sqlite::{Hook, HookError, Object, Pool, Runtime};
 use rusqlite::{Connection, OpenFlags};
 
+use self::{ballast::Ballast, migrations::Schema, readers::Readers, writer::Writer};
 pub use self::{
     error::{Error, OpenError},
     keys::SigningKeyRow,
     outbox::SealedMessage,
     tx::{Snapshot, Tx},
 };
-use self::{migrations::Schema, readers::Readers, writer::Writer};
 
 /// Set on every connection, in this order, and read back. A lock is waited for from the first statement on.
 const PRAGMAS: [(&str, &str); 11] = [
@@ -60,6 +61,7 @@ pub struct Store {
     writer: Writer,
     readers: Readers,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    ballast: Arc<Ballast>,
 }
 
 /// What to do with a file that is not there, or not up to date.
@@ -97,7 +99,8 @@ impl Store {
         let (writer, thread) = Writer::start(writer).map_err(|e| failed(e.to_string()))?;
         let (readers, mut threads) = Readers::start(connections).map_err(|e| failed(e.to_string()))?;
         threads.push(thread);
-        Ok((Self { writer, readers, threads: Arc::new(Mutex::new(threads)) }, migrated))
+        let threads = Arc::new(Mutex::new(threads));
+        Ok((Self { writer, readers, threads, ballast: Arc::new(Ballast::beside(path)) }, migrated))
     }
 
     /// Closes the store, and returns once it is closed, if this is its last clone. Nothing is lost without: what was
@@ -110,6 +113,20 @@ impl Store {
         if tokio::time::timeout(CLOSE, ended).await.is_err() {
             tracing::warn!("the store is still in use; it closes with the process");
         }
+    }
+
+    /// Takes space on the disk that deleting can have when there is none left.
+    ///
+    /// # Errors
+    /// If there is not enough.
+    pub fn hold_ballast(&self) -> std::io::Result<()> {
+        self.ballast.hold()
+    }
+
+    /// Gives that space back; answers whether there was any.
+    #[must_use]
+    pub fn throw_ballast_away(&self) -> bool {
+        self.ballast.throw_away()
     }
 
     /// The migrations that a file still needs; changes nothing, and makes no file.

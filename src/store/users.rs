@@ -71,6 +71,11 @@ impl Snapshot<'_> {
         self.all(&sql, (now.millis(), by.millis(), limit), |row| read_user(row, 0))
     }
 
+    /// How many accounts there are.
+    pub(crate) fn count_all_users(&self) -> Result<u64, Error> {
+        self.number("SELECT count(*) FROM users", [])
+    }
+
     /// How many unverified accounts expire by then.
     pub(crate) fn count_due_users(&self, by: Timestamp) -> Result<u64, Error> {
         self.number(
