@@ -9,6 +9,7 @@ mod errors;
 mod keys;
 mod limits;
 mod listener;
+mod matrix;
 mod openapi;
 mod passwords;
 mod profile;
