@@ -12,7 +12,7 @@ use coffeeshop::{
     api,
     config::Config,
     delivery::{Console, Delivery},
-    model::{Clock, Timestamp, User},
+    model::{AuditQuery, Clock, Timestamp, User},
     store::{Missing, Store},
 };
 use poem::{
@@ -196,6 +196,32 @@ impl App {
         self.anyone().post("/auth/login", json!({ "email": email, "password": PASSWORD })).await.is(200).body
     }
 
+    /// Logs in with this password.
+    pub async fn log_in_with(&self, email: &str, password: &str) -> Answer {
+        self.anyone().post("/auth/login", json!({ "email": email, "password": password })).await
+    }
+
+    /// Every audit event so far, oldest first, as the API shows them.
+    pub async fn events(&self) -> Vec<Value> {
+        let (mut events, mut query) = (Vec::new(), AuditQuery::default());
+        loop {
+            let page = self.accounts.audit(&Admin::at_console(), query.clone()).await.unwrap();
+            events.extend(page.items.into_iter().map(api::audit_json));
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                events.reverse();
+                return events;
+            }
+        }
+    }
+
+    /// The actions of every audit event about this user so far, oldest first.
+    pub async fn actions(&self, user_id: &str) -> Vec<String> {
+        let events = self.events().await;
+        let about = events.iter().filter(|event| event["user_id"] == user_id);
+        about.map(|event| event["action"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// Everything that the console printed so far.
     pub async fn printed(&self) -> String {
         let mut delivery = self.delivery.lock().await;
@@ -298,6 +324,14 @@ impl Caller<'_> {
         self.call(method, path, Request::builder().content_type(media_type), body).await
     }
 
+    /// A form, as a browser sends it.
+    pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let fields: Vec<_> =
+            fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let body = fields.join("&").into_bytes();
+        self.send_bytes(Method::POST, path, "application/x-www-form-urlencoded", body).await
+    }
+
     async fn call(&self, method: Method, path: &str, request: poem::RequestBuilder, body: Vec<u8>) -> Answer {
         let mut request = request.method(method.clone()).uri(path.parse().unwrap());
         if let Some(token) = &self.token {
@@ -375,6 +409,11 @@ impl Answer {
         fields
     }
 
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.bytes.clone()).unwrap()
+    }
+
     /// A header, or nothing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
@@ -389,4 +428,9 @@ impl Answer {
         headers.sort();
         (self.status, String::from_utf8(self.bytes.clone()).unwrap().replace(id, "(id)"), headers)
     }
+}
+
+/// A text as it is written in a query string or a form.
+pub fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }

@@ -24,7 +24,7 @@ const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbcc
 const OTHER_SECRET: &str = "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// Commands that need a store and do not make one.
-const BESIDE_A_STORE: [&[&str]; 11] = [
+const BESIDE_A_STORE: [&[&str]; 17] = [
     &["purge"],
     &["purge", "--dry-run"],
     &["users", "list"],
@@ -35,6 +35,12 @@ const BESIDE_A_STORE: [&[&str]; 11] = [
     &["users", "verify", "ann@example.com"],
     &["users", "delete", "ann@example.com", "--yes"],
     &["users", "reset-password", "ann@example.com"],
+    &["users", "invite", "ann@example.com"],
+    &["users", "sessions", "ann@example.com"],
+    &["users", "end-sessions", "ann@example.com"],
+    &["audit"],
+    &["messages", "list"],
+    &["messages", "retry"],
     &["migrate", "--check"],
 ];
 

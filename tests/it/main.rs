@@ -3,19 +3,28 @@
 #![expect(clippy::unwrap_used, reason = "a test that is surprised has failed")]
 
 mod app;
+mod audit;
 mod cli;
+mod cli_accounts;
 mod document;
+mod emails;
 mod errors;
+mod invitations;
 mod keys;
 mod limits;
 mod listener;
 mod matrix;
 mod openapi;
+mod outbox;
+mod own_account;
+mod own_sessions;
+mod pages;
 mod passwords;
 mod profile;
 mod purge;
 mod races;
 mod registration;
+mod reminders;
 mod serve;
 mod sessions;
 mod shop;

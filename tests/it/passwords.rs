@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use coffeeshop::accounts::SignupDraft;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,6 +12,22 @@ use crate::{
 
 const ANN: &str = "ann@example.com";
 const NEW: &str = "lungo hums at dawn";
+
+/// What no door takes as a new password of somebody with the address `ann@example.com`, and why.
+pub const BAD: [(&str, &str); 12] = [
+    ("", "too_short"),
+    ("1234567", "too_short"),
+    ("\u{e9}\u{301}\u{302}xyz", "too_short"),
+    ("12345678", "too_common"),
+    ("password", "too_common"),
+    ("PassWord1", "too_common"),
+    ("qwertyuiop", "too_common"),
+    ("iloveyou1", "too_common"),
+    ("coffeeshop", "too_common"),
+    ("Coffee Shop!", "too_common"),
+    ("ann@example.com", "too_common"),
+    ("aaaaaaaaaaaaaaa", "too_common"),
+];
 
 async fn forgot(app: &App, email: &str) -> Answer {
     app.anyone().post("/auth/password/forgot", json!({ "email": email })).await
@@ -264,4 +281,55 @@ async fn half_a_proof_is_invalid() {
         }
     }
     log_in(&app, PASSWORD).await.is(200);
+}
+
+#[tokio::test]
+async fn the_same_passwords_are_refused_at_every_door() {
+    let app = App::start().await;
+    app.make_admin("boss@example.com").await;
+    let long = "é".repeat(257);
+    let fields = |answer: Answer| answer.invalid_fields();
+    for (bad, why) in BAD.into_iter().chain([(long.as_str(), "too_long")]) {
+        let refused = |name: &str| [(name.to_owned(), why.to_owned())];
+        let draft = SignupDraft { email: ANN.to_owned(), password: bad.to_owned(), ..SignupDraft::default() };
+        let invalid = app.accounts.check_signup(&draft).unwrap_err();
+        assert_eq!(invalid.0.iter().map(|error| error.code).collect::<Vec<_>>(), [why], "{bad}: the console");
+        let sign_up = app.anyone().post("/auth/signup", json!({ "email": ANN, "password": bad })).await;
+        assert_eq!(fields(sign_up), refused("password"), "{bad}: sign-up");
+
+        let boss = app.log_in("boss@example.com").await;
+        let invited = boss.post("/users", json!({ "email": ANN })).await.is(201).body;
+        let invitation = app.mail(ANN).await;
+        for proof in [token(&invitation), code(&invitation)] {
+            if proof["code"] != "" {
+                assert_eq!(
+                    fields(reset(&app, proof, bad).await),
+                    refused("new_password"),
+                    "{bad}: invitation"
+                );
+            }
+        }
+        boss.delete(&format!("/users/{}", invited["id"].as_str().unwrap())).await.is(204);
+        app.wait(Duration::from_hours(24 * 4));
+        let boss = app.log_in("boss@example.com").await;
+
+        let ann = app.unverified(ANN).await;
+        let change = json!({ "current_password": PASSWORD, "new_password": bad });
+        assert_eq!(
+            fields(ann.post("/me/password", change).await),
+            refused("new_password"),
+            "{bad}: /me/password"
+        );
+        forgot(&app, ANN).await.is(202);
+        let mail = app.mail(ANN).await;
+        for proof in [token(&mail), code(&mail)] {
+            assert_eq!(fields(reset(&app, proof, bad).await), refused("new_password"), "{bad}: reset");
+        }
+        let form =
+            [("do", "choose"), ("token", mail.token()), ("new_password", bad), ("repeat_password", bad)];
+        let page = app.anyone().form("/reset", &form).await.is(200).text();
+        assert!(page.contains("role=\"alert\""), "{bad}: the page");
+        log_in(&app, PASSWORD).await.is(200);
+        boss.delete(&format!("/users/{}", ann.id().await)).await.is(204);
+    }
 }

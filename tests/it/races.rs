@@ -261,3 +261,247 @@ async fn two_users_who_are_given_one_address_at_once_do_not_share_it() {
         assert_eq!((with_status(&answers, 200), with_status(&answers, 409)), (1, 1), "{answers:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_confirm_one_address_at_once_do_not_share_it() {
+    let app = Arc::new(App::start().await);
+    for round in 0..15 {
+        let wanted = format!("wanted{round}@example.org");
+        let mut crowd = Crowd::default();
+        for number in 0..2 {
+            let user = app.signed_in(&format!("u{round}-{number}@example.com")).await;
+            let body = json!({ "new_email": wanted, "current_password": PASSWORD });
+            user.post("/me/email", body).await.is(202);
+            let token = app.mail(&wanted).await.token().to_owned();
+            crowd.post(&app, "/auth/verify", json!({ "token": token }));
+        }
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 200), with_status(&answers, 409)), (1, 1), "{answers:?}");
+        let sql = format!("SELECT count(*) FROM users WHERE email = '{wanted}'");
+        assert_eq!(app.stored::<i64>(&sql), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_confirmed_and_signed_up_at_once_is_of_one_account() {
+    let app = Arc::new(App::start().await);
+    for round in 0..15 {
+        let wanted = format!("wanted{round}@example.org");
+        let user = app.signed_in(&format!("u{round}@example.com")).await;
+        let body = json!({ "new_email": wanted, "current_password": PASSWORD });
+        user.post("/me/email", body).await.is(202);
+        let token = app.mail(&wanted).await.token().to_owned();
+        let mut crowd = Crowd::default();
+        crowd.post(&app, "/auth/verify", json!({ "token": token }));
+        crowd.post(&app, "/auth/signup", json!({ "email": wanted, "password": PASSWORD }));
+        let answers = crowd.answers().await;
+        let done = with_status(&answers, 200) + with_status(&answers, 201);
+        assert_eq!((done, with_status(&answers, 409)), (1, 1), "{answers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_invited_and_signed_up_at_once_is_of_one_account() {
+    let app = Arc::new(App::start().await);
+    let boss = app.admin().await;
+    for round in 0..15 {
+        let email = format!("ann{round}@example.com");
+        let mut crowd = Crowd::default();
+        crowd.post(&app, "/auth/signup", json!({ "email": email, "password": PASSWORD }));
+        crowd.send(&app, boss.token.clone(), Method::POST, "/users".to_owned(), json!({ "email": email }));
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 201), with_status(&answers, 409)), (1, 1), "{answers:?}");
+        assert_eq!(app.mails(&email).await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_login_with_the_old_password_outlives_one_that_was_exchanged() {
+    let app = Arc::new(App::start().await);
+    for round in 0..15 {
+        let email = format!("ann{round}@example.com");
+        let ann = app.signed_in(&email).await;
+        let mut crowd = Crowd::default();
+        for _ in 0..4 {
+            crowd.post(&app, "/auth/login", json!({ "email": email, "password": PASSWORD }));
+        }
+        let body = json!({ "current_password": PASSWORD, "new_password": NEW });
+        crowd.send(&app, ann.token.clone(), Method::POST, "/me/password".to_owned(), body);
+        let answers = crowd.answers().await;
+        assert_eq!(with_status(&answers, 204), 1, "{answers:?}");
+        assert_eq!(app.stored::<i64>("SELECT count(*) FROM sessions"), round + 1, "one for each user");
+        ann.get("/me").await.is(200);
+        app.log_in_with(&email, PASSWORD).await.refused(401, "invalid_credentials");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_new_passwords_at_once_one_counts() {
+    let app = Arc::new(App::start().await);
+    for round in 0..10 {
+        let email = format!("ann{round}@example.com");
+        app.signed_in(&email).await;
+        let mut tokens = Vec::new();
+        for _ in 0..4 {
+            tokens.push(app.log_in(&email).await.token);
+        }
+        let mut crowd = Crowd::default();
+        for (number, token) in tokens.into_iter().enumerate() {
+            let body = json!({ "current_password": PASSWORD, "new_password": format!("lungo hums at dawn {number}") });
+            crowd.send(&app, token, Method::POST, "/me/password".to_owned(), body);
+        }
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 204), with_status(&answers, 401)), (1, 3), "{answers:?}");
+        let mut right = 0;
+        for number in 0..4 {
+            let answer = app.log_in_with(&email, &format!("lungo hums at dawn {number}")).await;
+            right += usize::from(answer.status == 200);
+        }
+        assert_eq!(right, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_change_that_is_confirmed_as_the_password_changes_is_done_or_dead() {
+    let app = Arc::new(App::start().await);
+    for round in 0..15 {
+        let (old, new) = (format!("ann{round}@example.com"), format!("ann{round}@example.org"));
+        let ann = app.signed_in(&old).await;
+        ann.post("/me/email", json!({ "new_email": new, "current_password": PASSWORD })).await.is(202);
+        let token = app.mail(&new).await.token().to_owned();
+        let mut crowd = Crowd::default();
+        crowd.post(&app, "/auth/verify", json!({ "token": token }));
+        let body = json!({ "current_password": PASSWORD, "new_password": NEW });
+        crowd.send(&app, ann.token.clone(), Method::POST, "/me/password".to_owned(), body);
+        let answers = crowd.answers().await;
+        let moved = with_status(&answers, 200) == 1;
+        if moved {
+            assert_eq!(with_status(&answers, 401), 1, "{answers:?}");
+            app.log_in_with(&new, PASSWORD).await.is(200);
+        } else {
+            assert_eq!((with_status(&answers, 204), with_status(&answers, 400)), (1, 1), "{answers:?}");
+            app.log_in_with(&old, NEW).await.is(200);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_two_admins_who_leave_at_once_leave_one() {
+    let app = Arc::new(App::start().await);
+    let mut one = app.admin().await;
+    for round in 0..10 {
+        let two = app.another_admin(&format!("other{round}@example.com")).await;
+        let mut crowd = Crowd::default();
+        for admin in [&one, &two] {
+            let body = json!({ "current_password": PASSWORD });
+            crowd.send(&app, admin.token.clone(), Method::DELETE, "/me".to_owned(), body);
+        }
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 204), with_status(&answers, 409)), (1, 1), "{answers:?}");
+        assert_eq!(app.stored::<i64>("SELECT count(*) FROM users"), 1);
+        if two.get("/me").await.status == 200 {
+            one = two;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_up_that_is_confirmed_and_disowned_at_once_is_one_or_the_other() {
+    let app = Arc::new(App::start().await);
+    for round in 0..15 {
+        let email = format!("ann{round}@example.com");
+        app.sign_up(&email).await;
+        let token = app.mail(&email).await.token().to_owned();
+        let form = async |deed: &'static str| {
+            app.anyone().form("/verify", &[("do", deed), ("token", &token)]).await.is(200).text()
+        };
+        let (confirmed, disowned) = tokio::join!(form("confirm"), form("disown"));
+        let (confirmed, disowned) =
+            (confirmed.contains("Thank you"), disowned.contains("The account is deleted"));
+        assert!(confirmed != disowned, "{confirmed} {disowned}");
+        assert_eq!(app.log_in_with(&email, PASSWORD).await.status == 200, confirmed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_sent_many_times_at_once_is_accepted_once() {
+    let app = Arc::new(App::start().await);
+    let boss = app.admin().await;
+    for round in 0..10 {
+        let email = format!("bob{round}@example.com");
+        boss.post("/users", json!({ "email": email })).await.is(201);
+        let mail = app.mail(&email).await;
+        let mut crowd = Crowd::default();
+        for number in 0..6 {
+            let mut body = json!({ "new_password": format!("lungo hums at dawn {number}") });
+            if number % 2 == 0 {
+                body["token"] = json!(mail.token());
+            } else {
+                (body["email"], body["code"]) = (json!(email), json!(mail.code));
+            }
+            crowd.post(&app, "/auth/password/reset", body);
+        }
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 204), with_status(&answers, 400)), (1, 5), "{answers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_passwords_at_once_do_not_overrun_the_budget() {
+    let app = Arc::new(App::with(|config| config.rate_limit.enabled = true).await);
+    let ann = app.signed_in(ANN).await;
+    let mut crowd = Crowd::default();
+    for number in 0..30 {
+        let wrong = "espresso rains upward";
+        let (path, body) = match number % 3 {
+            0 => ("/me/password", json!({ "current_password": wrong, "new_password": NEW })),
+            1 => ("/me/email", json!({ "current_password": wrong, "new_email": "new@example.org" })),
+            _ => ("/auth/login", json!({ "email": ANN, "password": wrong })),
+        };
+        crowd.send(&app, ann.token.clone(), Method::POST, path.to_owned(), body);
+    }
+    let answers = crowd.answers().await;
+    assert_eq!((with_status(&answers, 401), with_status(&answers, 429)), (10, 20), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_ended_as_it_is_renewed_is_over() {
+    let app = Arc::new(App::start().await);
+    app.signed_in(ANN).await;
+    for _ in 0..15 {
+        let tokens = app.tokens(ANN).await;
+        let caller = app.with_token(tokens["access_token"].as_str().unwrap());
+        let sessions = caller.get("/me/sessions").await.is(200).body;
+        let current = sessions["items"].as_array().unwrap().iter().find(|session| session["current"] == true);
+        let path = format!("/me/sessions/{}", current.unwrap()["id"].as_str().unwrap());
+        let mut crowd = Crowd::default();
+        crowd.send(&app, caller.token.clone(), Method::DELETE, path, json!({}));
+        crowd.post(&app, "/auth/refresh", json!({ "refresh_token": tokens["refresh_token"] }));
+        let answers = crowd.answers().await;
+        assert_eq!(with_status(&answers, 204), 1, "{answers:?}");
+        caller.get("/me").await.refused(401, "invalid_token");
+        for renewed in answers.iter().filter(|answer| answer.status == 200) {
+            let again = json!({ "refresh_token": renewed.body["refresh_token"] });
+            app.anyone().post("/auth/refresh", again).await.refused(401, "invalid_refresh_token");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_requests_for_another_address_at_once_the_last_counts_alone() {
+    let app = Arc::new(App::start().await);
+    let ann = app.signed_in(ANN).await;
+    let mut crowd = Crowd::default();
+    for number in 0..6 {
+        let body = json!({ "new_email": format!("new{number}@example.org"), "current_password": PASSWORD });
+        crowd.send(&app, ann.token.clone(), Method::POST, "/me/email".to_owned(), body);
+    }
+    assert_eq!(with_status(&crowd.answers().await, 202), 6);
+    let mut crowd = Crowd::default();
+    for number in 0..6 {
+        let token = app.mail(&format!("new{number}@example.org")).await.token().to_owned();
+        crowd.post(&app, "/auth/verify", json!({ "token": token }));
+    }
+    let answers = crowd.answers().await;
+    assert_eq!((with_status(&answers, 200), with_status(&answers, 400)), (1, 5), "{answers:?}");
+}

@@ -359,15 +359,20 @@ impl Server {
     }
 
     pub fn get(&self, path: &str) -> Reply {
-        self.ask("GET", path, None, None).unwrap()
+        self.ask("GET", path, "", None).unwrap()
     }
 
     pub fn get_as(&self, token: &str, path: &str) -> Reply {
-        self.ask("GET", path, Some(token), None).unwrap()
+        self.ask("GET", path, &format!("Authorization: Bearer {token}\r\n"), None).unwrap()
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Reply {
-        self.ask("POST", path, None, Some(body)).unwrap()
+        self.post_with("", path, body)
+    }
+
+    /// With more headers, each line of them ended.
+    pub fn post_with(&self, headers: &str, path: &str, body: &Value) -> Reply {
+        self.ask("POST", path, headers, Some(body)).unwrap()
     }
 
     pub fn sign_up(&self, email: &str) -> Reply {
@@ -383,14 +388,14 @@ impl Server {
         self.log_in(email).is(200).json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> io::Result<Reply> {
-        ask(self.address, method, path, token, body)
+    fn ask(&self, method: &str, path: &str, headers: &str, body: Option<&Value>) -> io::Result<Reply> {
+        ask(self.address, method, path, headers, body)
     }
 }
 
 /// Signs up at a server that may be killed meanwhile.
 pub fn try_to_sign_up(server: SocketAddr, email: &str) -> io::Result<Reply> {
-    ask(server, "POST", "/auth/signup", None, Some(&json!({ "email": email, "password": PASSWORD })))
+    ask(server, "POST", "/auth/signup", "", Some(&json!({ "email": email, "password": PASSWORD })))
 }
 
 /// One request on a connection of its own.
@@ -398,16 +403,15 @@ fn ask(
     server: SocketAddr,
     method: &str,
     path: &str,
-    token: Option<&str>,
+    headers: &str,
     body: Option<&Value>,
 ) -> io::Result<Reply> {
-    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let body = body.map(Value::to_string).unwrap_or_default();
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         {token}Content-Length: {}\r\n\r\n{body}",
+         {headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes())?;

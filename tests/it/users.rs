@@ -6,15 +6,10 @@ use coffeeshop::model::Origin;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{Answer, App, Caller, PASSWORD};
+use crate::app::{Answer, App, Caller, PASSWORD, encoded};
 
 const ANN: &str = "ann@example.com";
 const SORTS: [&str; 4] = ["created_at", "-created_at", "email", "-email"];
-
-/// A text as it is written in a query string.
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
-}
 
 fn emails(page: &Value) -> Vec<String> {
     page["items"].as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect()
