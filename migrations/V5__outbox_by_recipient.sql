@@ -2,7 +2,7 @@
 CREATE TABLE outbox_by_recipient (
     seq        INTEGER PRIMARY KEY,
     id         BLOB NOT NULL CONSTRAINT outbox_id UNIQUE CHECK (length(id) = 16),
-    user_id    BLOB REFERENCES users (id) ON DELETE CASCADE,
+    user_id    BLOB REFERENCES users (id) ON DELETE CASCADE, -- NULL for a notice, which outlives the account
     recipient  TEXT NOT NULL,                    -- the address in its compared form
     sealed     BLOB NOT NULL,                    -- the message, encrypted under the installation secret
     state      TEXT NOT NULL CHECK (state IN ('waiting', 'dead')),
@@ -21,6 +21,6 @@ DROP TABLE outbox;
 ALTER TABLE outbox_by_recipient RENAME TO outbox;
 
 CREATE INDEX outbox_user_id ON outbox (user_id);
-CREATE INDEX outbox_recipient ON outbox (recipient, seq) WHERE state = 'waiting';
+CREATE INDEX outbox_recipient ON outbox (recipient, seq);
 CREATE INDEX outbox_due_at ON outbox (due_at) WHERE state = 'waiting';
 CREATE INDEX outbox_expires_at ON outbox (expires_at);

@@ -65,12 +65,10 @@ impl Timers {
         let scheduler = JobScheduler::new().await?;
         let mut workers = JoinSet::new();
         let stop_looking = stop.clone();
-        if settings.enabled {
-            let bell = Arc::new(Notify::new());
-            scheduler.add(cleanup_job(settings, Arc::clone(&bell))?).await?;
-            scheduler.start().await?;
-            workers.spawn(clean_up_at(bell, accounts.clone(), stop));
-        }
+        let bell = Arc::new(Notify::new());
+        scheduler.add(cleanup_job(settings, Arc::clone(&bell))?).await?;
+        scheduler.start().await?;
+        workers.spawn(work_at(bell, accounts.clone(), settings.enabled, stop));
         workers.spawn(look_at_keys(accounts, stop_looking));
         Ok(Self { scheduler, workers })
     }
@@ -93,16 +91,16 @@ fn cleanup_job(settings: &Cleanup, bell: Arc<Notify>) -> Result<Job, TimerError>
     job.map_err(|_| TimerError::Schedule(settings.schedule.clone()))
 }
 
-/// Cleans up now, and each time that the bell rings.
-async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Receiver<bool>) {
+/// Cleans up, if that is for the server to do, and reminds: now, and each time that the bell rings.
+async fn work_at(bell: Arc<Notify>, accounts: Accounts, cleans_up: bool, mut stop: watch::Receiver<bool>) {
     accounts.hold_ballast();
     let mut brake = Brake::default();
     loop {
         let run = async {
-            if brake.lets_go(&accounts).await {
+            if cleans_up && brake.lets_go(&accounts).await {
                 clean_up(&accounts).await;
-                remind(&accounts).await;
             }
+            remind(&accounts).await;
         };
         tokio::select! {
             () = run => {}

@@ -101,17 +101,17 @@ impl Accounts {
         self.post(tx, user, to, &message, kept.token_expires_at, now)
     }
 
-    /// Sends a code like `send_code`, or not, and nobody is told.
+    /// Sends a code like `send_code`, or not, and nobody outside is told; answers whether it did.
     pub(super) fn send_code_quietly(
         &self,
         tx: &Tx<'_>,
         sending: Sending<'_>,
         fresh: &FreshCode,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         match self.send_code(tx, sending, fresh, now) {
-            Err(Error::TooManyRequests { .. }) => Ok(()),
-            sent => sent,
+            Err(Error::TooManyRequests { .. }) => Ok(false),
+            sent => sent.map(|()| true),
         }
     }
 

@@ -44,7 +44,7 @@ impl Accounts {
                 link_until: Some(until),
                 ..Message::plain(user.profile.email.as_str().to_owned(), notice)
             };
-            accounts.notify(tx, &user, &user.profile.email, &message, now)?;
+            accounts.notify(tx, &user.profile.email, &message, now)?;
             by.record(tx, Action::EmailChangeAsked, user.id, now)
         });
         asked.await?;
@@ -77,7 +77,7 @@ impl Accounts {
         if old.status() == Status::Verified {
             let notice = Letter::EmailChanged { masked: user.profile.email.masked() };
             let message = Message::plain(old.profile.email.as_str().to_owned(), notice);
-            self.notify(tx, &user, &old.profile.email, &message, now)?;
+            self.notify(tx, &old.profile.email, &message, now)?;
         }
         Ok(user)
     }

@@ -32,7 +32,7 @@ impl Accounts {
         let (accounts, id) = (self.clone(), actor.user().id);
         let read = self.store.read(move |tx| {
             let user = tx.user(id)?.ok_or(Error::InvalidToken)?;
-            let messages = tx.messages_of(id)?;
+            let messages = tx.messages_of(&user)?;
             let mut events = tx.audit_events_of(id)?;
             let own = |event: &AuditEvent| match event.actor_id {
                 Some(actor) => actor == id,

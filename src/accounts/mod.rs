@@ -67,6 +67,8 @@ pub struct Accounts {
     limits: Arc<Limits>,
     /// Rung when a message was put into the outbox.
     posted: Arc<Notify>,
+    /// How long the mail server does not let us in.
+    locked_out: Arc<outbox::LockedOut>,
     rules: Arc<Rules>,
 }
 
@@ -143,6 +145,7 @@ impl Accounts {
             secret,
             limits: Arc::new(Limits::new(&config.rate_limit)),
             posted: Arc::new(Notify::new()),
+            locked_out: Arc::default(),
             rules: Arc::new(Rules::new(config)),
         })
     }

@@ -1,12 +1,15 @@
 //! Messages on their way out: taken in order, sent by `delivery`, tried again when that fails, and given up in sight.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use uuid::Uuid;
 
 use super::{Accounts, Admin, Error, secret};
 use crate::{
-    model::{Email, Message, MessageId, MessageState, Posted, Timestamp, User},
+    model::{Email, Message, MessageId, MessageState, Posted, Timestamp, User, UserId},
     store::{SealedMessage, Tx},
 };
 
@@ -21,8 +24,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_SILENCE: Duration = Duration::from_secs(40);
 /// The longest pause while we are not let in: who knocks too often is shut out for good.
 const LONGEST_LOCK: Duration = Duration::from_mins(10);
-/// The longest pause after a refusal: asking again and again would make it no better.
-const LONGEST_REFUSAL: Duration = Duration::from_hours(1);
+/// The longest pause after a refusal: asking again and again would make it no better, and what waits behind it for the
+/// same address carries a code.
+const LONGEST_REFUSAL: Duration = Duration::from_mins(15);
 /// How long a message is tried.
 const TRIED_FOR: Duration = Duration::from_hours(48);
 /// How long a notice, which carries nothing that expires, is worth reading.
@@ -48,6 +52,20 @@ pub struct Setback {
     reach: Reach,
     why: String,
     said: Option<String>,
+}
+
+/// Until when nothing is sent because we are not let in: what is written meanwhile waits, too, and does not knock.
+#[derive(Debug, Default)]
+pub(super) struct LockedOut(AtomicI64);
+
+impl LockedOut {
+    fn until(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, until: Timestamp) {
+        self.0.store(until.millis(), Ordering::Relaxed);
+    }
 }
 
 /// Whom a setback concerns.
@@ -136,34 +154,46 @@ impl Accounts {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), Error> {
+        self.enqueue(tx, Some(user.id), to, message, expires_at, now)
+    }
+
+    /// Puts a notice into the outbox: a message that says what happened to an account. It outlives the account, so that
+    /// nobody silences it by deleting that.
+    pub(super) fn notify(
+        &self,
+        tx: &Tx<'_>,
+        to: &Email,
+        message: &Message,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.enqueue(tx, None, to, message, now + NOTICE_TTL, now)
+    }
+
+    fn enqueue(
+        &self,
+        tx: &Tx<'_>,
+        user_id: Option<UserId>,
+        to: &Email,
+        message: &Message,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let id = MessageId(Uuid::now_v7());
         let plain = serde_json::to_vec(message).map_err(|e| Error::Internal(e.to_string()))?;
         let sealed = self.secret.seal(&label(id), &plain).map_err(|e| Error::Internal(e.to_string()))?;
         tx.enqueue(&SealedMessage {
             id,
-            user_id: user.id,
+            user_id,
             recipient: to.key().to_owned(),
             sealed,
             state: MessageState::Waiting,
             attempts: 0,
-            due_at: now,
+            due_at: now.max(self.locked_out.until()),
             created_at: now,
             expires_at,
             last_error: None,
         })?;
         Ok(())
-    }
-
-    /// Puts a notice for a user into the outbox: a message that says what happened.
-    pub(super) fn notify(
-        &self,
-        tx: &Tx<'_>,
-        user: &User,
-        to: &Email,
-        message: &Message,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        self.post(tx, user, to, message, now + NOTICE_TTL, now)
     }
 
     /// Takes messages that are due. They come back unless they are reported as sent: at least once, never not.
@@ -194,6 +224,7 @@ impl Accounts {
     /// # Errors
     /// If the store does not answer.
     pub async fn message_sent(&self, id: MessageId) -> Result<(), Error> {
+        self.locked_out.set(Timestamp::from_millis(0));
         self.store.write(move |tx| Ok::<_, Error>(tx.delete_message(id)?)).await
     }
 
@@ -224,6 +255,9 @@ impl Accounts {
             if now >= outgoing.written_at + TRIED_FOR { MessageState::Dead } else { MessageState::Waiting };
         let (id, due_at, why) = (outgoing.id, now + pause(outgoing.attempts, setback), setback.in_full());
         let concerns_all = setback.concerns_all();
+        if setback.reach == Reach::Locked {
+            self.locked_out.set(due_at);
+        }
         let noted = self.store.write(move |tx| {
             tx.message_failed(id, state, due_at, &why)?;
             if concerns_all {

@@ -43,8 +43,10 @@ impl Accounts {
         let sent = self.store.write(move |tx| {
             let found = tx.user_by_email(&email)?.map(|(user, _)| user);
             let Some(user) = living(found, now) else { return Ok(()) };
-            accounts.send_code_quietly(tx, Sending::to(&user, Purpose::ResetPassword), &fresh, now)?;
-            Author::nobody(origin).record(tx, Action::PasswordForgotten, user.id, now)
+            if accounts.send_code_quietly(tx, Sending::to(&user, Purpose::ResetPassword), &fresh, now)? {
+                Author::nobody(origin).record(tx, Action::PasswordForgotten, user.id, now)?;
+            }
+            Ok::<_, Error>(())
         });
         sent.await?;
         self.posted.notify_one();
@@ -106,6 +108,7 @@ impl Accounts {
         let new = self.check_new_password(typed, &actor.user().profile)?;
         let confirmed = self.confirm(actor, current).await?;
         let hash = self.hasher.hash(new).await?;
+        let fresh = FreshCode::new();
         let (accounts, actor) = (self.clone(), actor.clone());
         let changed = self.store.write(move |tx| {
             let user = confirmed.still_here(tx, now)?;
@@ -113,6 +116,9 @@ impl Accounts {
             tx.delete_other_sessions(user.id, actor.session_id())?;
             tx.delete_codes_of(user.id)?;
             actor.author().record(tx, Action::PasswordChanged, user.id, now)?;
+            if user.status() == Status::Unverified {
+                accounts.ask_to_verify(tx, &user, &fresh, now)?; // the code that they had is dead, too
+            }
             accounts.tell_password_changed(tx, &user, now)
         });
         changed.await?;
@@ -148,7 +154,7 @@ impl Accounts {
             link: Some(self.rules.reset_url.clone()),
             ..Message::plain(user.profile.email.as_str().to_owned(), Letter::PasswordChanged)
         };
-        self.notify(tx, user, &user.profile.email, &message, now)
+        self.notify(tx, &user.profile.email, &message, now)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One's own account.
 
 use super::{Accounts, Actor, Error, users::delete};
-use crate::model::{Password, ProfileChange, User};
+use crate::model::{Letter, Message, Password, ProfileChange, Status, User};
 
 impl Accounts {
     /// Changes what users may change about themselves.
@@ -32,11 +32,18 @@ impl Accounts {
     pub async fn delete_own_account(&self, actor: &Actor, current: Password) -> Result<(), Error> {
         let now = self.clock.now();
         let confirmed = self.confirm(actor, current).await?;
-        let by = actor.author();
+        let (accounts, by) = (self.clone(), actor.author());
         let deleted = self.store.write(move |tx| {
             let user = confirmed.still_here(tx, now)?;
+            if user.status() == Status::Verified {
+                let to = user.profile.email.as_str().to_owned();
+                let message = Message::plain(to, Letter::AccountDeleted);
+                accounts.notify(tx, &user.profile.email, &message, now)?;
+            }
             delete(tx, &user, &by, now)
         });
-        deleted.await
+        deleted.await?;
+        self.posted.notify_one();
+        Ok(())
     }
 }

@@ -125,7 +125,7 @@ impl Accounts {
             link: Some(self.rules.reset_url.clone()),
             ..Message::plain(owner.profile.email.as_str().to_owned(), Letter::AddressTaken)
         };
-        self.notify(tx, &owner, &owner.profile.email, &message, now)
+        self.notify(tx, &owner.profile.email, &message, now)
     }
 }
 

@@ -134,7 +134,7 @@ impl Accounts {
             if Some(token) == session.previous && in_grace {
                 return Ok(Refreshed::With(Box::new((session, user)), successor));
             }
-            tx.delete_session(session.id, user.id)?;
+            tx.delete_session(session.id, user.id, now)?;
             Author::nobody(origin).record(tx, Action::SessionReplayed, user.id, now)?;
             Ok::<_, Error>(Refreshed::Refused)
         });
@@ -156,7 +156,7 @@ impl Accounts {
         };
         let by = Author::somebody(refresh.user_id, origin);
         let ended = self.store.write(move |tx| {
-            if tx.delete_session(refresh.session_id, refresh.user_id)? {
+            if tx.delete_session(refresh.session_id, refresh.user_id, now)? {
                 by.record(tx, Action::SessionEnded, refresh.user_id, now)?;
             }
             Ok::<_, Error>(())
@@ -190,7 +190,7 @@ impl Accounts {
     pub async fn end_own_session(&self, actor: &Actor, id: SessionId) -> Result<(), Error> {
         let (user_id, by, now) = (actor.user().id, actor.author(), self.clock.now());
         let ended = self.store.write(move |tx| {
-            if !tx.delete_session(id, user_id)? {
+            if !tx.delete_session(id, user_id, now)? {
                 return Err(Error::NotFound);
             }
             by.record(tx, Action::SessionEnded, user_id, now)
@@ -307,7 +307,9 @@ impl Accounts {
 }
 
 fn end_all(tx: &Tx<'_>, user_id: UserId, by: &Author, now: Timestamp) -> Result<(), Error> {
-    if tx.delete_sessions_of(user_id)? > 0 {
+    let there_were_some = !tx.sessions_of(user_id, now)?.is_empty();
+    tx.delete_sessions_of(user_id)?;
+    if there_were_some {
         by.record(tx, Action::SessionsEnded, user_id, now)?;
     }
     Ok(())

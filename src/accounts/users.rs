@@ -106,7 +106,7 @@ impl Accounts {
     }
 
     /// Changes a user. An address that an admin sets is in force at once, under the status that the user has; sessions
-    /// end and codes sent to the old address die. Disabling ends every session. Who is unverified from now on has as
+    /// end and codes sent to the old address die. Disabling ends every session and kills every code. Who is unverified from now on has as
     /// much time as after a sign-up, and gets a message.
     ///
     /// # Errors
@@ -175,11 +175,13 @@ impl Accounts {
     /// What has to end, or be sent, because of a change.
     fn follow_up(&self, tx: &Tx<'_>, old: &User, user: &User, fresh: &FreshCode) -> Result<(), Error> {
         let moved = !user.profile.email.is(&old.profile.email);
-        if moved || user.disabled && !old.disabled {
+        let shut_out = user.disabled && !old.disabled;
+        if moved || shut_out {
             tx.delete_sessions_of(user.id)?;
-        }
-        if moved {
             tx.delete_codes_of(user.id)?;
+        }
+        if user.status() != old.status() {
+            tx.delete_code(user.id, Purpose::ChangeEmail)?;
         }
         match user.status() {
             Status::Verified => tx.delete_code(user.id, Purpose::VerifyEmail)?,

@@ -8,7 +8,9 @@ use super::{
     silence::in_steps,
 };
 use crate::{
-    model::{Action, Email, Letter, Origin, PlainToken, Purpose, Standing, Status, Timestamp, User, UserId},
+    model::{
+        Action, Code, Email, Letter, Origin, PlainToken, Purpose, Standing, Status, Timestamp, User, UserId,
+    },
     store::{Snapshot, Tx},
 };
 
@@ -28,6 +30,8 @@ pub struct OpenLink {
     pub purpose: Purpose,
     /// The address that it proves.
     pub email: Email,
+    /// Whether its account waits to be verified, and so can be disowned.
+    pub status: Status,
 }
 
 /// What came of saying that one has nothing to do with an account.
@@ -107,7 +111,12 @@ impl Accounts {
     pub async fn look_at_link(&self, link: PlainToken) -> Result<Option<OpenLink>, Error> {
         let now = self.clock.now();
         let found = self.store.read(move |tx| find_by_link(tx, &link, now)).await?;
-        Ok(found.map(|(code, _)| OpenLink { purpose: code.purpose, email: code.email }))
+        let open = |(code, user): (Code, User)| OpenLink {
+            purpose: code.purpose,
+            email: code.email,
+            status: user.status(),
+        };
+        Ok(found.map(open))
     }
 
     /// Takes an address back that somebody else gave: an account that waits for it is deleted, an account that was to
@@ -149,7 +158,7 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<(), Error> {
         let purpose = verified_by(tx, user.id)?;
-        self.send_code_quietly(tx, Sending::to(user, purpose), fresh, now)
+        self.send_code_quietly(tx, Sending::to(user, purpose), fresh, now).map(|_| ())
     }
 
     /// Reminds an unverified user of what they need to become verified.
@@ -165,7 +174,7 @@ impl Accounts {
             Purpose::AcceptInvitation => Letter::InvitationReminder,
             _ => Letter::VerifyReminder,
         };
-        self.send_code_quietly(tx, Sending { letter, ..Sending::to(user, purpose) }, fresh, now)
+        self.send_code_quietly(tx, Sending { letter, ..Sending::to(user, purpose) }, fresh, now).map(|_| ())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use poem::{
-    IntoResponse, Response,
+    Response,
     http::{StatusCode, header},
 };
 
@@ -85,8 +85,8 @@ impl Page {
             form: &self.form,
         };
         let Ok(html) = html.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into() };
-        let answer = html.with_header(header::CONTENT_TYPE, "text/html; charset=utf-8");
-        answer.with_header(header::CONTENT_SECURITY_POLICY, headers::OF_PAGE).into_response()
+        let answer = Response::builder().content_type("text/html; charset=utf-8");
+        answer.header(header::CONTENT_SECURITY_POLICY, headers::OF_PAGE).body(html)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use poem::{
-    Endpoint, IntoResponse, Request, Response, Route, endpoint::make, error::ReadBodyError, get, http::header,
-};
+use poem::{Endpoint, Request, Response, Route, endpoint::make, error::ReadBodyError, get, http::header};
 use serde::Deserialize;
 
 use super::{
@@ -17,7 +15,7 @@ use super::{
 use crate::{
     accounts::{Accounts, Disowned, Error, OpenLink, Proof},
     config::Config,
-    model::{Door, Email, Origin, PlainToken, Purpose},
+    model::{Door, Email, FieldError, Origin, PlainToken, Purpose, Status},
 };
 
 /// The paths of the pages, and the methods that each takes.
@@ -54,7 +52,7 @@ pub fn add(route: Route, accounts: &Accounts, config: &Config) -> Route {
         shop_name: config.messages.shop_name.as_str().into(),
         min_length: config.password.min_length,
     };
-    let style = make(|_| async { STYLE.with_header(header::CONTENT_TYPE, "text/css; charset=utf-8") });
+    let style = make(|_| async { Response::builder().content_type("text/css; charset=utf-8").body(STYLE) });
     route
         .at(
             "/verify",
@@ -151,7 +149,7 @@ impl Pages {
                         "If an account waits for this address to be confirmed, a message is on its way.",
                     ))
                 }
-                Err(error) => Ok(Page { wrong: Some(error.message), ..ask_to_verify(typed) }),
+                Err(error) => Ok(Page { wrong: Some(in_words(&error)), ..ask_to_verify(typed) }),
             },
             _ => Ok(ask_to_verify(String::new())),
         }
@@ -190,7 +188,7 @@ impl Pages {
                     self.accounts.forgot_password(email, origin).await?;
                     Ok(on_its_way("If this address has an account, a message is on its way."))
                 }
-                Err(error) => Ok(Page { wrong: Some(error.message), ..ask_to_reset(typed) }),
+                Err(error) => Ok(Page { wrong: Some(in_words(&error)), ..ask_to_reset(typed) }),
             },
             _ => Ok(ask_to_reset(String::new())),
         }
@@ -216,7 +214,7 @@ impl Pages {
                 "Welcome: choose a password",
                 format!("{} has made an account for you. With a password it is yours.", self.shop_name),
                 &link.email,
-                true,
+                link.status == Status::Unverified,
             )),
             _ => None,
         })
@@ -280,6 +278,11 @@ fn dead_reset() -> Page {
         paragraphs: vec![why.to_owned(), next.to_owned()],
         ..ask_to_reset(String::new())
     }
+}
+
+/// What is wrong with an address, for somebody who sees a form and knows of no fields.
+fn in_words(error: &FieldError) -> String {
+    error.message.replace("The field email", "The address")
 }
 
 fn on_its_way(what: &str) -> Page {

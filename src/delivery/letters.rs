@@ -100,6 +100,16 @@ pub fn words(letter: &Letter, shop: &str) -> Words {
             button: "This was not me: choose a new password",
             closing: "Nobody at the shop ever asks you for your password.",
         },
+        Letter::AccountDeleted => Words {
+            subject: "Your account was deleted".to_owned(),
+            heading: "Your account was deleted",
+            opening: format!(
+                "Somebody who knows your password, probably you, has deleted your account at {shop} and everything that \
+                 belonged to it."
+            ),
+            button: "",
+            closing: "If it was not you, tell the shop. With this address you can sign up again at any time.",
+        },
         Letter::AddressTaken => Words {
             subject: format!("You already have an account at {shop}"),
             heading: "You already have an account",

@@ -54,9 +54,12 @@ impl Smtp {
         if !settings.ca_file.as_os_str().is_empty() {
             let at = settings.ca_file.display();
             let pem = fs::read(&settings.ca_file).map_err(|e| format!("smtp.ca_file: {at}: {e}"))?;
-            let authority = Certificate::from_pem(&pem);
+            let authority = match String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+                true => Certificate::from_pem(&pem).ok(),
+                false => None, // which the library takes for a list of none
+            };
             tls = tls.add_root_certificate(
-                authority.map_err(|_| format!("smtp.ca_file: {at} holds no certificate in PEM"))?,
+                authority.ok_or_else(|| format!("smtp.ca_file: {at} holds no certificate in PEM"))?,
             );
         }
         let login = settings

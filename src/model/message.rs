@@ -41,6 +41,8 @@ pub enum Letter {
     },
     /// The password was changed.
     PasswordChanged,
+    /// The account was deleted by whoever knew its password.
+    AccountDeleted,
     /// Somebody tried to sign up with the address of an account.
     AddressTaken,
     /// Nothing: messages arrive.
@@ -61,6 +63,7 @@ impl Letter {
             Self::EmailChangeAsked { .. } => "email_change_asked",
             Self::EmailChanged { .. } => "email_changed",
             Self::PasswordChanged => "password_changed",
+            Self::AccountDeleted => "account_deleted",
             Self::AddressTaken => "address_taken",
             Self::Test => "test",
         }

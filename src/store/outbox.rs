@@ -1,12 +1,13 @@
 //! The table `outbox`: messages that wait to be sent, and those that were given up.
 
 use rusqlite::Row;
+use uuid::Uuid;
 
 use super::{
     Error, Snapshot, Tx,
     tx::{timestamp, uuid, word},
 };
-use crate::model::{MessageId, MessageState, Timestamp, UserId, Word};
+use crate::model::{MessageId, MessageState, Timestamp, User, UserId, Word};
 
 const COLUMNS: &str =
     "id, user_id, recipient, sealed, state, attempts, due_at, created_at, expires_at, last_error, seq";
@@ -16,8 +17,8 @@ const COLUMNS: &str =
 pub struct SealedMessage {
     /// Its id, stable over every attempt.
     pub id: MessageId,
-    /// To whom; it goes when they go.
-    pub user_id: UserId,
+    /// Whose it is; it goes when they go. A notice stays.
+    pub user_id: Option<UserId>,
     /// The address it goes to, in its compared form.
     pub recipient: String,
     /// The message under the installation secret.
@@ -43,10 +44,11 @@ impl Snapshot<'_> {
         self.all(&sql, (after, limit), read_message)
     }
 
-    /// The messages to a user.
-    pub(crate) fn messages_of(&self, user_id: UserId) -> Result<Vec<SealedMessage>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE user_id = ?1 ORDER BY seq");
-        self.all(&sql, [user_id.as_uuid().as_bytes()], |row| Ok(read_message(row)?.1))
+    /// The messages of a user, and to the user's address.
+    pub(crate) fn messages_of(&self, user: &User) -> Result<Vec<SealedMessage>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE user_id = ?1 OR recipient = ?2 ORDER BY seq");
+        let (id, address) = (user.id.as_uuid().as_bytes(), user.profile.email.key());
+        self.all(&sql, (id, address), |row| Ok(read_message(row)?.1))
     }
 
     /// How many messages have been worth nothing since before.
@@ -63,7 +65,7 @@ impl Tx<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 message.id.0.as_bytes(),
-                message.user_id.as_uuid().as_bytes(),
+                message.user_id.map(|id| *id.as_uuid().as_bytes()),
                 &message.recipient,
                 &message.sealed,
                 message.state.word(),
@@ -75,7 +77,8 @@ impl Tx<'_> {
         )
     }
 
-    /// Takes messages that are due, oldest first, at most `limit`, and for each address only the first that waits. Until
+    /// Takes messages that are due, the least tried and then the oldest first, at most `limit`, and for each address only
+    /// the first that waits. Until
     /// `again` they are nobody else's; then, if whoever took them was stopped in between, they are due once more.
     pub(crate) fn take_messages(
         &self,
@@ -87,10 +90,10 @@ impl Tx<'_> {
             "UPDATE outbox SET attempts = attempts + 1, due_at = ?2 WHERE seq IN \
              (SELECT seq FROM outbox o WHERE state = 'waiting' AND due_at <= ?1 AND expires_at > ?1 AND NOT EXISTS \
              (SELECT 1 FROM outbox e WHERE e.recipient = o.recipient AND e.state = 'waiting' AND e.seq < o.seq \
-             AND e.expires_at > ?1) ORDER BY seq LIMIT ?3) RETURNING {COLUMNS}"
+             AND e.expires_at > ?1) ORDER BY attempts, seq LIMIT ?3) RETURNING {COLUMNS}"
         );
         let mut taken = self.returning(&sql, (now.millis(), again.millis(), limit), read_message)?;
-        taken.sort_by_key(|(seq, _)| *seq);
+        taken.sort_by_key(|(seq, message)| (message.attempts, *seq));
         Ok(taken.into_iter().map(|(_, message)| message).collect())
     }
 
@@ -152,7 +155,7 @@ impl Tx<'_> {
 fn read_message(row: &Row<'_>) -> rusqlite::Result<(i64, SealedMessage)> {
     let message = SealedMessage {
         id: MessageId(uuid(row, 0)?),
-        user_id: UserId::from_uuid(uuid(row, 1)?),
+        user_id: row.get::<_, Option<[u8; 16]>>(1)?.map(|id| UserId::from_uuid(Uuid::from_bytes(id))),
         recipient: row.get(2)?,
         sealed: row.get(3)?,
         state: word(row, 4)?,

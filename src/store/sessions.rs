@@ -71,15 +71,22 @@ impl Tx<'_> {
         )
     }
 
-    /// Ends a session of a user; answers whether there was one.
-    pub(crate) fn delete_session(&self, id: SessionId, user_id: UserId) -> Result<bool, Error> {
-        let sql = "DELETE FROM sessions WHERE id = ?1 AND user_id = ?2";
-        Ok(self.execute(sql, (id.as_uuid().as_bytes(), user_id.as_uuid().as_bytes()))? > 0)
+    /// Ends a session of a user; answers whether there was one that was not over.
+    pub(crate) fn delete_session(
+        &self,
+        id: SessionId,
+        user_id: UserId,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let sql = "DELETE FROM sessions WHERE id = ?1 AND user_id = ?2 AND expires_at > ?3";
+        let (id, user_id) = (id.as_uuid().as_bytes(), user_id.as_uuid().as_bytes());
+        Ok(self.execute(sql, (id, user_id, now.millis()))? > 0)
     }
 
-    /// Ends every session of a user; answers how many there were.
-    pub(crate) fn delete_sessions_of(&self, user_id: UserId) -> Result<usize, Error> {
-        self.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])
+    /// Ends every session of a user.
+    pub(crate) fn delete_sessions_of(&self, user_id: UserId) -> Result<(), Error> {
+        self.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])?;
+        Ok(())
     }
 
     /// Ends every session of everybody; answers whose.

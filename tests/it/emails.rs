@@ -323,7 +323,6 @@ async fn a_pending_change_dies_with_an_address_that_an_admin_sets() {
 }
 
 #[tokio::test]
-#[ignore = "disabling leaves the pending change alive: who was shut out can still confirm it"]
 async fn a_user_who_was_disabled_moves_nowhere() {
     let app = App::start().await;
     let boss = app.admin().await;
@@ -336,7 +335,6 @@ async fn a_user_who_was_disabled_moves_nowhere() {
 }
 
 #[tokio::test]
-#[ignore = "an admin's edit of the status leaves the pending change alive, which makes the user verified again"]
 async fn whom_an_admin_made_unverified_is_not_verified_by_an_older_request() {
     let app = App::start().await;
     let boss = app.admin().await;
@@ -554,7 +552,6 @@ async fn an_admin_who_moves_keeps_the_rights_after_the_next_login() {
 }
 
 #[tokio::test]
-#[ignore = "the account takes its waiting messages along: who deletes a stolen account silences the notices to its owner"]
 async fn the_owner_hears_of_a_change_though_the_account_is_deleted_right_after() {
     let app = App::start().await;
     let thief = app.signed_in(ANN).await;

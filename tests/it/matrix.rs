@@ -404,7 +404,7 @@ async fn after_an_event_nothing_of_before_is_accepted() {
         ann.get("/me").await.refused(401, "invalid_token");
         let refresh = json!({ "refresh_token": tokens["refresh_token"] });
         app.anyone().post("/auth/refresh", refresh).await.refused(401, "invalid_refresh_token");
-        let keeps_codes = ["logout", "logout_all", "end_session", "end_sessions", "disable"].contains(&event);
+        let keeps_codes = ["logout", "logout_all", "end_session", "end_sessions"].contains(&event);
         let proofs = [
             json!({ "token": reset.token(), "new_password": PASSWORD }),
             json!({ "email": ANN, "code": reset.code, "new_password": PASSWORD }),

@@ -548,7 +548,6 @@ async fn many_messages_are_listed_in_pages_in_the_order_in_which_they_were_writt
 }
 
 #[tokio::test]
-#[ignore = "the first message is tried first each time, and holds up all the others for two days"]
 async fn one_message_that_breaks_every_connection_does_not_hold_up_the_others_for_long() {
     let app = App::start().await;
     app.sign_up(ANN).await;
@@ -563,7 +562,6 @@ async fn one_message_that_breaks_every_connection_does_not_hold_up_the_others_fo
 }
 
 #[tokio::test]
-#[ignore = "each new message knocks at once, however long the pause that the others keep"]
 async fn while_we_are_not_let_in_a_new_message_does_not_knock_again() {
     let app = with_a_notice().await;
     let locked = || Setback::locked("mail.example:465 refused the login (535)".to_owned(), None);

@@ -92,7 +92,6 @@ async fn a_new_password_kills_every_code_and_link_that_was_sent() {
 }
 
 #[tokio::test]
-#[ignore = "the code and link of the sign-up die with a new password, and no others are sent"]
 async fn an_unverified_user_can_still_verify_after_a_new_password() {
     let app = App::start().await;
     let ann = app.unverified(ANN).await;
@@ -352,7 +351,6 @@ async fn an_export_does_not_tell_where_an_admin_sat() {
 }
 
 #[tokio::test]
-#[ignore = "an event of the console keeps the uid of whoever sat there"]
 async fn an_export_does_not_tell_who_sat_at_the_console() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;

@@ -151,7 +151,6 @@ async fn the_sessions_of_others_are_not_there() {
 }
 
 #[tokio::test]
-#[ignore = "a session that ran out and was not purged yet is ended with 204, and leaves an event"]
 async fn a_session_that_is_over_is_not_there_to_be_ended() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;

@@ -142,7 +142,6 @@ async fn looking_changes_nothing_however_often_and_whoever_looks() {
 }
 
 #[tokio::test]
-#[ignore = "pages and style have two: text/plain, and then their own"]
 async fn a_page_has_one_media_type() {
     let app = App::start().await;
     let mail = signed_up(&app).await;
@@ -335,7 +334,6 @@ async fn who_does_not_want_the_account_has_it_deleted() {
 }
 
 #[tokio::test]
-#[ignore = "the page offers to delete the account, and then says that the link does not work, though it does"]
 async fn a_page_offers_nothing_that_it_does_not_do() {
     let app = App::start().await;
     let (boss, user, mail) = invited(&app).await;
@@ -421,7 +419,6 @@ async fn what_is_no_address_is_told_and_shown_again_harmlessly() {
 }
 
 #[tokio::test]
-#[ignore = "the page talks of the field email, which nobody sees"]
 async fn what_is_no_address_is_told_in_the_words_of_the_page() {
     let app = App::start().await;
     for page in PAGES {
