@@ -25,11 +25,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::document::Document;
+pub use crate::shop::PASSWORD;
 
 /// 2026-11-22 09:30 in UTC, when every test starts.
 pub const START: Timestamp = Timestamp::from_millis(1_795_339_800_000);
-/// A password that meets the policy.
-pub const PASSWORD: &str = "mocha stirs slowly";
 
 /// The shortest time that the clock knows.
 pub const MOMENT: Duration = Duration::from_millis(1);

@@ -1,0 +1,176 @@
+//! `coffeeshop messages test`: it sends a mail, or says in one line what is wrong and what to look at.
+
+use std::net::TcpListener;
+
+use crate::{
+    mail_server,
+    proxy::{Manner, Proxy},
+    server::{DISLIKED, Door, FULL, REFUSED, REFUSED_SENDER},
+    shop,
+    shop::{Ran, Shop},
+    told_nothing,
+};
+
+const TO: &str = "test@example.com";
+
+/// Tries the settings; whatever comes of it, nothing is told that should not be.
+fn test(shop: &Shop, to: &str) -> Ran {
+    let ran = shop.run(&["messages", "test", "--to", to]);
+    told_nothing(&ran, &[]);
+    ran
+}
+
+/// Whether the settings are refused in just this line.
+#[track_caller]
+fn fails(shop: &Shop, to: &str, why: &str) {
+    let ran = test(shop, to).is(1);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", format!("error: {why}\n").as_str()));
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn settings_that_work_send_a_mail_through_every_door() {
+    for door in [Door::Tls, Door::StartTls, Door::Plain] {
+        let to = format!("test-{}@example.com", door.security());
+        let ran = test(&shop(mail_server(), door), &to).is(0);
+        let port = mail_server().port(door);
+        let expected = format!("localhost:{port} took a message to {to}\n");
+        assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", expected.as_str()));
+        let mail = mail_server().mail_to(&to);
+        assert_eq!(mail.shown("Subject"), "A test message from Coffee Shop");
+        assert!(mail.code().is_empty() && mail.link().is_empty() && mail.text.contains("If you can read it"));
+    }
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_name_that_does_not_exist_is_named() {
+    let shop = shop(mail_server(), Door::Tls).with("SMTP__HOST", "mail.invalid");
+    fails(&shop, TO, "the name mail.invalid cannot be found: check smtp.host");
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_port_where_nobody_listens_is_named() {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let shop = shop(mail_server(), Door::Tls).with("SMTP__PORT", unused.to_string());
+    let why = format!("nothing answers at localhost:{unused}: check smtp.host and smtp.port");
+    fails(&shop, TO, &why);
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_server_that_does_not_answer_is_given_up_at_its_time() {
+    let proxy = Proxy::start(mail_server().port(Door::Tls), Manner::Silent);
+    let shop = shop(mail_server(), Door::Tls).with("SMTP__PORT", proxy.port().to_string());
+    let shop = shop.with("SMTP__TIMEOUT", "1s");
+    let port = proxy.port();
+    fails(&shop, TO, &format!("localhost:{port} did not answer within 1 seconds (smtp.timeout)"));
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_certificate_that_is_not_good_is_refused_and_its_fault_is_named() {
+    let stranger = |door| shop(mail_server(), door).with("SMTP__CA_FILE", "");
+    let shops = [
+        (Door::Tls, "localhost", "UnknownIssuer", stranger(Door::Tls)),
+        (Door::StartTls, "localhost", "UnknownIssuer", stranger(Door::StartTls)),
+        (
+            Door::WrongName,
+            "localhost",
+            "not valid for name \"localhost\"",
+            shop(mail_server(), Door::WrongName),
+        ),
+        (
+            Door::Tls,
+            "127.0.0.1",
+            "not valid for name",
+            shop(mail_server(), Door::Tls).with("SMTP__HOST", "127.0.0.1"),
+        ),
+        (Door::Expired, "localhost", "expired", shop(mail_server(), Door::Expired)),
+    ];
+    for (door, host, fault, shop) in shops {
+        let ran = test(&shop, TO).refused(fault);
+        let at = format!(
+            "error: the TLS certificate of {host}:{} is not good for {host} (",
+            mail_server().port(door)
+        );
+        assert!(ran.err.starts_with(&at), "{ran:?}");
+        assert!(
+            ran.err.ends_with("): check smtp.host, or smtp.ca_file for an authority of your own\n"),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn tls_where_it_is_not_spoken_and_none_where_it_is_get_a_hint_at_the_security() {
+    let wrong = |door: Door, security: &str| shop(mail_server(), door).with("SMTP__SECURITY", security);
+    let port = |door| mail_server().port(door);
+    let at = format!("localhost:{}", port(Door::StartTls));
+    fails(
+        &wrong(Door::StartTls, "tls"),
+        TO,
+        &format!("{at} does not speak TLS from the first byte: try smtp.security = \"starttls\""),
+    );
+    let at = format!("localhost:{}", port(Door::Plain));
+    fails(
+        &wrong(Door::Plain, "starttls"),
+        TO,
+        &format!("{at} offers no STARTTLS, and nothing is sent in the clear: try smtp.security = \"tls\""),
+    );
+    // In the clear at a door with TLS, both wait for the other to begin: only its time ends that.
+    let shop = wrong(Door::Tls, "starttls").with("SMTP__TIMEOUT", "2s");
+    let ran = test(&shop, TO).is(1);
+    assert!(ran.err.contains("smtp."), "{ran:?}");
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_wrong_login_is_named() {
+    for door in [Door::Tls, Door::StartTls] {
+        let wrong = shop(mail_server(), door).with("SMTP__PASSWORD_FILE", "wrong");
+        std::fs::write(wrong.path("wrong"), "wrong").unwrap();
+        let at = format!("error: localhost:{} refused the login (535): check ", mail_server().port(door));
+        let ran = test(&wrong, TO).refused("check smtp.username and smtp.password");
+        assert!(ran.err.starts_with(&at), "{ran:?}");
+    }
+    // A server that wants no login offers none.
+    let plain = shop(mail_server(), Door::Plain).with("SMTP__USERNAME", "a").with("SMTP__PASSWORD", "b");
+    let why =
+        format!("localhost:{} offers no way to log in that is known here", mail_server().port(Door::Plain));
+    fails(&plain, TO, &why);
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_sender_that_is_refused_is_named_whenever_the_server_says_so() {
+    // One of them says so at once, and the other when it has heard of the recipient.
+    for door in [Door::Plain, Door::Tls] {
+        let shop = shop(mail_server(), door).with("MESSAGES__FROM", REFUSED_SENDER);
+        let why = format!(
+            "localhost:{} refused the sender (554): check messages.from; it said: 5.7.1 <{REFUSED_SENDER}>: Sender \
+             address rejected: not yours",
+            mail_server().port(door)
+        );
+        fails(&shop, TO, &why);
+    }
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_recipient_or_a_mail_that_is_refused_is_named() {
+    let shop = shop(mail_server(), Door::Tls);
+    let at = format!("localhost:{}", mail_server().port(Door::Tls));
+    let rejected = "Recipient address rejected";
+    for (to, why) in [
+        (REFUSED, format!("recipient (550); it said: 5.1.1 <{REFUSED}>: {rejected}: no such person here")),
+        (FULL, format!("recipient (452); it said: 4.2.2 <{FULL}>: {rejected}: their mailbox is full")),
+        ("a@b.example", "recipient (554); it said: 5.7.1 <a@b.example>: Relay access denied".to_owned()),
+        (DISLIKED, "message (550); it said: 5.7.1 this looks like spam".to_owned()),
+    ] {
+        fails(&shop, to, &format!("{at} refused the {why}"));
+    }
+    test(&shop, "no address").refused("to must");
+}

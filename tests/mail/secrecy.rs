@@ -1,0 +1,80 @@
+//! Nothing is said to anybody but the mail server, and to it alone under TLS.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use crate::{
+    mail_server,
+    proxy::{Manner, Proxy},
+    server::{Door, PASSWORD, USERNAME},
+    shop, stop, trouble,
+};
+
+/// The forms in which a password goes over a line that it should not go over: `AUTH LOGIN` and `AUTH PLAIN`.
+pub fn in_base64(secret: &str) -> [String; 2] {
+    [secret.to_owned(), format!("\0{USERNAME}\0{secret}")].map(|text| BASE64_STANDARD.encode(text))
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn nothing_is_sent_in_the_clear_when_somebody_takes_starttls_away() {
+    for (manner, why) in [
+        (Manner::WithoutStartTls, "offers no STARTTLS, and nothing is sent in the clear"),
+        (Manner::RefusesStartTls, "refused STARTTLS (454)"),
+    ] {
+        let proxy = Proxy::start(mail_server().port(Door::StartTls), manner);
+        let shop = shop(mail_server(), Door::StartTls).with("SMTP__PORT", proxy.port().to_string());
+        let server = shop.serve();
+        server.sign_up("stripped@example.com").is(201);
+        let trouble = trouble(&shop, "stripped@example.com");
+        assert!(trouble.contains(why), "{trouble}");
+        shop.run(&["messages", "test", "--to", "stripped@example.com"]).refused(why);
+        stop(server, &[]);
+        let heard = String::from_utf8(proxy.heard()).unwrap();
+        assert!(heard.starts_with("EHLO shop.example\r\n"), "{heard}");
+        for said in ["MAIL", "RCPT", "AUTH", "DATA", "stripped", PASSWORD, USERNAME] {
+            assert!(!heard.contains(said), "{said} in {heard}");
+        }
+        assert!(!in_base64(PASSWORD).iter().any(|text| heard.contains(text)), "{heard}");
+    }
+    assert!(mail_server().mails_to("stripped@example.com").is_empty());
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn whoever_listens_in_sees_neither_the_login_nor_the_mail() {
+    for door in [Door::Tls, Door::StartTls] {
+        let proxy = Proxy::start(mail_server().port(door), Manner::Honest);
+        let shop = shop(mail_server(), door).with("SMTP__PORT", proxy.port().to_string());
+        let to = format!("overheard-{}@example.com", door.security());
+        shop.run(&["messages", "test", "--to", &to]).is(0);
+        mail_server().mail_to(&to);
+        let heard = String::from_utf8_lossy(&proxy.heard()).into_owned();
+        assert!(proxy.heard().len() > 1000);
+        for said in ["MAIL FROM", "AUTH", "overheard", "If you can read it"] {
+            assert!(!heard.contains(said), "{said} in {heard}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn nothing_is_sent_to_a_server_whose_certificate_is_not_good() {
+    let stranger = |door| shop(mail_server(), door).with("SMTP__CA_FILE", "");
+    for (number, (shop, fault)) in [
+        (stranger(Door::Tls), "UnknownIssuer"),
+        (stranger(Door::StartTls), "UnknownIssuer"),
+        (shop(mail_server(), Door::WrongName), "not valid for name"),
+        (shop(mail_server(), Door::Expired), "expired"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let server = shop.serve();
+        let to = format!("untrusted-{number}@example.com");
+        server.sign_up(&to).is(201);
+        let why = trouble(&shop, &to);
+        assert!(why.starts_with("the TLS certificate of localhost:") && why.contains(fault), "{why}");
+        stop(server, &[]);
+        assert!(mail_server().mails_to(&to).is_empty());
+    }
+}
