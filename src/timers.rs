@@ -116,13 +116,14 @@ async fn work_at(bell: Arc<Notify>, accounts: Accounts, cleans_up: bool, mut sto
 /// Stops a clean-up once when the clock is perhaps wrong: it leapt since the last run, or most users would go. If it is
 /// the same the next time, so be it: somebody has had a period to see the warning. (`coffeeshop purge` asks nobody.)
 #[derive(Default)]
-struct Brake {
+pub struct Brake {
     last: Option<(Instant, Timestamp)>,
     held: bool,
 }
 
 impl Brake {
-    async fn lets_go(&mut self, accounts: &Accounts) -> bool {
+    /// Whether a clean-up may run now.
+    pub async fn lets_go(&mut self, accounts: &Accounts) -> bool {
         let (ticks, now) = (Instant::now(), accounts.now());
         let leapt = self.last.is_some_and(|(then, last)| {
             let (by_ticks, by_clock) = (ticks - then, now.since(last));
@@ -183,65 +184,5 @@ async fn clean_up(accounts: &Accounts) {
             "cleaned up"
         ),
         Err(error) => tracing::error!(?error, "the clean-up failed; the next run tries again"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        accounts::SignupDraft,
-        config::Config,
-        model::Clock,
-        store::{Missing, Store},
-    };
-
-    async fn shop(folder: &tempfile::TempDir) -> (Accounts, Clock) {
-        let mut config = Config::default();
-        config.database.path = folder.path().join("coffeeshop.db");
-        (config.password.memory_kib, config.password.iterations) = (64, 1);
-        let clock = Clock::by_hand(Timestamp::from_millis(1_795_339_800_000));
-        let (store, _) = Store::open(&config.database.path, Missing::Create).await.expect("a store");
-        (Accounts::open(&config, store, clock.clone()).await.expect("accounts"), clock)
-    }
-
-    async fn sign_up(accounts: &Accounts, number: u32) {
-        let draft = SignupDraft {
-            email: format!("user{number}@example.com"),
-            password: "mocha stirs slowly".to_owned(),
-            ..SignupDraft::default()
-        };
-        let new = accounts.check_signup(&draft).expect("good");
-        accounts.register(new, Origin::default()).await.expect("registered");
-    }
-
-    #[tokio::test]
-    async fn the_clean_up_waits_one_turn_after_the_clock_leapt() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (accounts, clock) = shop(&folder).await;
-        let mut brake = Brake::default();
-        assert!(brake.lets_go(&accounts).await, "nothing is known of the clock yet");
-        assert!(brake.lets_go(&accounts).await);
-        clock.advance(Duration::from_mins(59));
-        assert!(brake.lets_go(&accounts).await);
-        clock.advance(Duration::from_hours(72));
-        assert!(!brake.lets_go(&accounts).await);
-        assert!(brake.lets_go(&accounts).await, "a turn later it goes on");
-    }
-
-    #[tokio::test]
-    async fn the_clean_up_waits_one_turn_if_most_users_would_go() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (accounts, clock) = shop(&folder).await;
-        for number in 0..20 {
-            sign_up(&accounts, number).await;
-        }
-        clock.advance(Duration::from_hours(48));
-        assert!(Brake::default().lets_go(&accounts).await, "so few may always go");
-        sign_up(&accounts, 20).await;
-        clock.advance(Duration::from_hours(48));
-        let mut brake = Brake::default();
-        assert!(!brake.lets_go(&accounts).await);
-        assert!(brake.lets_go(&accounts).await);
     }
 }

@@ -67,8 +67,7 @@ pub struct Accounts {
     limits: Arc<Limits>,
     /// Rung when a message was put into the outbox.
     posted: Arc<Notify>,
-    /// How long the mail server does not let us in.
-    locked_out: Arc<outbox::LockedOut>,
+    standstill: Arc<outbox::Standstill>,
     rules: Arc<Rules>,
 }
 
@@ -145,7 +144,7 @@ impl Accounts {
             secret,
             limits: Arc::new(Limits::new(&config.rate_limit)),
             posted: Arc::new(Notify::new()),
-            locked_out: Arc::default(),
+            standstill: Arc::default(),
             rules: Arc::new(Rules::new(config)),
         })
     }

@@ -1,7 +1,7 @@
 //! Messages on their way out: taken in order, sent by `delivery`, tried again when that fails, and given up in sight.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicI64, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -54,17 +54,33 @@ pub struct Setback {
     said: Option<String>,
 }
 
-/// Until when nothing is sent because we are not let in: what is written meanwhile waits, too, and does not knock.
+/// How long nothing has been sent at all, and until when nothing is: what is written while we are not let in waits, too,
+/// and does not knock.
 #[derive(Debug, Default)]
-pub(super) struct LockedOut(AtomicI64);
+pub(super) struct Standstill {
+    setbacks: AtomicU32,
+    locked_until: AtomicI64,
+}
 
-impl LockedOut {
-    fn until(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+impl Standstill {
+    fn locked_until(&self) -> Timestamp {
+        Timestamp::from_millis(self.locked_until.load(Ordering::Relaxed))
     }
 
-    fn set(&self, until: Timestamp) {
-        self.0.store(until.millis(), Ordering::Relaxed);
+    /// Something was sent.
+    fn end(&self) {
+        self.setbacks.store(0, Ordering::Relaxed);
+        self.locked_until.store(0, Ordering::Relaxed);
+    }
+
+    /// Nothing was sent once more; answers until when nothing is.
+    fn go_on(&self, setback: &Setback, now: Timestamp) -> Timestamp {
+        let setbacks = self.setbacks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let until = now + pause(setbacks, setback);
+        if setback.reach == Reach::Locked {
+            self.locked_until.store(until.millis(), Ordering::Relaxed);
+        }
+        until
     }
 }
 
@@ -84,6 +100,12 @@ impl Setback {
     #[must_use]
     pub const fn silence(why: String) -> Self {
         Self { reach: Reach::Silence, why, said: None }
+    }
+
+    /// Something answered that takes nothing for now: no message would fare better.
+    #[must_use]
+    pub const fn unwell(why: String, said: Option<String>) -> Self {
+        Self { reach: Reach::Silence, why, said }
     }
 
     /// We were not let in: no message would fare better, and asking often makes it worse.
@@ -188,7 +210,7 @@ impl Accounts {
             sealed,
             state: MessageState::Waiting,
             attempts: 0,
-            due_at: now.max(self.locked_out.until()),
+            due_at: now.max(self.standstill.locked_until()),
             created_at: now,
             expires_at,
             last_error: None,
@@ -211,7 +233,7 @@ impl Accounts {
                 Ok(message) => messages.push(Outgoing { id, written_at, message, attempts }),
                 // It was sealed under a secret that is gone: nobody will ever read it.
                 Err(error) => {
-                    tracing::error!(message = %id.0, %error, "dropped a message that cannot be read");
+                    tracing::error!(id = %id.0, %error, "dropped a message that cannot be read");
                     self.store.write(move |tx| Ok::<_, Error>(tx.delete_message(id)?)).await?;
                 }
             }
@@ -224,7 +246,7 @@ impl Accounts {
     /// # Errors
     /// If the store does not answer.
     pub async fn message_sent(&self, id: MessageId) -> Result<(), Error> {
-        self.locked_out.set(Timestamp::from_millis(0));
+        self.standstill.end();
         self.store.write(move |tx| Ok::<_, Error>(tx.delete_message(id)?)).await
     }
 
@@ -253,15 +275,13 @@ impl Accounts {
         let now = self.clock.now();
         let state =
             if now >= outgoing.written_at + TRIED_FOR { MessageState::Dead } else { MessageState::Waiting };
-        let (id, due_at, why) = (outgoing.id, now + pause(outgoing.attempts, setback), setback.in_full());
-        let concerns_all = setback.concerns_all();
-        if setback.reach == Reach::Locked {
-            self.locked_out.set(due_at);
-        }
+        let (id, why) = (outgoing.id, setback.in_full());
+        let own = now + pause(outgoing.attempts, setback);
+        let all = setback.concerns_all().then(|| self.standstill.go_on(setback, now));
         let noted = self.store.write(move |tx| {
-            tx.message_failed(id, state, due_at, &why)?;
-            if concerns_all {
-                tx.postpone_messages(due_at)?;
+            tx.message_failed(id, state, own.max(all.unwrap_or(own)), &why)?;
+            if let Some(until) = all {
+                tx.postpone_messages(until)?;
             }
             Ok::<_, Error>(state)
         });

@@ -100,8 +100,9 @@ impl Config {
 
     fn check_messages(&self) -> Result<(), Wrong> {
         let (messages, smtp) = (&self.messages, &self.smtp);
-        if messages.shop_name.trim().is_empty() || messages.shop_name.chars().any(char::is_control) {
-            return refuse("messages.shop_name", "must be a line of text");
+        let name = &messages.shop_name;
+        if name.trim().is_empty() || name.chars().any(char::is_control) || name.chars().nth(100).is_some() {
+            return refuse("messages.shop_name", "must be a line of text, of at most 100 characters");
         }
         if messages.from.chars().any(char::is_control) {
             return refuse("messages.from", "must be a line of text");

@@ -18,6 +18,7 @@ pub struct Words {
 }
 
 /// The words of a letter of this shop.
+#[expect(clippy::too_many_lines, reason = "one arm for each letter")]
 pub fn words(letter: &Letter, shop: &str) -> Words {
     match letter {
         Letter::VerifyEmail => Words {

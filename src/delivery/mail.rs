@@ -27,6 +27,14 @@ pub struct Mail {
     pub bytes: Vec<u8>,
 }
 
+impl Mail {
+    /// Whether an address has letters that not every mail server takes.
+    pub fn is_international(&self) -> bool {
+        let mut addresses = self.envelope.to().iter().chain(self.envelope.from());
+        addresses.any(|address| !AsRef::<str>::as_ref(address).is_ascii())
+    }
+}
+
 #[derive(Template)]
 #[template(path = "mail.txt")]
 struct Text<'a> {
@@ -63,9 +71,14 @@ impl Sender {
     /// # Errors
     /// If that is no address.
     pub fn new(from: &str, shop_name: &str) -> Result<Self, String> {
-        let from = from.parse().map_err(|_| {
-            format!("messages.from: {from} is no address such as Coffee Shop <no-reply@shop.example>")
-        })?;
+        let wrong = || {
+            format!(
+                "messages.from: {from} is no address such as Coffee Shop <no-reply@shop.example> (a name with a comma \
+                 goes in quotes)"
+            )
+        };
+        let mut from: Mailbox = from.parse().map_err(|_| wrong())?;
+        from.email = deliverable(from.email.as_ref()).ok_or_else(wrong)?;
         Ok(Self { from, shop_name: shop_name.to_owned() })
     }
 

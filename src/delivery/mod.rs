@@ -140,13 +140,13 @@ impl<T: Transport> Delivery<T> {
     }
 
     async fn set_back(&self, outgoing: &Outgoing, setback: &Setback) -> Result<(), Error> {
-        let (message, why) = (outgoing.id.0, setback.why());
+        let (id, why) = (outgoing.id.0, setback.why());
         match self.accounts.message_failed(outgoing, setback).await? {
             MessageState::Waiting => {
-                tracing::warn!(%message, why, "a message could not be sent; it will be tried again");
+                tracing::warn!(%id, why, "a message could not be sent; it will be tried again");
             }
             MessageState::Dead => {
-                tracing::error!(%message, why, "a message could not be sent for two days; it was given up");
+                tracing::error!(%id, why, "a message could not be sent for two days; it was given up");
             }
         }
         Ok(())

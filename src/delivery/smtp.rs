@@ -3,32 +3,34 @@
 
 use std::{fs, time::Duration};
 
-use lettre::{
-    address::Envelope,
-    transport::smtp::{
-        authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, Certificate, TlsParameters},
-        commands::{Data, Mail as MailFrom, Rcpt},
-        extension::{ClientId, Extension, MailParameter},
-    },
+use lettre::transport::smtp::{
+    authentication::{Credentials, DEFAULT_MECHANISMS},
+    client::{AsyncSmtpConnection, Certificate, TlsParameters},
+    commands::{Data, Mail as MailFrom, Rcpt},
+    extension::{ClientId, Extension, MailParameter},
 };
 use tokio::time::timeout;
 
 use super::{
     Transport,
     mail::{Mail, Sender},
-    trouble::{Stage, setback},
+    trouble::{Stage, late, setback},
 };
 use crate::{
     accounts::{Outgoing, Setback},
     config::{self, Security},
 };
 
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Sends to one mail server, over one connection at a time, which is kept as long as there is something to send.
 pub struct Smtp {
     server: Server,
     sender: Sender,
     connection: Option<AsyncSmtpConnection>,
+    /// How far the latest mail came.
+    reached: Stage,
 }
 
 /// The mail server.
@@ -54,10 +56,9 @@ impl Smtp {
         if !settings.ca_file.as_os_str().is_empty() {
             let at = settings.ca_file.display();
             let pem = fs::read(&settings.ca_file).map_err(|e| format!("smtp.ca_file: {at}: {e}"))?;
-            let authority = match String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
-                true => Certificate::from_pem(&pem).ok(),
-                false => None, // which the library takes for a list of none
-            };
+            // The library takes a file without any for a list of none.
+            let holds_one = String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----");
+            let authority = holds_one.then(|| Certificate::from_pem(&pem).ok()).flatten();
             tls = tls.add_root_certificate(
                 authority.ok_or_else(|| format!("smtp.ca_file: {at} holds no certificate in PEM"))?,
             );
@@ -76,7 +77,7 @@ impl Smtp {
             hello: ClientId::Domain(sender.address().domain().to_owned()),
             patience: settings.timeout.get(),
         };
-        Ok(Self { server, sender, connection: None })
+        Ok(Self { server, sender, connection: None, reached: Stage::Connect })
     }
 
     async fn deliver(&mut self, mail: &Mail) -> Result<(), Setback> {
@@ -84,18 +85,27 @@ impl Smtp {
             Some(mut connection) => connection.test_connected().await.then_some(connection),
             None => None,
         };
+        self.reached = Stage::Connect;
         let mut connection = match kept {
             Some(connection) => connection,
-            None => self.server.connect().await?,
+            None => self.server.connect(&mut self.reached).await?,
         };
-        match hand_over(&mut connection, &mail.envelope, &mail.bytes).await {
+        if mail.is_international() && !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            let at = self.server.at();
+            self.connection = Some(connection);
+            return Err(Setback::refusal(format!(
+                "{at} takes no addresses with letters like these (SMTPUTF8)"
+            )));
+        }
+        match hand_over(&mut connection, mail, &mut self.reached).await {
             Ok(()) => {
                 self.connection = Some(connection);
                 Ok(())
             }
-            Err((stage, error)) => {
-                connection.abort().await;
-                Err(setback(&self.server, stage, &error))
+            Err(error) => {
+                // Said for politeness' sake: whatever comes of it must not hide what went wrong.
+                let _ = timeout(GOODBYE, connection.abort()).await;
+                Err(setback(&self.server, self.reached, &error))
             }
         }
     }
@@ -106,34 +116,46 @@ impl Transport for Smtp {
         let mail = self.sender.compose(outgoing).map_err(Setback::refusal)?;
         let patience = self.server.patience;
         // What was cut off in the middle is not used again: nobody knows what the server has heard.
-        timeout(patience, self.deliver(&mail)).await.unwrap_or_else(|_| {
-            let Server { host, port, .. } = &self.server;
-            let seconds = patience.as_secs();
-            Err(Setback::silence(format!(
-                "{host}:{port} did not answer within {seconds} seconds (smtp.timeout)"
-            )))
-        })
+        match timeout(patience, self.deliver(&mail)).await {
+            Ok(delivered) => delivered,
+            Err(_) => Err(late(&self.server, self.reached, patience)),
+        }
     }
 
     async fn rest(&mut self) {
         if let Some(mut connection) = self.connection.take() {
-            let _ = timeout(Duration::from_secs(1), connection.quit()).await;
+            let _ = timeout(GOODBYE, connection.quit()).await;
         }
     }
 }
 
 impl Server {
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Setback> {
+    /// Its name and port.
+    pub fn at(&self) -> String {
+        if self.host.contains(':') {
+            return format!("[{}]:{}", self.host, self.port);
+        }
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Whether we have a name and a password there.
+    pub const fn has_login(&self) -> bool {
+        self.login.is_some()
+    }
+
+    async fn connect(&self, reached: &mut Stage) -> Result<AsyncSmtpConnection, Setback> {
         let at_once = (self.security == Security::Tls).then(|| self.tls.clone());
         let at = (self.host.as_str(), self.port);
         let connected =
             AsyncSmtpConnection::connect_tokio1(at, Some(self.patience), &self.hello, at_once, None).await;
         let mut connection = connected.map_err(|error| setback(self, Stage::Connect, &error))?;
         if self.security == Security::StartTls {
+            *reached = Stage::StartTls;
             let secured = connection.starttls(self.tls.clone(), &self.hello).await;
             secured.map_err(|error| setback(self, Stage::StartTls, &error))?;
         }
         if let Some(login) = &self.login {
+            *reached = Stage::Login;
             let done = connection.auth(DEFAULT_MECHANISMS, login).await;
             done.map_err(|error| setback(self, Stage::Login, &error))?;
         }
@@ -143,19 +165,18 @@ impl Server {
 
 async fn hand_over(
     connection: &mut AsyncSmtpConnection,
-    envelope: &Envelope,
-    mail: &[u8],
-) -> Result<(), (Stage, lettre::transport::smtp::Error)> {
-    let international =
-        envelope.to().iter().chain(envelope.from()).any(|address| !AsRef::<str>::as_ref(address).is_ascii())
-            && connection.server_info().supports_feature(Extension::SmtpUtfEight);
-    let options = if international { vec![MailParameter::SmtpUtfEight] } else { Vec::new() };
-    let from = MailFrom::new(envelope.from().cloned(), options);
-    connection.command(from).await.map_err(|error| (Stage::Sender, error))?;
-    for to in envelope.to() {
-        connection.command(Rcpt::new(to.clone(), Vec::new())).await.map_err(|e| (Stage::Recipient, e))?;
+    mail: &Mail,
+    reached: &mut Stage,
+) -> Result<(), lettre::transport::smtp::Error> {
+    let options = if mail.is_international() { vec![MailParameter::SmtpUtfEight] } else { Vec::new() };
+    *reached = Stage::Sender;
+    connection.command(MailFrom::new(mail.envelope.from().cloned(), options)).await?;
+    *reached = Stage::Recipient;
+    for to in mail.envelope.to() {
+        connection.command(Rcpt::new(to.clone(), Vec::new())).await?;
     }
-    connection.command(Data).await.map_err(|error| (Stage::Content, error))?;
-    connection.message(mail).await.map_err(|error| (Stage::Content, error))?;
+    *reached = Stage::Content;
+    connection.command(Data).await?;
+    connection.message(&mail.bytes).await?;
     Ok(())
 }

@@ -30,6 +30,7 @@ mod sessions;
 mod shop;
 mod store;
 mod tidy;
+mod timers;
 mod tokens;
 mod users;
 mod verification;

@@ -214,10 +214,11 @@ async fn silence_stops_the_batch_and_puts_everything_off() {
     let mut post = Post::silent(&app);
     assert_eq!(to(&post.all().await), ["guest0@example.com"], "one is enough to know");
     let messages = posted(&app).await;
-    let due = messages[0].due_at;
+    let due = messages[1].due_at;
+    assert!(messages[0].due_at >= due, "who was silent is not tried before the others");
     assert!(due > START && due <= START + Duration::from_secs(5), "{due}");
     for (index, message) in messages.iter().enumerate() {
-        assert_eq!(message.due_at, due, "{index}");
+        assert!(index == 0 || message.due_at == due, "{index}");
         assert_eq!(message.attempts, u32::from(index == 0), "what was put back was not tried");
         assert_eq!(message.last_error.is_some(), index == 0);
         assert_eq!(message.state, MessageState::Waiting);
@@ -240,8 +241,7 @@ async fn a_lock_stops_the_batch_and_puts_everything_off_for_longer_each_time() {
     for _ in 0..12 {
         assert_eq!(post.all().await.len(), 1);
         let messages = posted(&app).await;
-        assert_eq!(messages[0].due_at, messages[1].due_at);
-        let pause = messages[0].due_at.since(app.clock.now());
+        let pause = messages.iter().map(|message| message.due_at.since(app.clock.now())).min().unwrap();
         longest = longest.max(pause);
         assert!(pause <= Duration::from_mins(10), "{pause:?}");
         app.wait(pause);
@@ -276,14 +276,14 @@ async fn a_refusal_concerns_one_message_and_no_other() {
 }
 
 #[tokio::test]
-async fn pauses_grow_after_each_refusal_up_to_an_hour() {
+async fn pauses_grow_after_each_refusal_up_to_a_quarter_of_an_hour() {
     let app = with_a_notice().await;
     let mut post = Post::judging(&app, |_| Err(refusal()));
     for attempt in 1..=15_u32 {
         assert_eq!(post.all().await.len(), 1, "{attempt}");
         let message = only(&app).await;
         assert_eq!(message.attempts, attempt);
-        let most = Duration::from_secs(5 << (attempt - 1)).min(Duration::from_hours(1));
+        let most = Duration::from_secs(5 << (attempt - 1)).min(Duration::from_mins(15));
         let pause = message.due_at.since(app.clock.now());
         assert!(most / 2 <= pause && pause <= most, "{attempt}: {pause:?}");
         app.wait(pause.checked_sub(MOMENT).unwrap());
@@ -383,7 +383,7 @@ async fn a_retry_does_not_wait_for_the_pause_to_end() {
     Post::silent(&app).all().await;
     assert_eq!(Post::taking(&app).all().await, []);
     assert_eq!(retry(&app, None).await, 2);
-    assert_eq!(to(&Post::taking(&app).all().await), [ANN, BOB]);
+    assert_eq!(to(&Post::taking(&app).all().await), [BOB, ANN], "who was tried less comes first");
 }
 
 #[tokio::test]

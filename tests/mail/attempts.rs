@@ -65,7 +65,13 @@ fn a_server_that_does_not_answer_is_given_up_at_its_time() {
     let shop = shop(mail_server(), Door::Tls).with("SMTP__PORT", proxy.port().to_string());
     let shop = shop.with("SMTP__TIMEOUT", "1s");
     let port = proxy.port();
-    fails(&shop, TO, &format!("localhost:{port} did not answer within 1 seconds (smtp.timeout)"));
+    fails(
+        &shop,
+        TO,
+        &format!(
+            "localhost:{port} did not answer within 1 second: check smtp.host, smtp.port and smtp.security"
+        ),
+    );
 }
 
 #[test]
@@ -138,8 +144,10 @@ fn a_wrong_login_is_named() {
     }
     // A server that wants no login offers none.
     let plain = shop(mail_server(), Door::Plain).with("SMTP__USERNAME", "a").with("SMTP__PASSWORD", "b");
-    let why =
-        format!("localhost:{} offers no way to log in that is known here", mail_server().port(Door::Plain));
+    let why = format!(
+        "localhost:{} offers no way to log in that is known here: check smtp.security",
+        mail_server().port(Door::Plain)
+    );
     fails(&plain, TO, &why);
 }
 

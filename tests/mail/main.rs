@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that is surprised has failed")]
 
 mod attempts;
+mod trouble;
 mod form;
 mod loss;
 mod outages;

@@ -122,12 +122,14 @@ fn a_mail_server_that_falls_silent_is_given_up_at_its_time_whenever_that_is() {
         sign_up_promptly(&server, "tarpit@example.com");
         let why = trouble(&shop, "tarpit@example.com");
         let took = start.elapsed();
+        let early = matches!(manner, Manner::Silent | Manner::SilentFrom("EHLO"));
+        let look = if early {
+            "check smtp.host, smtp.port and smtp.security"
+        } else {
+            "smtp.timeout gives it longer"
+        };
         let port = proxy.port();
-        assert_eq!(
-            why,
-            format!("localhost:{port} did not answer within 2 seconds (smtp.timeout)"),
-            "{manner:?}"
-        );
+        assert_eq!(why, format!("localhost:{port} did not answer within 2 seconds: {look}"), "{manner:?}");
         assert!(took < Duration::from_secs(6), "{manner:?}: it took {took:?}");
         sign_up_promptly(&server, "tarpit-too@example.com");
         stop(server, &[]);
@@ -178,7 +180,7 @@ fn a_refused_mail_is_tried_again_after_growing_pauses_and_holds_up_no_other() {
         let message = tried(&shop, REFUSED, attempts);
         let pause = pause(&message);
         let most = Duration::from_secs(5 * 2_u64.pow(u32::try_from(attempts).unwrap() - 1))
-            .min(Duration::from_hours(1));
+            .min(Duration::from_mins(15));
         // It began a little before it was looked at.
         let least = (most / 2).saturating_sub(Duration::from_secs(2));
         assert!(least <= pause && pause <= most, "{pause:?} after attempt {attempts}");

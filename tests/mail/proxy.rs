@@ -26,6 +26,8 @@ pub enum Manner {
     WithoutStartTls,
     /// Cuts the connection at this command.
     CutsFrom(&'static str),
+    /// Has no room for mails for now.
+    Full,
     /// Answers STARTTLS itself, and says no.
     RefusesStartTls,
     /// Lets a mail through and cuts the connection before the shop hears that it was taken.
@@ -160,6 +162,10 @@ impl Shared {
                     continue;
                 }
                 Manner::CutsAfterMail if tail.ends_with(b"\r\n.\r\n") => cut.store(true, Ordering::SeqCst),
+                Manner::Full if piece.starts_with(b"MAIL FROM") => {
+                    let _ = shop.write_all(b"452 4.3.1 Insufficient system storage\r\n");
+                    continue;
+                }
                 Manner::CutsFrom(command) if piece.starts_with(command.as_bytes()) => {
                     self.cuts.fetch_add(1, Ordering::SeqCst);
                     break;
