@@ -36,6 +36,8 @@ pub enum Form {
         token: String,
         /// On the button that says yes.
         button: &'static str,
+        /// What comes of the button that says no.
+        otherwise: &'static str,
     },
     /// For a new password.
     Password {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     accounts::{Accounts, Disowned, Error, OpenLink, Proof},
     config::Config,
-    model::{Door, Email, FieldError, Origin, PlainToken, Purpose, Status},
+    model::{Door, Email, Origin, PlainToken, Purpose, Status},
 };
 
 /// The paths of the pages, and the methods that each takes.
@@ -99,7 +99,11 @@ impl Pages {
                     self.shop_name,
                     link.email.as_str()
                 )],
-                form: Form::Confirm { token, button: "Yes, confirm my address" },
+                form: Form::Confirm {
+                    token,
+                    button: "Yes, confirm my address",
+                    otherwise: "If somebody else gave your address, say so: the account is deleted at once.",
+                },
                 ..Page::default()
             }),
             Some(link) if link.purpose == Purpose::ChangeEmail => Ok(Page {
@@ -112,7 +116,11 @@ impl Pages {
                     ),
                     "You are logged out everywhere then, and log in with the new address.".to_owned(),
                 ],
-                form: Form::Confirm { token, button: "Yes, this is my address now" },
+                form: Form::Confirm {
+                    token,
+                    button: "Yes, this is my address now",
+                    otherwise: "If somebody else gave your address, say so: the account keeps its old one.",
+                },
                 ..Page::default()
             }),
             _ => Ok(dead_verification()),
@@ -122,15 +130,9 @@ impl Pages {
     async fn post_verify(self, said: Said, origin: Origin) -> ApiResult<Page> {
         match (said.deed.as_deref(), said.token, said.email) {
             (Some("confirm"), Some(token), _) => {
-                let verified = self.accounts.verify(Proof::Link(PlainToken::new(token)), origin).await;
-                match verified {
-                    Ok(user) => Ok(Page::note(
-                        "Thank you",
-                        [
-                            format!("The address {} is confirmed.", user.profile.email.as_str()),
-                            "You can close this page and go on where you came from.".to_owned(),
-                        ],
-                    )),
+                let moves = self.look(&token).await?.is_some_and(|link| link.purpose == Purpose::ChangeEmail);
+                match self.accounts.verify(Proof::Link(PlainToken::new(token)), origin).await {
+                    Ok(user) => Ok(confirmed(&user.profile.email, moves)),
                     Err(Error::EmailTaken) => Ok(Page::note(
                         "This address has an account already",
                         ["Somebody, perhaps you, has another account with this address. The account that was to get it \
@@ -145,11 +147,13 @@ impl Pages {
             (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
                 Ok(email) => {
                     self.accounts.resend_verification(email, origin).await?;
-                    Ok(on_its_way(
+                    Ok(on_its_way([
                         "If an account waits for this address to be confirmed, a message is on its way.",
-                    ))
+                        "If none comes, the address may be spelled wrong, or confirmed already: try to log in. Or the \
+                         account is deleted by now: sign up again.",
+                    ]))
                 }
-                Err(error) => Ok(Page { wrong: Some(in_words(&error)), ..ask_to_verify(typed) }),
+                Err(error) => Ok(Page { wrong: Some(said_wrong(&error.message)), ..ask_to_verify(typed) }),
             },
             _ => Ok(ask_to_verify(String::new())),
         }
@@ -170,13 +174,9 @@ impl Pages {
                     return Ok(Page { wrong: Some(wrong), ..page });
                 }
                 match self.accounts.reset_password(Proof::Link(PlainToken::new(token)), typed, origin).await {
-                    Ok(()) => Ok(Page::note(
-                        "Your password is set",
-                        ["You are logged out everywhere. Log in with the new password.".to_owned()],
-                    )),
+                    Ok(()) => Ok(chosen(&page.form)),
                     Err(Error::Invalid(invalid)) => {
-                        let wrong = invalid.to_string().replace("The field new_password", "The new password");
-                        Ok(Page { wrong: Some(wrong), ..page })
+                        Ok(Page { wrong: Some(said_wrong(&invalid.to_string())), ..page })
                     }
                     Err(Error::VerificationFailed) => Ok(dead_reset()),
                     Err(error) => Err(error.into()),
@@ -186,9 +186,12 @@ impl Pages {
             (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
                 Ok(email) => {
                     self.accounts.forgot_password(email, origin).await?;
-                    Ok(on_its_way("If this address has an account, a message is on its way."))
+                    Ok(on_its_way([
+                        "If this address has an account, a message is on its way.",
+                        "If none comes, the address may be spelled wrong, or you have signed up with another.",
+                    ]))
                 }
-                Err(error) => Ok(Page { wrong: Some(in_words(&error)), ..ask_to_reset(typed) }),
+                Err(error) => Ok(Page { wrong: Some(said_wrong(&error.message)), ..ask_to_reset(typed) }),
             },
             _ => Ok(ask_to_reset(String::new())),
         }
@@ -206,13 +209,21 @@ impl Pages {
         Ok(match link {
             Some(link) if link.purpose == Purpose::ResetPassword => Some(choose(
                 "Choose a new password",
-                format!("For your account at {}. You are logged out everywhere then.", self.shop_name),
+                format!(
+                    "It is for the account of {} at {}. You are logged out everywhere then.",
+                    link.email.as_str(),
+                    self.shop_name
+                ),
                 &link.email,
                 false,
             )),
             Some(link) if link.purpose == Purpose::AcceptInvitation => Some(choose(
                 "Welcome: choose a password",
-                format!("{} has made an account for you. With a password it is yours.", self.shop_name),
+                format!(
+                    "{} has made an account for {}. With a password it is yours.",
+                    self.shop_name,
+                    link.email.as_str()
+                ),
                 &link.email,
                 link.status == Status::Unverified,
             )),
@@ -240,10 +251,36 @@ impl Pages {
     }
 }
 
+/// An address is its reader's own, and the one to log in with if the account `moves` to it.
+fn confirmed(email: &Email, moves: bool) -> Page {
+    let next = if moves {
+        "You are logged out everywhere. Log in with this address from now on."
+    } else {
+        "You can close this page and go on where you came from."
+    };
+    Page::note(
+        "Your address is confirmed",
+        [format!("It is {}. Thank you.", email.as_str()), next.to_owned()],
+    )
+}
+
+/// A password was chosen on this form.
+fn chosen(form: &Form) -> Page {
+    let next = match form {
+        Form::Password { email, invited: true, .. } => {
+            format!("The account is yours. Log in with {email} and this password.")
+        }
+        _ => "You are logged out everywhere. Log in with the new password.".to_owned(),
+    };
+    Page::note("Your password is set", [next])
+}
+
 fn ask_to_verify(typed: String) -> Page {
     Page {
-        heading: "Confirm your address",
-        paragraphs: vec!["We send you a new code and a new link.".to_owned()],
+        heading: "Ask for a new link",
+        paragraphs: vec![
+            "We send a new code and a new link to the address that you signed up with.".to_owned(),
+        ],
         form: Form::Ask { page: "verify", button: "Send them to me", typed },
         ..Page::default()
     }
@@ -252,42 +289,50 @@ fn ask_to_verify(typed: String) -> Page {
 fn ask_to_reset(typed: String) -> Page {
     Page {
         heading: "Choose a new password",
-        paragraphs: vec!["We send you a link on which you choose a new one.".to_owned()],
+        paragraphs: vec![
+            "We send a link to the address of your account. It opens a page on which you choose a new \
+                          password."
+                .to_owned(),
+        ],
         form: Form::Ask { page: "reset", button: "Send me a link", typed },
         ..Page::default()
     }
 }
 
 fn dead_verification() -> Page {
-    let why = "It was used already, or a newer message has taken its place, or its time has run out.";
-    let next =
-        "If you have confirmed your address with it, all is well: just log in. If not, have a new one sent.";
-    Page {
-        heading: "This link does not work any more",
-        paragraphs: vec![why.to_owned(), next.to_owned()],
-        ..ask_to_verify(String::new())
-    }
+    let next = "If you have confirmed your address with it, all is well: just log in. If not, have a new one sent. To \
+                change the address of an account, log in and ask for it again.";
+    dead(next, ask_to_verify(String::new()))
 }
 
 fn dead_reset() -> Page {
-    let why = "It was used already, or a newer message has taken its place, or its time has run out.";
     let next =
         "If you have chosen a password with it, all is well: just log in. If not, have a new one sent.";
+    dead(next, ask_to_reset(String::new()))
+}
+
+/// A link that is good for nothing, above the form that asks for another.
+fn dead(next: &str, ask: Page) -> Page {
+    let why = "It was used already, or a newer message has taken its place, or its time has run out.";
     Page {
         heading: "This link does not work any more",
         paragraphs: vec![why.to_owned(), next.to_owned()],
-        ..ask_to_reset(String::new())
+        ..ask
     }
 }
 
-/// What is wrong with an address, for somebody who sees a form and knows of no fields.
-fn in_words(error: &FieldError) -> String {
-    error.message.replace("The field email", "The address")
+/// The same for everybody who asks in one place.
+fn on_its_way([what, if_not]: [&str; 2]) -> Page {
+    let wait = "It may take a minute or two. Look into the folder for spam, too.";
+    Page::note("Look into your mail", [what, wait, if_not].map(str::to_owned))
 }
 
-fn on_its_way(what: &str) -> Page {
-    let next = "It may take a minute or two. Look into the folder for spam, too.";
-    Page::note("Look into your mail", [what.to_owned(), next.to_owned()])
+/// What is wrong with a field, in the words of a page, which has its own names for the fields and hints of its own.
+fn said_wrong(message: &str) -> String {
+    let message = message
+        .replace("The field new_password", "The new password")
+        .replace("The field email", "The address");
+    message.trim_end_matches(" A few unrelated words make a good one.").to_owned()
 }
 
 /// What a link says in its query, or a form in its body.

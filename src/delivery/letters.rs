@@ -9,7 +9,7 @@ pub struct Words {
     pub subject: String,
     /// The first line.
     pub heading: &'static str,
-    /// What happened, and what is asked of its reader.
+    /// What happened, and what is asked of its reader; an empty line between paragraphs.
     pub opening: String,
     /// What its link does.
     pub button: &'static str,
@@ -18,7 +18,7 @@ pub struct Words {
 }
 
 /// The words of a letter of this shop.
-#[expect(clippy::too_many_lines, reason = "one arm for each letter")]
+#[expect(clippy::too_many_lines, reason = "one arm for each letter, to be read side by side")]
 pub fn words(letter: &Letter, shop: &str) -> Words {
     match letter {
         Letter::VerifyEmail => Words {
@@ -34,7 +34,7 @@ pub fn words(letter: &Letter, shop: &str) -> Words {
             heading: "Your account is about to be deleted",
             opening: format!(
                 "You signed up at {shop} and have not confirmed your address yet. Without that, your account will soon \
-                 be deleted. Here is a fresh code."
+                 be deleted. Here is a fresh link."
             ),
             button: "Confirm my address",
             closing: "If you do not want the account, you need not do anything: it is deleted by itself.",
@@ -76,10 +76,10 @@ pub fn words(letter: &Letter, shop: &str) -> Words {
             heading: "Your e-mail address is about to change",
             opening: format!(
                 "Somebody who knows your password asked {shop} to change the address of your account to {masked}. It \
-                 changes as soon as that address is confirmed. If this was you, there is nothing to do here. If it was \
+                 changes as soon as that address is confirmed.\n\nIf this was you, there is nothing to do here. If it was \
                  not, choose a new password now: that cancels the change and ends every session."
             ),
-            button: "This was not me: choose a new password",
+            button: "This was not me",
             closing: "When the link has expired, ask for a new password at the shop as if you had forgotten yours.",
         },
         Letter::EmailChanged { masked } => Words {
@@ -95,10 +95,10 @@ pub fn words(letter: &Letter, shop: &str) -> Words {
             subject: "Your password was changed".to_owned(),
             heading: "Your password was changed",
             opening: format!(
-                "Your account at {shop} has a new password. If this was you, there is nothing to do here. If it was not, \
-                 choose another one now: that ends every session."
+                "Your account at {shop} has a new password.\n\nIf this was you, there is nothing to do here. If it was \
+                 not, choose another one now: that ends every session."
             ),
-            button: "This was not me: choose a new password",
+            button: "This was not me",
             closing: "Nobody at the shop ever asks you for your password.",
         },
         Letter::AccountDeleted => Words {

@@ -389,7 +389,7 @@ impl Server {
         self.log_in(email).is(200).json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &str, body: Option<&Value>) -> io::Result<Reply> {
+    pub fn ask(&self, method: &str, path: &str, headers: &str, body: Option<&Value>) -> io::Result<Reply> {
         ask(self.address, method, path, headers, body)
     }
 }
