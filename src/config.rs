@@ -67,6 +67,24 @@ impl Config {
         or_ours(&self.server.reset_url, &self.server.public_url, "/reset")
     }
 
+    /// What is fine for trying out and not for a shop that people come to by https.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let open_to_all = self.server.public_url.starts_with("https://");
+        let warnings = [
+            (
+                self.messages.transport == Transport::Console,
+                "messages.transport is console: codes and links are printed, and nobody gets a mail",
+            ),
+            (
+                !self.rate_limit.enabled,
+                "rate_limit.enabled is false: passwords and codes can be guessed at leisure",
+            ),
+            (!self.cleanup.enabled, "cleanup.enabled is false: something else must run coffeeshop purge"),
+        ];
+        warnings.into_iter().filter(|(is_so, _)| open_to_all && *is_so).map(|(_, warning)| warning).collect()
+    }
+
     /// How many hashes are computed at a time.
     #[must_use]
     pub fn concurrent_hashes(&self) -> usize {

@@ -115,6 +115,8 @@ async fn work_at(bell: Arc<Notify>, accounts: Accounts, cleans_up: bool, mut sto
 
 /// Stops a clean-up once when the clock is perhaps wrong: it leapt since the last run, or most users would go. If it is
 /// the same the next time, so be it: somebody has had a period to see the warning. (`coffeeshop purge` asks nobody.)
+///
+/// Simplified: it forgets at a restart, which gives one more turn. With more time the store would remember the last run.
 #[derive(Default)]
 pub struct Brake {
     last: Option<(Instant, Timestamp)>,

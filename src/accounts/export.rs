@@ -25,6 +25,9 @@ pub struct Export {
 impl Accounts {
     /// Everything that is stored about whoever asks.
     ///
+    /// Simplified: it is put together in memory. With more time it would be written out as it is read, for admins with a
+    /// long history.
+    ///
     /// # Errors
     /// `InvalidToken` if the account went away in the meantime.
     pub async fn export(&self, actor: &Actor) -> Result<Export, Error> {

@@ -22,6 +22,9 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
         let hint = "is another server running? server.listen says where to listen";
         Hinted::new(format_args!("cannot listen on {}: {error}", config.server.listen), hint)
     })?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     let url = format!("http://{}", listener.local_addr()?);
     tracing::info!("listening on {url}");
     tracing::info!("Swagger UI: {url}/docs");

@@ -25,6 +25,9 @@ use crate::{
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Sends to one mail server, over one connection at a time, which is kept as long as there is something to send.
+///
+/// Simplified: a shop has a few mails a minute, and one after another keeps their order. With more time a few connections
+/// side by side would carry a newsletter's worth.
 pub struct Smtp {
     server: Server,
     sender: Sender,

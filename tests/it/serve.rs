@@ -266,3 +266,15 @@ fn sign_up_until_the_end(server: SocketAddr, name: &str, acknowledged: &Mutex<Ve
 fn random(end: u64) -> u64 {
     RandomState::new().hash_one(()) % end
 }
+
+#[test]
+fn a_shop_that_is_open_to_all_is_warned_of_what_is_for_trying_out() {
+    let quiet = Shop::new().with("RATE_LIMIT__ENABLED", "false").serve().stop(Signal::TERM).is(0);
+    assert!(!quiet.err.contains("WARN"), "{quiet:?}");
+    let shop =
+        Shop::new().with("SERVER__PUBLIC_URL", "https://shop.example").with("RATE_LIMIT__ENABLED", "false");
+    let ran = shop.serve().stop(Signal::TERM).is(0);
+    for setting in ["messages.transport is console", "rate_limit.enabled is false"] {
+        assert_eq!(ran.err.matches(setting).count(), 1, "{ran:?}");
+    }
+}
