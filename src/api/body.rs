@@ -20,6 +20,9 @@ use crate::model::{FieldError, Invalid};
 /// The most bytes a body may have.
 pub const LIMIT: usize = 16 * 1024;
 
+/// The deepest that a body may be nested. Nothing that is asked for is nested at all.
+const DEEPEST: usize = 32;
+
 /// A body as it came, with what is wrong with its form: fields missing, unknown, twice, or of the wrong type. The
 /// documented schema is the rule; what it says is checked here.
 pub struct Body<T> {
@@ -93,6 +96,9 @@ async fn read<T: Type + ParseFromJSON>(
         ReadBodyError::PayloadTooLarge => too_large(),
         _ => malformed("The body broke off.".to_owned()),
     })?;
+    if depth(&bytes) > DEEPEST {
+        return Err(malformed(format!("The body must be nested {DEEPEST} deep at most.")));
+    }
     let Members(members) = serde_json::from_slice(&bytes)
         .map_err(|_| malformed("The body must be a JSON object, in UTF-8.".to_owned()))?;
     let mut registry = Registry::new();
@@ -101,6 +107,25 @@ async fn read<T: Type + ParseFromJSON>(
     let value = T::parse_from_json(Some(Value::Object(object)))
         .map_err(|_| malformed("The body is not as the documentation says.".to_owned()))?;
     Ok(Body { value, problems })
+}
+
+/// How deep JSON is nested; of what is no JSON, anything.
+fn depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 fn is_json(request: &Request) -> bool {
@@ -210,5 +235,23 @@ fn resolve<'r>(wanted: &'r MetaSchemaRef, registry: &'r Registry) -> Option<&'r 
             Some(inner) => resolve(inner, registry),
             None => Some(schema),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_counted_outside_of_texts() {
+        for (json, wanted) in [
+            (r#"{"a":"b"}"#, 1),
+            (r#"{"a":[[{}]],"b":[]}"#, 4),
+            (r#"{"a":"[[[[","b":"\"[[["}"#, 1),
+            (r#"{"a":"\\","b":[1]}"#, 2),
+            ("]]]]", 0),
+        ] {
+            assert_eq!(depth(json.as_bytes()), wanted, "{json}");
+        }
     }
 }
