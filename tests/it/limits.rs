@@ -243,3 +243,67 @@ async fn a_clock_that_is_set_back_gives_nothing_and_takes_nothing() {
     log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
     log_in(&earlier, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
 }
+
+/// How one address can be typed, and how one client can look.
+const SPELLINGS: [&str; 6] = [
+    "ann@example.com",
+    "ANN@EXAMPLE.COM",
+    "Ann@Example.com",
+    " ann@example.com ",
+    "ａｎｎ@example.com",
+    "ann@ＥＸＡＭＰＬＥ．com",
+];
+const FACES: [&[&str]; 2] = [
+    &["192.0.2.1", "::ffff:192.0.2.1", "::ffff:c000:201"],
+    &["2001:db8::1", "2001:db8:0:0:0:0:0:2", "2001:DB8::ffff:0:1", "2001:db8::192.0.2.1"],
+];
+
+#[tokio::test]
+async fn every_endpoint_every_spelling_and_every_face_of_a_client_is_one_budget() {
+    for faces in FACES {
+        let app = limited().await;
+        app.sign_up(ANN).await;
+        app.verify(ANN).await;
+        let ann = tokens(log_in(&app, faces[0], ANN, PASSWORD).await, &app).await;
+        let mut evaluated = 0;
+        for endpoint in ["/auth/login", "/me/password", "/me/email", "/me"] {
+            for (spelling, ip) in
+                SPELLINGS.iter().flat_map(|spelling| faces.iter().map(move |ip| (spelling, ip)))
+            {
+                let who = ann.clone().from(ip);
+                let answer = match endpoint {
+                    "/auth/login" => log_in(&app, ip, spelling, WRONG).await,
+                    "/me" => {
+                        let body = json!({ "current_password": WRONG });
+                        who.send(poem::http::Method::DELETE, endpoint, Some(body)).await
+                    }
+                    "/me/password" => {
+                        who.post(endpoint, json!({ "current_password": WRONG, "new_password": NEW })).await
+                    }
+                    _ => {
+                        let body = json!({ "current_password": WRONG, "new_email": "b@example.com" });
+                        who.post(endpoint, body).await
+                    }
+                };
+                evaluated += u32::from(answer.status == 401);
+                assert!([401, 429].contains(&answer.status), "{endpoint} {spelling} {ip}: {}", answer.body);
+            }
+        }
+        assert_eq!(evaluated, app.config.rate_limit.login_burst, "{faces:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_spelling_guesses_at_one_code() {
+    let app = limited().await;
+    app.sign_up(ANN).await;
+    let mail = app.mail(ANN).await;
+    let wrong = crate::verification::wrong(&mail.code);
+    for (tried, spelling) in SPELLINGS.iter().enumerate().take(5) {
+        let ip = FACES[tried % 2][tried % 3];
+        let guess = json!({ "email": spelling, "code": wrong });
+        app.anyone().from(ip).post("/auth/verify", guess).await.refused(400, "verification_failed");
+    }
+    let right = json!({ "email": ANN, "code": mail.code });
+    app.anyone().post("/auth/verify", right).await.refused(400, "verification_failed");
+}
