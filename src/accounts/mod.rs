@@ -18,6 +18,7 @@ mod registration;
 mod reminders;
 mod secret;
 mod sessions;
+mod setback;
 mod silence;
 mod tokens;
 mod users;
@@ -34,11 +35,12 @@ pub use self::{
     export::Export,
     invitations::{InvitationDraft, Invitee},
     keys::{KeyInfo, Rotation},
-    outbox::{LEASE, Outgoing, Retried, Setback},
+    outbox::{LEASE, Outgoing, Retried},
     passwords::PasswordReset,
     purge::{PurgePlan, Purged, Which},
     registration::{NewUser, Registered, SignupDraft},
     sessions::TokenPair,
+    setback::Setback,
     tokens::PublicKey,
     users::Admin,
     verification::{Disowned, OpenLink, Proof},
@@ -67,7 +69,7 @@ pub struct Accounts {
     limits: Arc<Limits>,
     /// Rung when a message was put into the outbox.
     posted: Arc<Notify>,
-    standstill: Arc<outbox::Standstill>,
+    standstill: Arc<setback::Standstill>,
     rules: Arc<Rules>,
 }
 
