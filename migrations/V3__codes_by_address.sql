@@ -3,6 +3,7 @@
 CREATE TABLE sent_codes (
     key           BLOB PRIMARY KEY CHECK (length(key) = 32), -- keyed hash of the address and what was sent
     sent          INTEGER NOT NULL,
+    sent_at       INTEGER NOT NULL,              -- the latest
     counted_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -23,4 +23,5 @@ ALTER TABLE outbox_by_recipient RENAME TO outbox;
 CREATE INDEX outbox_user_id ON outbox (user_id);
 CREATE INDEX outbox_recipient ON outbox (recipient, seq);
 CREATE INDEX outbox_due_at ON outbox (due_at) WHERE state = 'waiting';
+CREATE INDEX outbox_turn ON outbox (attempts, seq) WHERE state = 'waiting';
 CREATE INDEX outbox_expires_at ON outbox (expires_at);

@@ -19,6 +19,8 @@ use crate::{
 
 /// By how much the clock may differ from the time that has passed.
 const LEAP: Duration = Duration::from_hours(1);
+/// How often to look for those whose time is nearly up.
+const REMIND: Duration = Duration::from_mins(5);
 /// How soon a key that another process has made signs here.
 const LOOK_AT_KEYS: Duration = Duration::from_secs(5);
 
@@ -65,10 +67,13 @@ impl Timers {
         let scheduler = JobScheduler::new().await?;
         let mut workers = JoinSet::new();
         let stop_looking = stop.clone();
-        let bell = Arc::new(Notify::new());
-        scheduler.add(cleanup_job(settings, Arc::clone(&bell))?).await?;
-        scheduler.start().await?;
-        workers.spawn(work_at(bell, accounts.clone(), settings.enabled, stop));
+        if settings.enabled {
+            let bell = Arc::new(Notify::new());
+            scheduler.add(cleanup_job(settings, Arc::clone(&bell))?).await?;
+            scheduler.start().await?;
+            workers.spawn(clean_up_at(bell, accounts.clone(), stop.clone()));
+        }
+        workers.spawn(remind_in_time(accounts.clone(), stop));
         workers.spawn(look_at_keys(accounts, stop_looking));
         Ok(Self { scheduler, workers })
     }
@@ -91,16 +96,15 @@ fn cleanup_job(settings: &Cleanup, bell: Arc<Notify>) -> Result<Job, TimerError>
     job.map_err(|_| TimerError::Schedule(settings.schedule.clone()))
 }
 
-/// Cleans up, if that is for the server to do, and reminds: now, and each time that the bell rings.
-async fn work_at(bell: Arc<Notify>, accounts: Accounts, cleans_up: bool, mut stop: watch::Receiver<bool>) {
+/// Cleans up: now, and each time that the bell rings.
+async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Receiver<bool>) {
     accounts.hold_ballast();
     let mut brake = Brake::default();
     loop {
         let run = async {
-            if cleans_up && brake.lets_go(&accounts).await {
+            if brake.lets_go(&accounts).await {
                 clean_up(&accounts).await;
             }
-            remind(&accounts).await;
         };
         tokio::select! {
             () = run => {}
@@ -158,6 +162,16 @@ async fn look_at_keys(accounts: Accounts, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Reminds, whoever cleans up and however seldom: a reminder that comes too late is none.
+async fn remind_in_time(accounts: Accounts, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = async { remind(&accounts).await; tokio::time::sleep(REMIND).await } => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
 /// Reminds those whose time is nearly up. What goes wrong is logged; the next run comes all the same.
 async fn remind(accounts: &Accounts) {
     match accounts.remind().await {
@@ -181,6 +195,7 @@ async fn clean_up(accounts: &Accounts) {
             users = purged.users,
             sessions = purged.sessions,
             codes = purged.codes,
+            counts = purged.counts,
             messages = purged.messages,
             events = purged.events,
             "cleaned up"

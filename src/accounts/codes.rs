@@ -15,9 +15,10 @@ const TRIES: u8 = 5;
 /// How many codes an address is sent until a day after the last of them: with five tries each, a guess succeeds once in
 /// 20,000 such spells.
 const MOST_CODES: u8 = 10;
-/// How many messages. Past the codes there are links alone, so that nobody who asks in somebody else's name shuts them
-/// out.
+/// How many messages at once. Past the codes there are links alone, and past these messages one link an hour: as long as a
+/// link to choose a password lives, so that nobody who asks in somebody else's name shuts them out.
 const MOST_MESSAGES: u8 = 20;
+const ONE_MORE: Duration = RESET_TTL;
 /// How long a link to choose a password lives.
 const RESET_TTL: Duration = Duration::from_hours(1);
 /// How long after its link is dead a message still counts.
@@ -90,7 +91,7 @@ impl Accounts {
         let sent = counted(tx, count, now)?;
         let code = fresh.code.as_ref().filter(|_| sent < MOST_CODES);
         let kept = self.keep_code(tx, user, to, purpose, (code, &fresh.link), now)?;
-        tx.put_sent_codes(count, sent + 1, kept.token_expires_at + COUNTED_FOR)?;
+        tx.put_sent_codes(count, sent.saturating_add(1), now, kept.token_expires_at + COUNTED_FOR)?;
         let message = Message {
             code: code.map(|code| code.as_str().to_owned()),
             code_until: code.map(|_| kept.code_expires_at),
@@ -238,7 +239,9 @@ impl Accounts {
 /// `TooManyRequests` if it is the most there may be.
 pub(super) fn counted(tx: &Snapshot<'_>, key: CountKey, now: Timestamp) -> Result<u8, Error> {
     match tx.sent_codes(key, now)? {
-        Some((sent, until)) if sent >= MOST_MESSAGES => Err(Error::too_many_requests(until.since(now))),
+        Some((sent, latest)) if sent >= MOST_MESSAGES && now < latest + ONE_MORE => {
+            Err(Error::too_many_requests((latest + ONE_MORE).since(now)))
+        }
         Some((sent, _)) => Ok(sent),
         None => Ok(0),
     }
@@ -261,10 +264,11 @@ fn owner(tx: &Snapshot<'_>, code: &Code, now: Timestamp) -> Result<Option<User>,
     Ok(user.filter(|user| code.purpose == Purpose::ChangeEmail || code.email.is(&user.profile.email)))
 }
 
-/// What is counted together: everything that proves an address, everything that sets a password.
+/// What is counted together. Who asks for somebody's address does not use up what that somebody may be sent.
 const fn kind(purpose: Purpose) -> &'static str {
     match purpose {
-        Purpose::VerifyEmail | Purpose::ChangeEmail => "address",
+        Purpose::VerifyEmail => "address",
+        Purpose::ChangeEmail => "change",
         Purpose::ResetPassword | Purpose::AcceptInvitation => "password",
     }
 }

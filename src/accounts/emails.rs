@@ -34,7 +34,7 @@ impl Accounts {
             let user = confirmed.still_here(tx, now)?;
             // Counted for whoever asks, too: nobody sends messages to the whole town from one account.
             let asked = accounts.secret.hash_count("asked", &user.profile.email);
-            tx.put_sent_codes(asked, counted(tx, asked, now)? + 1, now + COUNTED_FOR)?;
+            tx.put_sent_codes(asked, counted(tx, asked, now)?.saturating_add(1), now, now + COUNTED_FOR)?;
             let sending = Sending { to: &new, ..Sending::to(&user, Purpose::ChangeEmail) };
             accounts.send_code(tx, sending, &fresh, now)?;
             let (link, until) = accounts.make_link(tx, &user, Purpose::ResetPassword, &objection, now)?;
@@ -70,15 +70,21 @@ impl Accounts {
             free(tx, &user.profile.email, now)?;
         }
         tx.update_user(&user)?;
+        by.record(tx, Action::EmailChanged, user.id, now)?;
+        self.has_moved(tx, old, &user)?;
+        Ok(user)
+    }
+
+    /// What has to end because a user has another address, and who has to hear of it.
+    pub(super) fn has_moved(&self, tx: &Tx<'_>, old: &User, user: &User) -> Result<(), Error> {
         tx.delete_sessions_of(user.id)?;
         tx.delete_codes_of(user.id)?;
-        by.record(tx, Action::EmailChanged, user.id, now)?;
         // An address that was never confirmed is perhaps a stranger's, who has heard enough.
         if old.status() == Status::Verified {
             let notice = Letter::EmailChanged { masked: user.profile.email.masked() };
             let message = Message::plain(old.profile.email.as_str().to_owned(), notice);
-            self.notify(tx, &old.profile.email, &message, now)?;
+            self.notify(tx, &old.profile.email, &message, user.updated_at)?;
         }
-        Ok(user)
+        Ok(())
     }
 }

@@ -50,7 +50,7 @@ impl Accounts {
                 has_password: tx.password(id)?.is_some(),
                 sessions: tx.sessions_of(id, now)?,
                 codes: tx.codes_of(id)?,
-                messages: messages.iter().filter_map(|message| accounts.posted(message, now).ok()).collect(),
+                messages: messages.iter().map(|message| accounts.posted(message, now)).collect(),
                 events,
                 user,
             })

@@ -108,6 +108,9 @@ impl Accounts {
     /// If the store does not answer.
     pub async fn take_messages(&self) -> Result<Vec<Outgoing>, Error> {
         let now = self.clock.now();
+        if !self.store.read(move |tx| Ok::<_, Error>(tx.has_due_messages(now)?)).await? {
+            return Ok(Vec::new()); // nobody else's writes wait for that
+        }
         let taken =
             self.store.write(move |tx| Ok::<_, Error>(tx.take_messages(now, now + LEASE, BATCH)?)).await?;
         let mut messages = Vec::new();
@@ -115,10 +118,13 @@ impl Accounts {
             let (id, written_at, attempts) = (sealed.id, sealed.created_at, sealed.attempts);
             match self.open_message(&sealed) {
                 Ok(message) => messages.push(Outgoing { id, written_at, message, attempts }),
-                // It was sealed under a secret that is gone: nobody will ever read it.
+                // Sealed under a secret that is gone, or of a version that is: it stays to be seen.
                 Err(error) => {
-                    tracing::error!(id = %id.0, %error, "dropped a message that cannot be read");
-                    self.store.write(move |tx| Ok::<_, Error>(tx.delete_message(id)?)).await?;
+                    tracing::error!(id = %id.0, ?error, "gave up a message that cannot be read");
+                    let give_up = move |tx: &Tx<'_>| {
+                        Ok::<_, Error>(tx.message_failed(id, MessageState::Dead, now, "it cannot be read")?)
+                    };
+                    self.store.write(give_up).await?;
                 }
             }
         }
@@ -181,7 +187,7 @@ impl Accounts {
         const PAGE: u32 = 500;
         let now = self.clock.now();
         let page = self.store.read(move |tx| Ok::<_, Error>(tx.messages(after, PAGE)?)).await?;
-        page.into_iter().map(|(seq, sealed)| Ok((seq, self.posted(&sealed, now)?))).collect()
+        Ok(page.into_iter().map(|(seq, sealed)| (seq, self.posted(&sealed, now))).collect())
     }
 
     /// Has one message, or every one, tried again at once; dead ones, too, unless nobody would read them any more.
@@ -200,21 +206,24 @@ impl Accounts {
         self.posted.notified().await;
     }
 
-    /// A message as its keeper sees it.
-    pub(super) fn posted(&self, sealed: &SealedMessage, now: Timestamp) -> Result<Posted, Error> {
-        let message = self.open_message(sealed)?;
+    /// A message as its keeper sees it; one that cannot be read any more is about nothing.
+    pub(super) fn posted(&self, sealed: &SealedMessage, now: Timestamp) -> Posted {
+        let (to, letter) = match self.open_message(sealed) {
+            Ok(message) => (message.to, Some(message.letter)),
+            Err(_) => (sealed.recipient.clone(), None),
+        };
         let state = if sealed.expires_at <= now { MessageState::Dead } else { sealed.state };
-        Ok(Posted {
+        Posted {
             id: sealed.id,
-            to: message.to,
-            letter: message.letter,
+            to,
+            letter,
             state,
             attempts: sealed.attempts,
             due_at: sealed.due_at,
             created_at: sealed.created_at,
             expires_at: sealed.expires_at,
             last_error: sealed.last_error.clone(),
-        })
+        }
     }
 
     fn open_message(&self, sealed: &SealedMessage) -> Result<Message, Error> {

@@ -42,7 +42,7 @@ impl Accounts {
         let accounts = self.clone();
         let sent = self.store.write(move |tx| {
             let found = tx.user_by_email(&email)?.map(|(user, _)| user);
-            let Some(user) = living(found, now) else { return Ok(()) };
+            let Some(user) = living(found, now).filter(|user| !user.disabled) else { return Ok(()) };
             if accounts.send_code_quietly(tx, Sending::to(&user, Purpose::ResetPassword), &fresh, now)? {
                 Author::nobody(origin).record(tx, Action::PasswordForgotten, user.id, now)?;
             }

@@ -120,7 +120,7 @@ impl Accounts {
         let Some((owner, _)) = tx.user_by_email(&newcomer.profile.email)? else { return Ok(()) };
         let count = self.secret.hash_count("taken", &owner.profile.email);
         let Ok(told) = counted(tx, count, now) else { return Ok(()) };
-        tx.put_sent_codes(count, told + 1, now + COUNTED_FOR)?;
+        tx.put_sent_codes(count, told.saturating_add(1), now, now + COUNTED_FOR)?;
         let message = Message {
             link: Some(self.rules.reset_url.clone()),
             ..Message::plain(owner.profile.email.as_str().to_owned(), Letter::AddressTaken)

@@ -106,7 +106,7 @@ impl Accounts {
     }
 
     /// Changes a user. An address that an admin sets is in force at once, under the status that the user has; sessions
-    /// end and codes sent to the old address die. Disabling ends every session and kills every code. Who is unverified from now on has as
+    /// end, codes sent to the old address die, and it is told. Disabling ends every session and kills every code. Who is unverified from now on has as
     /// much time as after a sign-up, and gets a message.
     ///
     /// # Errors
@@ -175,8 +175,10 @@ impl Accounts {
     /// What has to end, or be sent, because of a change.
     fn follow_up(&self, tx: &Tx<'_>, old: &User, user: &User, fresh: &FreshCode) -> Result<(), Error> {
         let moved = !user.profile.email.is(&old.profile.email);
-        let shut_out = user.disabled && !old.disabled;
-        if moved || shut_out {
+        if moved {
+            self.has_moved(tx, old, user)?;
+        }
+        if user.disabled && !old.disabled {
             tx.delete_sessions_of(user.id)?;
             tx.delete_codes_of(user.id)?;
         }

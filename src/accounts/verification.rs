@@ -30,8 +30,8 @@ pub struct OpenLink {
     pub purpose: Purpose,
     /// The address that it proves.
     pub email: Email,
-    /// Whether its account waits to be verified, and so can be disowned.
-    pub status: Status,
+    /// Whether its reader can say that they have nothing to do with it.
+    pub can_be_disowned: bool,
 }
 
 /// What came of saying that one has nothing to do with an account.
@@ -114,7 +114,7 @@ impl Accounts {
         let open = |(code, user): (Code, User)| OpenLink {
             purpose: code.purpose,
             email: code.email,
-            status: user.status(),
+            can_be_disowned: code.purpose == Purpose::ChangeEmail || self.is_newcomer(&user),
         };
         Ok(found.map(open))
     }
@@ -133,20 +133,29 @@ impl Accounts {
             let spent = accounts.spend(tx, &Proof::Link(link), &PURPOSES, now)?;
             let spent = spent.ok_or(Error::VerificationFailed)?;
             let (by, id) = (Author::nobody(origin), spent.user.id);
-            match (spent.purpose, spent.user.status()) {
-                (Purpose::ChangeEmail, _) => {
-                    by.record(tx, Action::EmailChangeCancelled, id, now)?;
-                    Ok(Disowned::EmailChange)
-                }
-                (_, Status::Unverified) => {
-                    tx.delete_user(id)?;
-                    by.record(tx, Action::UserDisowned, id, now)?;
-                    Ok(Disowned::Account)
-                }
-                (_, Status::Verified) => Err(Error::VerificationFailed),
+            if spent.purpose == Purpose::ChangeEmail {
+                by.record(tx, Action::EmailChangeCancelled, id, now)?;
+                return Ok(Disowned::EmailChange);
             }
+            if !accounts.is_newcomer(&spent.user) {
+                return Err(Error::VerificationFailed);
+            }
+            tx.delete_user(id)?;
+            by.record(tx, Action::UserDisowned, id, now)?;
+            Ok(Disowned::Account)
         });
         disowned.await
+    }
+
+    /// Whether an account has never been anybody's: it waits for its first verification. One that an admin made
+    /// unverified again got its time later than at its sign-up.
+    fn is_newcomer(&self, user: &User) -> bool {
+        match user.standing {
+            Standing::Unverified { expires_at } => {
+                expires_at <= user.created_at + self.rules.unverified_after
+            }
+            Standing::Verified { .. } => false,
+        }
     }
 
     /// Sends an unverified user what they need to become verified, if they were not sent too much already.

@@ -133,8 +133,8 @@ impl From<model::Posted> for WaitingMessage {
     fn from(message: model::Posted) -> Self {
         Self {
             id: message.id.0,
+            about: message.about().to_owned(),
             to: message.to,
-            about: message.letter.word().to_owned(),
             state: message.state.word().to_owned(),
             created_at: Time(message.created_at),
         }

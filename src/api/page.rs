@@ -36,8 +36,8 @@ pub enum Form {
         token: String,
         /// On the button that says yes.
         button: &'static str,
-        /// What comes of the button that says no.
-        otherwise: &'static str,
+        /// What comes of the button that says no, if there is one.
+        otherwise: Option<&'static str>,
     },
     /// For a new password.
     Password {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     accounts::{Accounts, Disowned, Error, OpenLink, Proof},
     config::Config,
-    model::{Door, Email, Origin, PlainToken, Purpose, Status},
+    model::{Door, Email, Origin, PlainToken, Purpose},
 };
 
 /// The paths of the pages, and the methods that each takes.
@@ -95,14 +95,16 @@ impl Pages {
             Some(link) if link.purpose == Purpose::VerifyEmail => Ok(Page {
                 heading: "Confirm your address",
                 paragraphs: vec![format!(
-                    "An account at {} was opened with the address {}. Is it yours?",
+                    "An account at {} has the address {}. Is it yours?",
                     self.shop_name,
                     link.email.as_str()
                 )],
                 form: Form::Confirm {
                     token,
                     button: "Yes, confirm my address",
-                    otherwise: "If somebody else gave your address, say so: the account is deleted at once.",
+                    otherwise: link.can_be_disowned.then_some(
+                        "If somebody else gave your address, say so: the account is deleted at once.",
+                    ),
                 },
                 ..Page::default()
             }),
@@ -119,7 +121,9 @@ impl Pages {
                 form: Form::Confirm {
                     token,
                     button: "Yes, this is my address now",
-                    otherwise: "If somebody else gave your address, say so: the account keeps its old one.",
+                    otherwise: Some(
+                        "If somebody else gave your address, say so: the account keeps its old one.",
+                    ),
                 },
                 ..Page::default()
             }),
@@ -225,7 +229,7 @@ impl Pages {
                     link.email.as_str()
                 ),
                 &link.email,
-                link.status == Status::Unverified,
+                link.can_be_disowned,
             )),
             _ => None,
         })
@@ -235,7 +239,7 @@ impl Pages {
         match self.accounts.disown(PlainToken::new(token), origin).await {
             Ok(Disowned::Account) => Ok(Page::note(
                 "The account is deleted",
-                ["Thank you for telling. Nothing of it is kept, and you hear no more of it.".to_owned()],
+                ["Thank you for telling. The account and everything in it is deleted.".to_owned()],
             )),
             Ok(Disowned::EmailChange) => Ok(Page::note(
                 "Nothing changes",

@@ -64,7 +64,7 @@ impl Verification {
     /// Send the code and link again
     ///
     /// Sends a fresh code and link to the address if it belongs to an unverified account; the earlier ones are dead from
-    /// then on. An account is sent ten at most. The answer is the same for every address.
+    /// then on. An address is sent ten codes, then links alone. The answer is the same for every address.
     #[oai(path = "/auth/verify/resend", method = "post", operation_id = "resend_verification")]
     async fn resend(&self, from: Caller, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;

@@ -36,7 +36,8 @@ pub struct List {
 
 /// Have messages tried again at once, those that were given up included.
 ///
-/// A message that nobody would read any more, because its link has expired, stays given up.
+/// A message that nobody would read any more, because its link has expired, stays given up; one that was tried for two days
+/// already gets one more try.
 #[derive(clap::Args)]
 pub struct Retry {
     /// The message's id; without one, all of them.
@@ -122,7 +123,7 @@ fn row(message: &Posted) -> [String; 7] {
     [
         message.id.0.to_string(),
         message.to.clone(),
-        message.letter.word().to_owned(),
+        message.about().to_owned(),
         message.state.word().to_owned(),
         message.attempts.to_string(),
         if waits { message.due_at.to_string() } else { "-".to_owned() },
@@ -134,7 +135,7 @@ fn in_json(message: &Posted) -> Value {
     json!({
         "id": message.id.0,
         "to": message.to,
-        "about": message.letter.word(),
+        "about": message.about(),
         "state": message.state.word(),
         "attempts": message.attempts,
         "created_at": message.created_at.to_string(),

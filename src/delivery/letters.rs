@@ -24,7 +24,7 @@ pub fn words(letter: &Letter, shop: &str) -> Words {
         Letter::VerifyEmail => Words {
             subject: "Confirm your e-mail".to_owned(),
             heading: "Confirm your e-mail",
-            opening: format!("Welcome to {shop}. Please confirm that this address is yours."),
+            opening: format!("Please confirm that this address is yours, for your account at {shop}."),
             button: "Confirm my address",
             closing: "If you did not sign up, you need not do anything: the account is deleted by itself. The page behind \
                       the link can delete it at once.",
@@ -80,7 +80,8 @@ pub fn words(letter: &Letter, shop: &str) -> Words {
                  not, choose a new password now: that cancels the change and ends every session."
             ),
             button: "This was not me",
-            closing: "When the link has expired, ask for a new password at the shop as if you had forgotten yours.",
+            closing: "The link ends with the change. When it has expired before, ask for a new password at the shop as if you had \
+                      forgotten yours; when the change is done, tell the shop.",
         },
         Letter::EmailChanged { masked } => Words {
             subject: "Your e-mail address was changed".to_owned(),

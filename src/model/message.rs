@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use uuid::Uuid;
 
 use super::Timestamp;
@@ -16,7 +16,7 @@ pub struct MessageId(pub Uuid);
 #[serde(rename_all = "snake_case")]
 pub enum Letter {
     /// Confirm the address of a new account.
-    #[serde(alias = "Confirm your e-mail")] // as 0.1 wrote it before there were letters
+    #[serde(alias = "Confirm your e-mail")]
     VerifyEmail,
     /// The account is about to be deleted: confirm the address.
     VerifyReminder,
@@ -76,7 +76,7 @@ pub struct Message {
     /// The address it goes to.
     pub to: String,
     /// What it is about.
-    #[serde(alias = "subject")]
+    #[serde(alias = "subject", deserialize_with = "letter")]
     pub letter: Letter,
     /// The six digits, if it has any.
     pub code: Option<String>,
@@ -98,6 +98,15 @@ impl Message {
     }
 }
 
+/// A letter, also as 0.1 wrote it before there were letters: by its subject, which named the shop in one case.
+fn letter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Letter, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    match value.as_str() {
+        Some(subject) if subject.starts_with("You already have an account") => Ok(Letter::AddressTaken),
+        _ => Letter::deserialize(value).map_err(de::Error::custom),
+    }
+}
+
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message").field("letter", &self.letter).finish_non_exhaustive()
@@ -111,8 +120,8 @@ pub struct Posted {
     pub id: MessageId,
     /// The address it goes to.
     pub to: String,
-    /// What it is about.
-    pub letter: Letter,
+    /// What it is about; nothing if it cannot be read any more.
+    pub letter: Option<Letter>,
     /// Whether it still waits to be sent.
     pub state: MessageState,
     /// How often it was tried.
@@ -125,6 +134,14 @@ pub struct Posted {
     pub expires_at: Timestamp,
     /// Why the latest attempt failed.
     pub last_error: Option<String>,
+}
+
+impl Posted {
+    /// The word for what it is about.
+    #[must_use]
+    pub fn about(&self) -> &'static str {
+        self.letter.as_ref().map_or("unreadable", Letter::word)
+    }
 }
 
 /// What became of a message that was not sent.
@@ -153,9 +170,20 @@ mod tests {
 
     #[test]
     fn what_an_older_version_left_waiting_can_be_read() {
-        let old = r#"{"to":"ann@example.com","subject":"Confirm your e-mail","code":"123456","link":"https://x/?token=y"}"#;
-        let message: Message = serde_json::from_str(old).expect("a message");
-        assert_eq!((message.letter, message.code.as_deref()), (Letter::VerifyEmail, Some("123456")));
+        for (subject, letter) in [
+            ("Confirm your e-mail", Letter::VerifyEmail),
+            ("Choose a new password", Letter::ResetPassword),
+            ("You already have an account at Blue Cup", Letter::AddressTaken),
+        ] {
+            let old =
+                format!(r#"{{"to":"ann@example.com","subject":"{subject}","code":"123456","link":null}}"#);
+            let message: Message = serde_json::from_str(&old).expect("a message");
+            assert_eq!((message.letter, message.code.as_deref()), (letter, Some("123456")));
+        }
+        let changed =
+            Message::plain("a@b.example".to_owned(), Letter::EmailChanged { masked: "a…".to_owned() });
+        let text = serde_json::to_string(&changed).expect("JSON");
+        assert_eq!(serde_json::from_str::<Message>(&text).expect("a message").letter, changed.letter);
     }
 
     #[test]

@@ -44,11 +44,19 @@ impl Snapshot<'_> {
         self.all(&sql, (after, limit), read_message)
     }
 
-    /// The messages of a user, and to the user's address.
+    /// The messages of a user, and the notices to their address since it can have been theirs.
     pub(crate) fn messages_of(&self, user: &User) -> Result<Vec<SealedMessage>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE user_id = ?1 OR recipient = ?2 ORDER BY seq");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM outbox WHERE user_id = ?1 OR (user_id IS NULL AND recipient = ?2 AND created_at >= ?3) ORDER BY seq"
+        );
         let (id, address) = (user.id.as_uuid().as_bytes(), user.profile.email.key());
-        self.all(&sql, (id, address), |row| Ok(read_message(row)?.1))
+        self.all(&sql, (id, address, user.created_at.millis()), |row| Ok(read_message(row)?.1))
+    }
+
+    /// Whether there is anything to send.
+    pub(crate) fn has_due_messages(&self, now: Timestamp) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM outbox WHERE state = 'waiting' AND due_at <= ?1 AND expires_at > ?1 LIMIT 1";
+        Ok(self.number(sql, [now.millis()])? > 0)
     }
 
     /// How many messages have been worth nothing since before.

@@ -4,9 +4,9 @@ use super::{Error, Snapshot, Tx, tx::timestamp};
 use crate::model::{CountKey, Timestamp};
 
 impl Snapshot<'_> {
-    /// How much was sent, and until when that counts; nothing if it does not count any more.
+    /// How much was sent, and when the latest; nothing if it does not count any more.
     pub(crate) fn sent_codes(&self, key: CountKey, now: Timestamp) -> Result<Option<(u8, Timestamp)>, Error> {
-        let sql = "SELECT sent, counted_until FROM sent_codes WHERE key = ?1 AND counted_until > ?2";
+        let sql = "SELECT sent, sent_at FROM sent_codes WHERE key = ?1 AND counted_until > ?2";
         self.first(sql, (key.0, now.millis()), |row| Ok((row.get(0)?, timestamp(row, 1)?)))
     }
 
@@ -18,10 +18,16 @@ impl Snapshot<'_> {
 
 impl Tx<'_> {
     /// Keeps a count.
-    pub(crate) fn put_sent_codes(&self, key: CountKey, sent: u8, until: Timestamp) -> Result<(), Error> {
+    pub(crate) fn put_sent_codes(
+        &self,
+        key: CountKey,
+        sent: u8,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), Error> {
         self.execute_one(
-            "INSERT OR REPLACE INTO sent_codes (key, sent, counted_until) VALUES (?1, ?2, ?3)",
-            (key.0, sent, until.millis()),
+            "INSERT OR REPLACE INTO sent_codes (key, sent, sent_at, counted_until) VALUES (?1, ?2, ?3, ?4)",
+            (key.0, sent, now.millis(), until.millis()),
         )
     }
 

@@ -138,7 +138,7 @@ async fn with_a_notice() -> App {
     let ann = app.signed_in(ANN).await;
     let body = json!({ "current_password": PASSWORD, "new_password": "lungo hums at dawn" });
     ann.post("/me/password", body).await.is(204);
-    assert_eq!(only(&app).await.letter.word(), "password_changed");
+    assert_eq!(only(&app).await.about(), "password_changed");
     app
 }
 
@@ -147,7 +147,7 @@ async fn what_was_taken_is_forgotten() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let waiting = only(&app).await;
-    assert_eq!((waiting.to.as_str(), waiting.letter.word(), waiting.attempts), (ANN, "verify_email", 0));
+    assert_eq!((waiting.to.as_str(), waiting.about(), waiting.attempts), (ANN, "verify_email", 0));
     let mut post = Post::taking(&app);
     let handed = post.all().await;
     assert_eq!((handed[0].id, handed.len()), (waiting.id, 1));
