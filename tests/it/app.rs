@@ -18,7 +18,7 @@ use coffeeshop::{
 use poem::{
     Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
-    http::{HeaderMap, Method, uri::Scheme},
+    http::{HeaderMap, HeaderValue, Method, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
 use serde_json::{Value, json};
@@ -265,7 +265,7 @@ impl App {
 pub struct Caller<'a> {
     app: &'a App,
     pub token: Option<String>,
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(&'static str, Vec<u8>)>,
     ip: Option<IpAddr>,
 }
 
@@ -280,8 +280,8 @@ pub struct Answer {
 }
 
 impl Caller<'_> {
-    /// The same, with a header.
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    /// The same, with a header, of any bytes that a header may have.
+    pub fn header(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -337,7 +337,7 @@ impl Caller<'_> {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         for (name, value) in &self.headers {
-            request = request.header(*name, value);
+            request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let response = self.app.endpoint.get_response(self.sent_from(request.body(body))).await;
         let answer = Answer::read(response).await;

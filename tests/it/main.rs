@@ -4,11 +4,13 @@
 
 mod app;
 mod audit;
+mod canary;
 mod cli;
 mod cli_accounts;
 mod document;
 mod emails;
 mod errors;
+mod forgeries;
 mod invitations;
 mod keys;
 mod limits;
@@ -25,9 +27,11 @@ mod purge;
 mod races;
 mod registration;
 mod reminders;
+mod rubbish;
 mod serve;
 mod sessions;
 mod shop;
+mod silence;
 mod store;
 mod tidy;
 mod timers;

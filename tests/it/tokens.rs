@@ -16,7 +16,7 @@ use crate::app::{App, MOMENT, START};
 const ANN: &str = "ann@example.com";
 
 /// The two tokens of a new user.
-async fn tokens(app: &App) -> (String, String) {
+pub async fn tokens(app: &App) -> (String, String) {
     app.sign_up(ANN).await;
     let tokens = app.tokens(ANN).await;
     let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
@@ -27,37 +27,37 @@ fn decoded(part: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-fn encoded(part: &Value) -> String {
+pub fn encoded(part: &Value) -> String {
     URL_SAFE_NO_PAD.encode(part.to_string())
 }
 
 /// Header and claims.
-fn read(token: &str) -> (Value, Value) {
+pub fn read(token: &str) -> (Value, Value) {
     let mut parts = token.split('.').map(str::to_owned);
     let (header, claims) = (parts.next().unwrap(), parts.next().unwrap());
     (decoded(&header), decoded(&claims))
 }
 
-fn signed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+pub fn signed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let message = format!("{}.{}", encoded(header), encoded(claims));
     let signature = sign(message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-fn with(value: &Value, name: &str, changed: Value) -> Value {
+pub fn with(value: &Value, name: &str, changed: Value) -> Value {
     let mut value = value.clone();
     value[name] = changed;
     value
 }
 
-fn without(value: &Value, name: &str) -> Value {
+pub fn without(value: &Value, name: &str) -> Value {
     let mut value = value.clone();
     value.as_object_mut().unwrap().remove(name);
     value
 }
 
 /// The shop's own key, as somebody has it who holds both the store and the secret.
-fn own_key(app: &App) -> Ed25519KeyPair {
+pub fn own_key(app: &App) -> Ed25519KeyPair {
     let secret = app.config.database.path.with_file_name("coffeeshop.secret");
     let secret = URL_SAFE_NO_PAD.decode(fs::read_to_string(secret).unwrap().trim()).unwrap();
     let sealing = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), b"coffeeshop sealing v1");
@@ -73,12 +73,12 @@ fn own_key(app: &App) -> Ed25519KeyPair {
     Ed25519KeyPair::from_pkcs8(key).unwrap()
 }
 
-async fn refused_as_access(app: &App, token: &str, why: &str) {
+pub async fn refused_as_access(app: &App, token: &str, why: &str) {
     let answer = app.with_token(token).get("/me").await;
     assert_eq!((answer.status, &answer.body["code"]), (401, &json!("invalid_token")), "{why}");
 }
 
-async fn refused_as_refresh(app: &App, token: &str, why: &str) {
+pub async fn refused_as_refresh(app: &App, token: &str, why: &str) {
     let answer = app.anyone().post("/auth/refresh", json!({ "refresh_token": token })).await;
     assert_eq!((answer.status, &answer.body["code"]), (401, &json!("invalid_refresh_token")), "{why}");
 }
