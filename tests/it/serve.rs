@@ -36,6 +36,7 @@ fn one_can_sign_up_read_the_message_verify_and_log_in() {
     assert_eq!(server.post("/auth/verify", &body).is(200).json()["status"], "verified");
     let me = server.get_as(&server.token("ann@example.com"), "/me").is(200).json();
     assert_eq!((&me["email"], &me["status"]), (&json!("ann@example.com"), &json!("verified")));
+    assert!(!server.logged().contains("ERROR"), "{}", server.logged());
 }
 
 #[test]

@@ -277,17 +277,25 @@ impl Drop for Process {
 pub struct Starting(Process);
 
 impl Starting {
-    pub fn wait_until_it_listens(mut self) -> Server {
-        let address = wait_for("the server to listen", || {
-            let log = self.0.err.text();
-            if let Some(status) = self.0.child.try_wait().unwrap() {
-                panic!("the server did not start: {status}: {log}");
+    pub fn wait_until_it_listens(self) -> Server {
+        self.listens_or_ends().unwrap_or_else(|ran| panic!("the server did not start: {ran:?}"))
+    }
+
+    /// The server as soon as it listens, or what it did if it ended instead.
+    pub fn listens_or_ends(mut self) -> Result<Server, Ran> {
+        let address = wait_for("the server to listen or to end", || {
+            if self.0.child.try_wait().unwrap().is_some() {
+                return Some(None);
             }
+            let log = self.0.err.text();
             let (_, rest) = log.split_once("listening on http://")?;
             let end = rest.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c)))?;
-            rest[..end].parse().ok()
+            rest[..end].parse().ok().map(Some)
         });
-        Server { process: self.0, address }
+        match address {
+            Some(address) => Ok(Server { process: self.0, address }),
+            None => Err(self.ended()),
+        }
     }
 
     /// What it did, if it does not serve but ends.
@@ -336,12 +344,22 @@ impl Server {
     }
 
     pub fn signal(&mut self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// What it did, once it has ended.
     pub fn ended(self) -> Ran {
         Starting(self.process).ended()
+    }
+
+    /// The id of the process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.process.child)
+    }
+
+    /// What it logged so far.
+    pub fn logged(&self) -> String {
+        self.process.err.text()
     }
 
     /// What it printed so far.
