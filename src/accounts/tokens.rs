@@ -11,7 +11,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{
@@ -62,6 +62,9 @@ struct Claims {
     jti: String,
     iat: i64,
     exp: i64,
+    /// None of ours has one; whoever wrote one means it (RFC 7519, section 4.1.5).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "a_number")]
+    nbf: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -195,6 +198,7 @@ impl Tokens {
             iat: issued_at.seconds(),
             // Rounded up: a token does not die before `expires_in` says so.
             exp: (expires_at + Duration::from_millis(999)).seconds(),
+            nbf: None,
         }
     }
 
@@ -228,9 +232,14 @@ impl Tokens {
         let current = claims.iss == self.issuer
             && claims.aud == self.audience
             && Timestamp::from_seconds(claims.exp) > now
-            && Timestamp::from_seconds(claims.iat) <= now + SKEW;
+            && Timestamp::from_seconds(claims.iat.max(claims.nbf.unwrap_or(i64::MIN))) <= now + SKEW;
         current.then_some(claims)
     }
+}
+
+/// A claim that is there is a number; `null` is none.
+fn a_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    i64::deserialize(deserializer).map(Some)
 }
 
 fn unseal(rows: &[SigningKeyRow], secret: &InstallationSecret) -> Result<Arc<[Key]>, Error> {

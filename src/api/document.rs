@@ -165,7 +165,7 @@ fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
 
 /// JSON is UTF-8; the media type has no charset (RFC 8259, section 11).
 fn plain_json(response: &mut Value) {
-    if let Some(content) = response["content"].as_object_mut()
+    if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut)
         && let Some(json) = content.remove("application/json; charset=utf-8")
     {
         content.insert("application/json".to_owned(), json);
