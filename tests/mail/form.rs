@@ -55,7 +55,7 @@ fn a_mail_says_the_same_in_plain_text_and_in_html() {
         "{}",
         mail.text
     );
-    assert!(mail.html.contains("Welcome to Tom &#38; Jerry&#39;s &#60;Café&#62;."), "{}", mail.html);
+    assert!(mail.html.contains("for your account at Tom &#38; Jerry&#39;s &#60;Café&#62;."), "{}", mail.html);
     assert!(mail.code().len() == 6 && mail.html.contains(&format!(">{}</p>", mail.code())), "{}", mail.html);
     assert!(mail.link().starts_with("https://shop.example/kaffee/verify?token="), "{}", mail.link());
     assert_eq!(mail.link_in_html(), mail.link());
