@@ -1,6 +1,6 @@
 //! Whoever is signed in: found behind an access token, and asked for the password again where that matters.
 
-use super::{Accounts, Error, audit::Author, limits::Try, living, sessions::is_open};
+use super::{Accounts, Error, audit::Author, limits::Try, living, sessions::is_open, sightings::Found};
 use crate::{
     model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
     store::Tx,
@@ -9,32 +9,31 @@ use crate::{
 /// Somebody who is signed in, as the store knew them when the request came.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    user: User,
-    session_id: SessionId,
+    found: Found,
     origin: Origin,
 }
 
 impl Actor {
     /// Who it is.
     #[must_use]
-    pub const fn user(&self) -> &User {
-        &self.user
+    pub fn user(&self) -> &User {
+        &self.found.1
     }
 
     /// The session they came with.
     #[must_use]
-    pub const fn session_id(&self) -> SessionId {
-        self.session_id
+    pub fn session_id(&self) -> SessionId {
+        self.found.0.id
     }
 
     /// Who does what they do.
     pub(super) fn author(&self) -> Author {
-        Author::somebody(self.user.id, self.origin.clone())
+        Author::somebody(self.user().id, self.origin.clone())
     }
 
     /// Looks again, inside the transaction: the session may have ended since the request came.
     pub(super) fn still_here(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
-        let found = tx.session(self.session_id)?.filter(|(session, user)| is_open(session, user, now));
+        let found = tx.session(self.session_id())?.filter(|(session, user)| is_open(session, user, now));
         found.map(|(_, user)| user).ok_or(Error::InvalidToken)
     }
 }
@@ -77,10 +76,10 @@ impl Accounts {
             }
             checked => checked?,
         };
-        let found = self.store.read(move |tx| Ok::<_, Error>(tx.session(access.session_id)?)).await?;
-        let open = found.filter(|(session, user)| is_open(session, user, now) && user.id == access.user_id);
-        let (session, user) = open.ok_or(Error::InvalidToken)?;
-        Ok(Actor { user, session_id: session.id, origin })
+        let found = self.behind(access.session_id).await?;
+        let is_theirs = |found: &Found| is_open(&found.0, &found.1, now) && found.1.id == access.user_id;
+        let found = found.filter(is_theirs).ok_or(Error::InvalidToken)?;
+        Ok(Actor { found, origin })
     }
 
     /// Asks for the password again, for what must not be done with a stolen token alone. A wrong one counts like one at
@@ -90,7 +89,7 @@ impl Accounts {
     /// `WrongPassword`, `TooManyRequests`.
     pub(super) async fn confirm(&self, actor: &Actor, password: Password) -> Result<Confirmed, Error> {
         let now = self.clock.now();
-        let tried = self.take_try(&actor.user.profile.email, &actor.origin.client, now).await?;
+        let tried = self.take_try(&actor.user().profile.email, &actor.origin.client, now).await?;
         let checked = self.check_password(actor, password, now).await;
         self.settle_try(tried, &checked, now).await?;
         Ok(Confirmed { tried, ..checked? })
@@ -102,7 +101,7 @@ impl Accounts {
         password: Password,
         now: Timestamp,
     ) -> Result<Confirmed, Error> {
-        let id = actor.user.id;
+        let id = actor.user().id;
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.user(id)?.zip(tx.password(id)?))).await?;
         let hash = found.and_then(|(user, hash)| living(Some(user), now).map(|_| hash));
         match (self.hasher.check(password, hash.clone()).await?.is_right(), hash) {

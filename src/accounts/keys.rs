@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Accounts, Admin, Error, tokens};
+use super::{Accounts, Admin, Error, keyring};
 use crate::model::{Action, Timestamp};
 
 /// How often a token with an unknown key makes us look whether there is a new one.
@@ -59,7 +59,7 @@ impl Accounts {
     /// If the store does not answer.
     pub async fn rotate_keys(&self, by: &Admin, rotation: Rotation) -> Result<KeyInfo, Error> {
         let now = self.clock.now();
-        let key = tokens::make_key(&self.secret, now)?;
+        let key = keyring::make_key(&self.secret, now)?;
         let info = KeyInfo { kid: key.kid.clone(), created_at: now, retired_at: None };
         let by = by.clone();
         let rotated = self.store.write(move |tx| {

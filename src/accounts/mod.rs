@@ -8,6 +8,7 @@ mod error;
 mod export;
 mod hashing;
 mod invitations;
+mod keyring;
 mod keys;
 mod limits;
 mod outbox;
@@ -19,6 +20,7 @@ mod reminders;
 mod secret;
 mod sessions;
 mod setback;
+mod sightings;
 mod silence;
 mod tokens;
 mod users;
@@ -34,6 +36,7 @@ pub use self::{
     error::Error,
     export::Export,
     invitations::{InvitationDraft, Invitee},
+    keyring::PublicKey,
     keys::{KeyInfo, Rotation},
     outbox::{LEASE, Outgoing, Retried},
     passwords::PasswordReset,
@@ -41,7 +44,6 @@ pub use self::{
     registration::{NewUser, Registered, SignupDraft},
     sessions::TokenPair,
     setback::Setback,
-    tokens::PublicKey,
     users::Admin,
     verification::{Disowned, OpenLink, Proof},
 };
@@ -49,6 +51,7 @@ use self::{
     hashing::Hasher,
     limits::Limits,
     secret::{InstallationSecret, SecretError},
+    sightings::Sightings,
     tokens::Tokens,
 };
 use crate::{
@@ -64,6 +67,7 @@ pub struct Accounts {
     clock: Clock,
     hasher: Hasher,
     tokens: Arc<Tokens>,
+    sightings: Arc<Sightings>,
     last_look: Arc<keys::LastLook>,
     secret: Arc<InstallationSecret>,
     limits: Arc<Limits>,
@@ -142,6 +146,7 @@ impl Accounts {
             clock,
             hasher,
             tokens: Arc::new(tokens),
+            sightings: Arc::default(),
             last_look: Arc::default(),
             secret,
             limits: Arc::new(Limits::new(&config.rate_limit)),
@@ -231,7 +236,7 @@ async fn first_key(
     secret: &InstallationSecret,
     now: Timestamp,
 ) -> Result<Vec<SigningKeyRow>, StartError> {
-    let key = tokens::make_key(secret, now).map_err(|e| failed_to_start(&e))?;
+    let key = keyring::make_key(secret, now).map_err(|e| failed_to_start(&e))?;
     let keys = store.write(move |tx| {
         if tx.signing_keys()?.is_empty() {
             tx.insert_signing_key(&key)?;

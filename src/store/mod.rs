@@ -8,12 +8,14 @@ mod keys;
 mod limits;
 mod migrations;
 mod outbox;
+mod owned;
 mod readers;
 mod sent_codes;
 mod sessions;
 mod tx;
 mod user_list;
 mod users;
+mod version;
 mod writer;
 
 use std::{
@@ -29,12 +31,15 @@ use std::{
 use deadpool_sqlite::{Hook, HookError, Object, Pool, Runtime};
 use rusqlite::{Connection, OpenFlags};
 
-use self::{ballast::Ballast, migrations::Schema, readers::Readers, writer::Writer};
+use self::{
+    ballast::Ballast, migrations::Schema, owned::Owned, readers::Readers, version::Versions, writer::Writer,
+};
 pub use self::{
     error::{Error, OpenError},
     keys::SigningKeyRow,
     outbox::SealedMessage,
     tx::{Snapshot, Tx},
+    version::Version,
 };
 
 /// Set on every connection, in this order, and read back. A lock is waited for from the first statement on.
@@ -61,6 +66,7 @@ pub struct Store {
     writer: Writer,
     readers: Readers,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    versions: Arc<Versions>,
     ballast: Arc<Ballast>,
 }
 
@@ -96,11 +102,15 @@ impl Store {
             only_reads(&reader).await.map_err(&failed)?;
             connections.push(reader);
         }
-        let (writer, thread) = Writer::start(writer).map_err(|e| failed(e.to_string()))?;
-        let (readers, mut threads) = Readers::start(connections).map_err(|e| failed(e.to_string()))?;
+        let versions = Arc::new(versions(&writer).map_err(&failed)?);
+        let held = |connection| Owned::new(connection, &versions);
+        let (writer, thread) = Writer::start(held(writer)).map_err(|e| failed(e.to_string()))?;
+        let readers = Readers::start(connections.into_iter().map(held));
+        let (readers, mut threads) = readers.map_err(|e| failed(e.to_string()))?;
         threads.push(thread);
         let threads = Arc::new(Mutex::new(threads));
-        Ok((Self { writer, readers, threads, ballast: Arc::new(Ballast::beside(path)) }, migrated))
+        let ballast = Arc::new(Ballast::beside(path));
+        Ok((Self { writer, readers, threads, versions, ballast }, migrated))
     }
 
     /// Closes the store, and returns once it is closed, if this is its last clone. Nothing is lost without: what was
@@ -141,6 +151,13 @@ impl Store {
             Schema::Current => Ok(Vec::new()),
             Schema::Behind(names) => Ok(names),
         }
+    }
+
+    /// Which version of the store this is: as long as it is the same, nothing was committed by anybody. None if that
+    /// cannot be told.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.versions.now()
     }
 
     /// Runs `work` on the store as it is at one instant.
@@ -255,6 +272,12 @@ async fn bring_up_to_date(
         });
     done.await
         .unwrap_or_else(|e| Err(OpenError::Failed { path: path.display().to_string(), why: e.to_string() }))
+}
+
+fn versions(connection: &Object) -> Result<Versions, String> {
+    let connection = connection.lock().map_err(|e| e.to_string())?;
+    // In SQLite's words: where it is a link, the log lies beside what it points at.
+    Versions::open(Path::new(connection.path().unwrap_or_default())).map_err(|e| e.to_string())
 }
 
 /// Makes sure that a connection which is meant to read can do nothing else.

@@ -6,11 +6,10 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use deadpool_sqlite::Object;
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Error, Snapshot, tx::execute};
+use super::{Error, Snapshot, owned::Owned, tx::execute};
 
 /// How many closures may wait; past it the caller is told to come back.
 const QUEUE: usize = 4096;
@@ -22,10 +21,12 @@ pub(super) struct Readers(Sender<Job>);
 
 impl Readers {
     /// Starts a thread for each connection, which owns it until the last `Readers` is gone.
-    pub(super) fn start(connections: Vec<Object>) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+    pub(super) fn start(
+        connections: impl Iterator<Item = Owned>,
+    ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (queue, jobs) = bounded(QUEUE);
         let mut threads = Vec::new();
-        for (number, connection) in connections.into_iter().enumerate() {
+        for (number, connection) in connections.enumerate() {
             let (runtime, jobs) = (Handle::current(), jobs.clone());
             let thread = thread::Builder::new().name(format!("store-reader-{number}")).spawn(move || {
                 let _runtime = runtime.enter();
@@ -57,9 +58,9 @@ impl Readers {
     }
 }
 
-fn run(connection: &Object, jobs: &Receiver<Job>) {
+fn run(connection: &Owned, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
-        let Ok(connection) = connection.lock() else { return };
+        let Some(connection) = connection.lock() else { return };
         read(&connection, job);
     }
 }

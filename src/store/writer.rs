@@ -10,11 +10,10 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use deadpool_sqlite::Object;
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Error, Tx, tx::execute};
+use super::{Error, Tx, owned::Owned, tx::execute};
 
 /// How many closures may wait; past it the caller is told to come back.
 const QUEUE: usize = 4096;
@@ -26,7 +25,7 @@ pub(super) struct Writer(Sender<Box<dyn Job>>);
 
 impl Writer {
     /// Starts the thread, which owns `connection` until the last `Writer` is gone.
-    pub(super) fn start(connection: Object) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(connection: Owned) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, jobs) = bounded(QUEUE);
         let runtime = Handle::current();
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
@@ -96,13 +95,13 @@ where
     }
 }
 
-fn run(connection: &Object, jobs: &Receiver<Box<dyn Job>>) {
+fn run(connection: &Owned, jobs: &Receiver<Box<dyn Job>>) {
     while let Ok(first) = jobs.recv() {
-        let Ok(connection) = connection.lock() else { return };
+        let Some(connection) = connection.lock() else { return };
         commit_together(&connection, iter::once(first).chain(jobs.try_iter()).take(BATCH));
     }
     // Whoever copies the file after the end finds everything in it.
-    if let Ok(connection) = connection.lock() {
+    if let Some(connection) = connection.lock() {
         let _ = connection.pragma_update(None, "wal_checkpoint", "truncate");
     }
 }

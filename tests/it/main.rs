@@ -31,6 +31,7 @@ mod rubbish;
 mod serve;
 mod sessions;
 mod shop;
+mod sightings;
 mod silence;
 mod store;
 mod tidy;

@@ -20,7 +20,7 @@ const RUNGS: [(&str, &[&str]); 10] = [
 ];
 
 /// Where an outside crate may appear: folders end in a slash.
-const PLACES: [(&str, &[&str]); 19] = [
+const PLACES: [(&str, &[&str]); 20] = [
     ("rusqlite", &["store/"]),
     ("refinery", &["store/"]),
     ("deadpool_sqlite", &["store/"]),
@@ -37,6 +37,7 @@ const PLACES: [(&str, &[&str]); 19] = [
     ("jsonwebtoken", &["accounts/"]),
     ("argon2", &["accounts/"]),
     ("aws_lc_rs", &["accounts/"]),
+    ("quick_cache", &["accounts/"]),
     ("tokio_cron_scheduler", &["timers.rs"]),
     ("tracing_subscriber", &["telemetry.rs"]),
     ("anyhow", &["cli/", "main.rs"]),

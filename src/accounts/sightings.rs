@@ -1,0 +1,47 @@
+//! Who was found behind a session: good for as long as nothing at all was committed since, by anybody.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use super::{Accounts, Error};
+use crate::{
+    model::{Session, SessionId, User},
+    store::Version,
+};
+
+/// How many sessions are remembered: less than a kilobyte each.
+const REMEMBERED: usize = 4 * 1024;
+
+/// A session and whose it is.
+pub(super) type Found = Arc<(Session, User)>;
+
+/// What the latest look at each session found, and in which version of the store.
+///
+/// It cannot be older than the store: whatever ends a session or changes a user, in this process or at the command line,
+/// is a commit, and every commit is another version.
+pub(super) struct Sightings(Cache<SessionId, (Version, Found)>);
+
+impl Default for Sightings {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+}
+
+impl Accounts {
+    /// A session and whose it is, as the store knows them now; whether it is open is another question.
+    pub(super) async fn behind(&self, id: SessionId) -> Result<Option<Found>, Error> {
+        // Before the store is read: what is read then is of this version, or of a later one and never served again.
+        let version = self.store.version();
+        if let (Some(version), Some((seen_in, found))) = (version, self.sightings.0.get(&id))
+            && version == seen_in
+        {
+            return Ok(Some(found));
+        }
+        let found = self.store.read(move |tx| Ok::<_, Error>(tx.session(id)?)).await?.map(Arc::new);
+        if let (Some(version), Some(found)) = (version, &found) {
+            self.sightings.0.insert(id, (version, Arc::clone(found)));
+        }
+        Ok(found)
+    }
+}

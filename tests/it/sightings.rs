@@ -1,0 +1,99 @@
+//! What is remembered of who is signed in is never older than the store, whoever changed it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use serde_json::json;
+
+use crate::{
+    app::App,
+    shop::{PASSWORD, Shop},
+};
+
+const ANN: &str = "ann@example.com";
+
+#[tokio::test]
+async fn a_change_by_another_process_counts_at_the_next_request() {
+    for (change, status) in [
+        ("UPDATE users SET disabled = 1 WHERE email = 'ann@example.com'", 401),
+        ("UPDATE users SET role = 'user' WHERE email = 'ann@example.com'", 403),
+        (
+            "UPDATE users SET status = 'unverified', verified_at = NULL, expires_at = 9000000000000000 WHERE email = 'ann@example.com'",
+            403,
+        ),
+        ("DELETE FROM sessions", 401),
+        ("DELETE FROM users WHERE email = 'ann@example.com'", 401),
+    ] {
+        let app = App::start().await;
+        let ann = app.another_admin(ANN).await;
+        let elsewhere = app.opened();
+        for _ in 0..3 {
+            ann.get("/users").await.is(200);
+        }
+        elsewhere.execute(change, []).unwrap();
+        assert_eq!(ann.get("/users").await.status, status, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_taken_back_is_seen_twice() {
+    let app = App::start().await;
+    let ann = app.signed_in(ANN).await;
+    let elsewhere = app.opened();
+    for _ in 0..100 {
+        ann.get("/me").await.is(200);
+        elsewhere.execute("UPDATE users SET disabled = 1", []).unwrap();
+        ann.get("/me").await.refused(401, "invalid_token");
+        elsewhere.execute("UPDATE users SET disabled = 0", []).unwrap();
+    }
+    ann.get("/me").await.is(200);
+}
+
+/// The command line is another process; eight clients ask without pause. Whatever they ask after it has ended is refused.
+#[test]
+fn nothing_is_served_from_memory_after_the_command_line_has_shut_somebody_out() {
+    let shop = Shop::with_admin().with("RATE_LIMIT__ENABLED", "false");
+    let server = Arc::new(shop.serve());
+    server.sign_up(ANN).is(201);
+    for round in 0..5 {
+        let body = json!({ "email": ANN, "password": PASSWORD });
+        let login = server.post("/auth/login", &body).is(200).json();
+        let token = login["access_token"].as_str().unwrap().to_owned();
+        let (shut_out, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let late = Arc::new(AtomicUsize::new(0));
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                let (server, token) = (Arc::clone(&server), token.clone());
+                let (shut_out, stop, late) = (Arc::clone(&shut_out), Arc::clone(&stop), Arc::clone(&late));
+                thread::spawn(move || {
+                    let mut served = 0;
+                    while !stop.load(Ordering::SeqCst) {
+                        let is_late = shut_out.load(Ordering::SeqCst);
+                        let status = server.get_as(&token, "/me").status;
+                        assert!(matches!(status, 200 | 401), "{status}");
+                        served += usize::from(status == 200);
+                        if is_late {
+                            assert_eq!(status, 401);
+                            late.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
+                    served
+                })
+            })
+            .collect();
+        shop.run(&["users", "disable", ANN]).is(0);
+        shut_out.store(true, Ordering::SeqCst);
+        while late.load(Ordering::SeqCst) < 20 && clients.iter().all(|client| !client.is_finished()) {
+            thread::yield_now();
+        }
+        stop.store(true, Ordering::SeqCst);
+        let served: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+        assert!(served > 0, "round {round}: nobody was served before");
+        shop.run(&["users", "enable", ANN]).is(0);
+    }
+}
