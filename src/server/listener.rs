@@ -174,7 +174,7 @@ async fn answer<E: Endpoint<Output = Response> + 'static>(
             let from = (LocalAddr(local.into()), RemoteAddr(peer.into()), Scheme::HTTP);
             let request = poem::Request::from((request, from.0, from.1, from.2));
             let answer = endpoint.get_response(request).await;
-            talk.end_request().await;
+            talk.end_request();
             Ok::<_, Infallible>(poem::http::Response::from(answer))
         }
     });

@@ -1,12 +1,11 @@
 //! A connection that must make progress: whoever sends or reads too slowly, or nothing at all, is hung up on.
 
 use std::{
-    future::poll_fn,
     io,
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -17,6 +16,10 @@ use tokio::{
     net::TcpStream,
     time::{Instant, Sleep, sleep_until},
 };
+
+/// How often a quiet connection's clock is looked at, at most and at least: by so much a deadline may be exceeded.
+const SHORTEST_TICK: Duration = Duration::from_millis(10);
+const LONGEST_TICK: Duration = Duration::from_secs(1);
 
 /// How long each step of a conversation may take.
 #[derive(Clone, Copy, Debug)]
@@ -29,30 +32,50 @@ pub struct Deadlines {
     pub write: Duration,
 }
 
-/// Where a connection is in its conversation: `http` says when it is in a request, the bytes say the rest.
+/// Where a connection is in its conversation, and since when: `http` says when it is in a request, the bytes say the
+/// rest. One number, so that a request costs two stores and no timer is touched.
 #[derive(Clone, Debug)]
-pub struct Talk(Arc<AtomicU8>);
+pub struct Talk(Arc<AtomicU64>);
 
-const IN_HEAD: u8 = 0;
-const IN_REQUEST: u8 = 1;
-const IS_IDLE: u8 = 2;
+/// Where a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Head,
+    Request,
+    Idle,
+}
 
 impl Talk {
     /// The head was read; the request itself has a deadline of its own.
     pub fn begin_request(&self) {
-        self.0.store(IN_REQUEST, Ordering::Relaxed);
+        self.set(Step::Request);
     }
 
-    /// The request was answered. Whoever reads the connection is to look at its clock once more: without a byte to read it
-    /// would not by itself.
-    pub async fn end_request(&self) {
-        self.0.store(IS_IDLE, Ordering::Relaxed);
-        poll_fn(|cx| {
-            cx.waker().wake_by_ref();
-            Poll::Ready(())
-        })
-        .await;
+    /// The request was answered.
+    pub fn end_request(&self) {
+        self.set(Step::Idle);
     }
+
+    fn set(&self, step: Step) {
+        self.0.store(millis(Instant::now()) << 2 | step as u64, Ordering::Relaxed);
+    }
+
+    fn step(&self) -> (Step, Duration) {
+        let both = self.0.load(Ordering::Relaxed);
+        let step = match both & 3 {
+            0 => Step::Head,
+            1 => Step::Request,
+            _ => Step::Idle,
+        };
+        (step, Duration::from_millis(millis(Instant::now()).saturating_sub(both >> 2)))
+    }
+}
+
+/// Milliseconds since some instant of this process.
+fn millis(now: Instant) -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = *START.get_or_init(|| now);
+    u64::try_from(now.saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX >> 2)
 }
 
 /// A connection with deadlines.
@@ -60,9 +83,9 @@ pub struct Paced {
     stream: TcpStream,
     talk: Talk,
     deadlines: Deadlines,
-    /// What the reader's clock was set for.
-    reading: u8,
-    read_by: Pin<Box<Sleep>>,
+    /// Ticks while there is nothing to read: then the clock is looked at.
+    tick: Pin<Box<Sleep>>,
+    every: Duration,
     /// Running while an answer cannot be written.
     write_by: Option<Pin<Box<Sleep>>>,
 }
@@ -70,23 +93,20 @@ pub struct Paced {
 impl Paced {
     /// The connection, from its first moment.
     pub fn new(stream: TcpStream, deadlines: Deadlines) -> (Self, Talk) {
-        let talk = Talk(Arc::new(AtomicU8::new(IN_HEAD)));
-        let read_by = Box::pin(sleep_until(Instant::now() + deadlines.head));
-        (Self { stream, talk: talk.clone(), deadlines, reading: IN_HEAD, read_by, write_by: None }, talk)
+        let talk = Talk(Arc::default());
+        talk.set(Step::Head);
+        let every = (deadlines.head.min(deadlines.idle) / 8).clamp(SHORTEST_TICK, LONGEST_TICK);
+        let tick = Box::pin(sleep_until(Instant::now() + every));
+        (Self { stream, talk: talk.clone(), deadlines, tick, every, write_by: None }, talk)
     }
 
-    /// Sets the reader's clock when the conversation has moved on.
-    fn set_clock(&mut self) {
-        let now_in = self.talk.0.load(Ordering::Relaxed);
-        if now_in == self.reading {
-            return;
+    /// Whether whoever is at the other end has taken too long.
+    fn is_late(&self) -> bool {
+        match self.talk.step() {
+            (Step::Head, time) => time >= self.deadlines.head,
+            (Step::Idle, time) => time >= self.deadlines.idle,
+            (Step::Request, _) => false,
         }
-        self.reading = now_in;
-        let time = match now_in {
-            IS_IDLE => self.deadlines.idle,
-            _ => self.deadlines.head,
-        };
-        self.read_by.as_mut().reset(Instant::now() + time);
     }
 
     fn writes(&mut self, wrote: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -109,18 +129,19 @@ impl AsyncRead for Paced {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            if buffer.filled().len() > before && self.talk.0.load(Ordering::Relaxed) == IS_IDLE {
-                self.talk.0.store(IN_HEAD, Ordering::Relaxed); // the next request begins
+            if buffer.filled().len() > before && self.talk.step().0 == Step::Idle {
+                self.talk.set(Step::Head); // the next request begins
             }
-            self.set_clock();
             return Poll::Ready(read);
         }
-        self.set_clock();
-        if self.reading == IN_REQUEST {
-            return Poll::Pending;
+        while self.tick.as_mut().poll(cx).is_ready() {
+            if self.is_late() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            let next = Instant::now() + self.every;
+            self.tick.as_mut().reset(next);
         }
-        ready!(self.read_by.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Pending
     }
 }
 
