@@ -1,6 +1,47 @@
-//! Answers that have no body of their own.
+//! Answers that more than one noun gives.
 
-use poem_openapi::ApiResponse;
+use poem::{IntoResponse, Response, http::header};
+use poem_openapi::{
+    ApiResponse,
+    payload::{self, Payload},
+    registry::{MetaResponses, MetaSchemaRef, Registry},
+    types::{ToJSON, Type},
+};
+use serde::Serialize;
+
+/// A value as JSON, written as it is: the library's own payload first makes a tree of it, which for a page of users
+/// takes longer than reading them.
+pub struct Json<T>(pub T);
+
+impl<T: Type + Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        // What is shown is made of strings, numbers and words: there is nothing in it that JSON has no form for.
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        Response::builder().header(header::CONTENT_TYPE, "application/json").body(body)
+    }
+}
+
+impl<T: Type + ToJSON + Serialize> Payload for Json<T> {
+    const CONTENT_TYPE: &'static str = payload::Json::<T>::CONTENT_TYPE;
+
+    fn schema_ref() -> MetaSchemaRef {
+        payload::Json::<T>::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        <payload::Json<T> as Payload>::register(registry);
+    }
+}
+
+impl<T: Type + ToJSON + Serialize> ApiResponse for Json<T> {
+    fn meta() -> MetaResponses {
+        payload::Json::<T>::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        <payload::Json<T> as ApiResponse>::register(registry);
+    }
+}
 
 /// Nothing to say but that it was done.
 #[derive(ApiResponse)]

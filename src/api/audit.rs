@@ -160,7 +160,7 @@ impl From<model::AuditEvent> for AuditEventView {
             ip: origin.client.ip.map(|ip| ip.to_string()),
             user_agent: origin.client.user_agent,
             uid: origin.uid,
-            request_id: origin.request_id,
+            request_id: origin.request_id.map(|id| id.to_string()),
             changes: changes
                 .map(|model::FieldChange { field, from, to }| FieldChange { field, from, to })
                 .collect(),

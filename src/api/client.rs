@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use poem::{FromRequest, Request, RequestBody, http::header};
 
 use crate::{
+    accounts::Accounts,
     config::Proxy,
     model::{Client, Origin},
 };
@@ -12,13 +13,16 @@ use crate::{
 /// How much of a `User-Agent` is kept.
 const AGENT_CHARS: usize = 256;
 
-/// The proxies whose word counts.
+/// What the outermost layer gives every request along.
 #[derive(Clone)]
-pub struct TrustedProxies(pub Arc<[Proxy]>);
-
-/// The id of a request, as the outermost layer gave it.
-#[derive(Clone)]
-pub struct RequestId(pub String);
+pub struct Context {
+    /// Whom the guards ask.
+    pub accounts: Arc<Accounts>,
+    /// The proxies whose word counts.
+    pub proxies: Arc<[Proxy]>,
+    /// The id of the request.
+    pub id: Arc<str>,
+}
 
 /// Where a request comes from.
 pub struct Caller(pub Origin);
@@ -34,13 +38,14 @@ pub fn origin(request: &Request) -> Origin {
     let user_agent = request
         .header(header::USER_AGENT)
         .map(|agent| agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect());
-    let request_id = request.data::<RequestId>().map(|id| id.0.clone());
-    Origin { client: Client { user_agent, ip: address(request) }, request_id, ..Origin::default() }
+    let context = request.data::<Context>();
+    let ip = address(request, context.map_or(&[], |context| &context.proxies));
+    let request_id = context.map(|context| Arc::clone(&context.id));
+    Origin { client: Client { user_agent, ip }, request_id, ..Origin::default() }
 }
 
-fn address(request: &Request) -> Option<IpAddr> {
+fn address(request: &Request, proxies: &[Proxy]) -> Option<IpAddr> {
     let peer = request.remote_addr().as_socket_addr()?.ip();
-    let proxies = request.data::<TrustedProxies>().map_or(&[][..], |proxies| &proxies.0);
     let hops: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
     let hops = hops.iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
     Some(client(peer, hops, proxies))

@@ -4,7 +4,10 @@ use poem::Request;
 use poem_openapi::{SecurityScheme, auth::Bearer};
 use uuid::Uuid;
 
-use super::{client::origin, error::ApiError};
+use super::{
+    client::{Context, origin},
+    error::ApiError,
+};
 use crate::accounts::{Accounts, Actor, Admin};
 
 /// The access token that a login or a refresh gave, as `Authorization: Bearer …`.
@@ -44,7 +47,7 @@ async fn own_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor> 
 }
 
 fn accounts(request: &Request) -> Result<&Accounts, ApiError> {
-    request
-        .data::<Accounts>()
-        .ok_or_else(|| ApiError::internal("the guards do not know the accounts".to_owned()))
+    let context = request.data::<Context>();
+    let accounts = context.map(|context| context.accounts.as_ref());
+    accounts.ok_or_else(|| ApiError::internal("the guards do not know the accounts".to_owned()))
 }

@@ -26,14 +26,29 @@ pub const OF_DOCS: HeaderValue = HeaderValue::from_static(
 /// A year, as long as what people type starts with https (RFC 6797).
 const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
+/// The id of the request: the client's own, if it sent a sane one.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// Adds them to an answer; a page has said itself what it may load.
-pub fn add(headers: &mut HeaderMap, is_https: bool) {
+pub fn add(headers: &mut HeaderMap, request_id: &str, is_https: bool) {
+    headers.reserve(ALWAYS.len() + 4);
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NOTHING);
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
     if is_https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
+    }
+    // JSON is UTF-8; its media type has no charset (RFC 8259, section 11).
+    if let Some(media_type) = headers.get_mut(header::CONTENT_TYPE)
+        && media_type.as_bytes().starts_with(b"application/json;")
+    {
+        *media_type = JSON;
     }
 }

@@ -1,8 +1,8 @@
 //! What an invitation takes and gives; the operation is with the others of `/users`.
 
-use poem_openapi::{ApiResponse, Object, payload::Json, types::Example};
+use poem_openapi::{ApiResponse, Object, types::Example};
 
-use super::{users::UserView, views::Role};
+use super::{answers::Json, users::UserView, views::Role};
 use crate::{accounts::InvitationDraft, model};
 
 /// Whom an admin invites.

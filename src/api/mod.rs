@@ -26,12 +26,15 @@ mod users;
 mod verification;
 mod views;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get, http::header, web::Html};
+use poem::{
+    Endpoint, IntoEndpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get, http::header,
+    web::Html,
+};
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
-use self::{client::TrustedProxies, cors::Cors, edge::Edge, error::ApiError};
+use self::{cors::Cors, edge::Edge, error::ApiError};
 use crate::{
     accounts::Accounts,
     config::Config,
@@ -39,6 +42,9 @@ use crate::{
 };
 
 type ApiResult<T> = Result<T, ApiError>;
+
+/// The paths of the documentation.
+const DOCUMENTS: [&str; 2] = ["/docs", "/openapi.json"];
 
 /// The chapters of the documentation.
 #[derive(Tags)]
@@ -63,7 +69,7 @@ enum Tag {
 pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static {
     let document = document::describe::<Api>();
     let mut methods = document::methods(&document);
-    for path in ["/docs", "/openapi.json"] {
+    for path in DOCUMENTS {
         methods.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
     }
     for (path, allowed) in pages::PATHS {
@@ -73,7 +79,7 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
     // 1.6 MB, made when somebody wants to see it.
     let page = OnceLock::new();
     let service = OpenApiService::new(api(&accounts), "", "");
-    let inner = pages::add(Route::new(), &accounts, config)
+    let pages = pages::add(Route::new(), &accounts, config)
         .at(
             "/docs",
             get(make_sync(move |_| {
@@ -81,14 +87,31 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
                 page.with_header(header::CONTENT_SECURITY_POLICY, headers::OF_DOCS)
             })),
         )
-        .at("/openapi.json", get(make_sync(move |_| document.clone().with_content_type("application/json"))))
-        .nest("/", service)
-        .data(accounts)
-        .data(TrustedProxies(config.server.trusted_proxies.clone().into()));
+        .at("/openapi.json", get(make_sync(move |_| document.clone().with_content_type("application/json"))));
+    let inner = Site { pages, api: service.into_endpoint() };
     let cors = Cors(config.server.cors_origins.clone());
     let is_https = config.server.public_url.starts_with("https://");
     let deadline = config.server.request_timeout.get();
-    Edge { inner, methods, cors, deadline, is_https, shop_name: config.messages.shop_name.clone() }
+    let proxies = config.server.trusted_proxies.clone().into();
+    let shop_name = config.messages.shop_name.clone();
+    Edge { inner, accounts: Arc::new(accounts), proxies, methods, cors, deadline, is_https, shop_name }
+}
+
+/// Pages and documents at their few paths, the API everywhere else. (A route around the API's own would take every path
+/// apart twice, and put it together again in between.)
+struct Site<A> {
+    pages: Route,
+    api: A,
+}
+
+impl<A: Endpoint<Output = Response>> Endpoint for Site<A> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let path = request.uri().path();
+        let is_page = DOCUMENTS.contains(&path) || pages::PATHS.iter().any(|(page, _)| *page == path);
+        if is_page { self.pages.call(request).await } else { self.api.call(request).await }
+    }
 }
 
 /// The OpenAPI document.

@@ -2,12 +2,15 @@
 
 use poem_openapi::{
     Object, OpenApi,
-    payload::Json,
     types::{Example, MaybeUndefined},
 };
 
 use super::{
-    ApiResult, Tag, answers::NoContent, body::Body, guards::SignedIn, passwords::current_password,
+    ApiResult, Tag,
+    answers::{Json, NoContent},
+    body::Body,
+    guards::SignedIn,
+    passwords::current_password,
     users::UserView,
 };
 use crate::{

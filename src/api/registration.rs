@@ -1,8 +1,8 @@
 //! `POST /auth/signup`.
 
-use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{ApiResponse, Object, OpenApi, types::Example};
 
-use super::{ApiResult, Tag, body::Body, client::Caller, users::UserView};
+use super::{ApiResult, Tag, answers::Json, body::Body, client::Caller, users::UserView};
 use crate::accounts::{Accounts, Registered, SignupDraft};
 
 pub struct Registration(pub Accounts);

@@ -3,14 +3,14 @@
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
-    payload::Json,
     types::{Example, MaybeUndefined},
 };
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
     ApiResult, Tag,
-    answers::NoContent,
+    answers::{Json, NoContent},
     body::Body,
     error::{ApiError, Code},
     guards::{AsAdmin, OwnOrAdmin},
@@ -29,7 +29,7 @@ use crate::{
 pub struct Users(pub Accounts);
 
 /// A user. What there is none of is `null`.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 #[oai(rename = "User", example)]
 pub struct UserView {
     /// Never changes, never used again: a UUIDv7.
@@ -84,7 +84,7 @@ impl Example for UserView {
 }
 
 /// One page of users.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 #[oai(example)]
 struct UserPage {
     /// The users of this page.
@@ -94,6 +94,7 @@ struct UserPage {
     next_cursor: Option<String>,
     /// How many users there are in all pages, if `include_total` asked for it.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
 }
 

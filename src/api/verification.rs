@@ -1,8 +1,14 @@
 //! `/auth/verify` and `/auth/verify/resend`.
 
-use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{Object, OpenApi, types::Example};
 
-use super::{ApiResult, Tag, answers::Accepted, body::Body, client::Caller, users::UserView};
+use super::{
+    ApiResult, Tag,
+    answers::{Accepted, Json},
+    body::Body,
+    client::Caller,
+    users::UserView,
+};
 use crate::{
     accounts::{Accounts, Proof},
     model::{Email, FieldError, Invalid, PlainToken},

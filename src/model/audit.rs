@@ -1,6 +1,8 @@
 //! An audit event: what was done to an account, by whom, when and from where; never a secret, never the content of a
 //! profile.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -43,7 +45,7 @@ pub struct Origin {
     /// At the console: the user id in the operating system.
     pub uid: Option<u32>,
     /// Over HTTP: the id under which the request is in the log.
-    pub request_id: Option<String>,
+    pub request_id: Option<Arc<str>>,
 }
 
 impl Origin {

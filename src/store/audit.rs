@@ -106,7 +106,7 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
             door: word(row, 5)?,
             client: Client { ip: ip.and_then(|ip| ip.parse().ok()), user_agent: row.get(7)? },
             uid: row.get(8)?,
-            request_id: row.get(9)?,
+            request_id: row.get::<_, Option<String>>(9)?.map(Into::into),
         },
         changes: serde_json::from_str(row.get_ref(10)?.as_str()?).map_err(|_| corrupt(row, 10))?,
     })

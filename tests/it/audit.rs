@@ -652,7 +652,7 @@ async fn the_address_of_a_client_is_kept_with_what_it_does() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let client = Client { ip: "192.0.2.7".parse().ok(), user_agent: Some(TILL.to_owned()) };
-    let origin = Origin { client, request_id: Some("step-1".to_owned()), ..Origin::default() };
+    let origin = Origin { client, request_id: Some("step-1".into()), ..Origin::default() };
     let link = PlainToken::new(app.mail(ANN).await.token().to_owned());
     app.accounts.verify(Proof::Link(link), origin.clone()).await.unwrap();
     let email = Email::parse("email", ANN).unwrap();
