@@ -12,15 +12,16 @@ use crate::model::{
     Page, Role, Status, Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, Word, fold,
 };
 
-/// Up to how many candidates of a text search are sorted out one by one. With more of them the text is so common
-/// that walking along the list meets a page of them soon.
+/// Up to how many candidates of a text search are looked up one by one. With more of them the text is so common that
+/// walking along the list, within its index, meets a page of them as soon.
 ///
-/// Simplified: a text that many have, all of them far from the start of the list, takes a long walk, and one of fewer
-/// than three characters a look at everybody. With more time every length would be in the index, and candidates would
-/// come from it in the order of the list.
-const FEW: u32 = 20_000;
-/// The same for a text that is too short for the index.
-const FEW_SHORT: u32 = 2_000;
+/// Simplified: a text that many have, all of them far from the start of the list, takes a long walk. With more time
+/// candidates would come from the search's index in the order of the list.
+const FEW: u32 = 4_000;
+/// How many of the newest users tell whether a text of one or two characters is common, and how many of them must have
+/// it: rarer ones are looked for by the trigrams that begin with them.
+const SAMPLE: u32 = 1_000;
+const COMMON: u64 = 20;
 
 impl Snapshot<'_> {
     /// One page of the users who are there at `now`.
@@ -54,17 +55,36 @@ impl Snapshot<'_> {
         if chars.iter().any(|c| c.is_control()) {
             return Ok(Search::Among(Vec::new(), text)); // in nobody's address or name
         }
-        let (few, candidates): (_, Vec<i64>) = if chars.len() < 3 {
-            // Too short for the index: one look at everybody, which ends soon if the text is common.
-            let sql = "SELECT seq FROM users NOT INDEXED WHERE instr(search_text, ?1) > 0 LIMIT ?2";
-            (FEW_SHORT, self.all(sql, (&text, FEW_SHORT + 1), |row| row.get(0))?)
+        let found = if chars.len() < 3 {
+            if self.is_common(&text)? {
+                return Ok(Search::Walk(text));
+            }
+            self.trigrams_from(&text)?.join(" OR ")
         } else {
-            let trigrams: Vec<_> =
-                chars.windows(3).map(|three| quoted(&three.iter().collect::<String>())).collect();
-            let sql = "SELECT rowid FROM users_search WHERE users_search MATCH ?1 LIMIT ?2";
-            (FEW, self.all(sql, (trigrams.join(" AND "), FEW + 1), |row| row.get(0))?)
+            let trigrams = chars.windows(3).map(|three| quoted(&three.iter().collect::<String>()));
+            trigrams.collect::<Vec<_>>().join(" AND ")
         };
-        Ok(if candidates.len() > few as usize { Search::Walk(text) } else { Search::Among(candidates, text) })
+        if found.is_empty() {
+            return Ok(Search::Among(Vec::new(), text));
+        }
+        let sql = "SELECT rowid FROM users_search WHERE users_search MATCH ?1 LIMIT ?2";
+        let candidates: Vec<i64> = self.all(sql, (found, FEW + 1), |row| row.get(0))?;
+        Ok(if candidates.len() > FEW as usize { Search::Walk(text) } else { Search::Among(candidates, text) })
+    }
+
+    /// Whether so many of the newest users have a text that walking along the list meets a page of them at once.
+    fn is_common(&self, text: &str) -> Result<bool, Error> {
+        let sql = "SELECT count(*) FROM (SELECT search_text FROM users ORDER BY seq DESC LIMIT ?2) \
+                   WHERE instr(search_text, ?1) > 0";
+        Ok(self.number(sql, (text, SAMPLE))? >= COMMON)
+    }
+
+    /// The trigrams that begin with a text, as they are written in a search.
+    fn trigrams_from(&self, text: &str) -> Result<Vec<String>, Error> {
+        // Terms are compared byte by byte: those that begin with the text come before it with the last character at its end.
+        let end = format!("{text}{}", char::MAX);
+        let sql = "SELECT term FROM users_search_terms WHERE term >= ?1 AND term <= ?2";
+        self.all(sql, (text, end), |row| Ok(quoted(row.get_ref(0)?.as_str()?)))
     }
 }
 
@@ -96,6 +116,12 @@ fn ranges(filter: &UserFilter) -> impl Iterator<Item = Range> {
             && status.is_none_or(|status| status == range.1)
             && disabled.is_none_or(|disabled| disabled == range.2)
     })
+}
+
+/// What is true of the users of a range, and of their count.
+fn condition(table: &str, (role, status, disabled): Range) -> String {
+    let (role, status, disabled) = (role.word(), status.word(), i32::from(disabled));
+    format!("{table}.role = '{role}' AND {table}.status = '{status}' AND {table}.disabled = {disabled}")
 }
 
 fn order(sort: UserSort, table: &str) -> String {
@@ -143,8 +169,8 @@ impl Statement {
         format!("{} ORDER BY {} LIMIT {limit}", parts.join(" UNION ALL "), order_by(""))
     }
 
-    /// How many users a filter has. Without a text each range is counted on its index, and the few who have expired
-    /// are taken off.
+    /// How many users a filter has. Without a text the count of each range is kept, and the few who have expired are
+    /// taken off.
     fn count(&mut self, filter: &UserFilter, search: &Search, now: Timestamp) -> String {
         if let Search::Among(candidates, text) = search {
             let from = self.among(candidates, text, filter, now);
@@ -153,9 +179,17 @@ impl Statement {
         let counts: Vec<_> = ranges(filter)
             .map(|range| {
                 let is_unverified = range.1 == Status::Unverified;
-                let range = self.range(range, search);
-                let all = format!("(SELECT count(*) FROM users u WHERE {range})");
+                let all = match search {
+                    Search::Everyone => format!(
+                        "ifnull((SELECT c.users FROM user_counts c WHERE {}), 0)",
+                        condition("c", range)
+                    ),
+                    Search::Walk(_) | Search::Among(..) => {
+                        format!("(SELECT count(*) FROM users u WHERE {})", self.range(range, search))
+                    }
+                };
                 if is_unverified {
+                    let range = self.range(range, search);
                     let expired = self.bind(now.millis());
                     format!(
                         "{all} - (SELECT count(*) FROM users u INDEXED BY users_by_expiry \
@@ -193,9 +227,8 @@ impl Statement {
     }
 
     /// The condition for one range of the filter.
-    fn range(&mut self, (role, status, disabled): Range, search: &Search) -> String {
-        let (role, status, disabled) = (role.word(), status.word(), i32::from(disabled));
-        let range = format!("u.role = '{role}' AND u.status = '{status}' AND u.disabled = {disabled}");
+    fn range(&mut self, range: Range, search: &Search) -> String {
+        let range = condition("u", range);
         match search {
             Search::Walk(text) => {
                 format!("{range} AND instr(u.search_text, {}) > 0", self.bind(text.clone()))
@@ -253,7 +286,12 @@ mod tests {
     /// How SQLite goes about a page.
     fn plan(query: &UserQuery, search: &Search) -> Vec<String> {
         let connection = Connection::open_in_memory().expect("memory");
-        connection.execute_batch(include_str!("../../migrations/V1__accounts.sql")).expect("the schema");
+        for migration in [
+            include_str!("../../migrations/V1__accounts.sql"),
+            include_str!("../../migrations/V8__lists.sql"),
+        ] {
+            connection.execute_batch(migration).expect("the schema");
+        }
         let mut statement = Statement::default();
         let keys = statement.page_of_keys(query, search, Timestamp::from_millis(0));
         let sql = format!("EXPLAIN QUERY PLAN {keys}");
