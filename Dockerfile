@@ -5,6 +5,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends musl-tools && r
 WORKDIR /build
 RUN rustup target add "$(uname -m)-unknown-linux-musl"
 COPY Cargo.toml Cargo.lock config.toml ./
+COPY .cargo .cargo
 COPY migrations migrations
 COPY templates templates
 COPY src src
