@@ -5,12 +5,12 @@
 
 use std::thread;
 
-use argon2::{Algorithm, Argon2, Block, Params, PasswordHash as Phc, Version, password_hash::phc::Salt};
+use argon2::{Algorithm, Argon2, Params, PasswordHash as Phc, Version, password_hash::phc::Salt};
 use aws_lc_rs::constant_time;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
-use super::{Error, secret};
+use super::{Error, memory::Memory, secret};
 use crate::{
     config,
     model::{NewPassword, Password, PasswordHash},
@@ -112,7 +112,7 @@ impl std::fmt::Debug for Hasher {
 fn run(jobs: &Receiver<Job>, params: &Params) {
     // Without the right to stand back it works all the same.
     let _ = rustix::process::setpriority_process(None, NICE);
-    let mut memory = Vec::new();
+    let mut memory = Memory::default();
     while let Ok(job) = jobs.recv() {
         // Whoever has gone away needs no hash.
         match job {
@@ -128,12 +128,11 @@ fn run(jobs: &Receiver<Job>, params: &Params) {
             _ => {}
         }
         // A stored hash with larger parameters is not a reason to keep more memory for good.
-        memory.truncate(params.block_count());
-        memory.shrink_to(params.block_count());
+        memory.keep(params.block_count());
     }
 }
 
-fn hash(params: &Params, password: &[u8], memory: &mut Vec<Block>) -> Result<PasswordHash, Error> {
+fn hash(params: &Params, password: &[u8], memory: &mut Memory) -> Result<PasswordHash, Error> {
     let salt = Salt::new(&secret::random::<16>()).map_err(|e| broken(&e))?;
     let output = compute(params, Version::V0x13, password, &salt, memory)?;
     let output = argon2::password_hash::phc::Output::new(&output).map_err(|e| broken(&e))?;
@@ -151,7 +150,7 @@ fn check(
     params: &Params,
     password: &[u8],
     stored: Option<&PasswordHash>,
-    memory: &mut Vec<Block>,
+    memory: &mut Memory,
 ) -> Result<Check, Error> {
     let Some(stored) = stored else {
         let salt = Salt::new(&secret::random::<16>()).map_err(|e| broken(&e))?;
@@ -185,7 +184,7 @@ fn make_up_for(
     current: &Params,
     password: &[u8],
     salt: &Salt,
-    memory: &mut Vec<Block>,
+    memory: &mut Memory,
 ) -> Result<(), Error> {
     let cost = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
     let missing = cost(current).saturating_sub(cost(stored)) / u64::from(current.t_cost());
@@ -204,14 +203,11 @@ fn compute(
     version: Version,
     password: &[u8],
     salt: &Salt,
-    memory: &mut Vec<Block>,
+    memory: &mut Memory,
 ) -> Result<[u8; HASH_BYTES], Error> {
-    if memory.len() < params.block_count() {
-        memory.resize(params.block_count(), Block::new());
-    }
     let mut output = [0; HASH_BYTES];
     Argon2::new(Algorithm::Argon2id, version, params.clone())
-        .hash_password_into_with_memory(password, salt.as_ref(), &mut output, memory.as_mut_slice())
+        .hash_password_into_with_memory(password, salt.as_ref(), &mut output, memory.blocks(params.block_count()))
         .map_err(|e| broken(&e))?;
     Ok(output)
 }

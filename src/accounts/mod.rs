@@ -11,6 +11,7 @@ mod invitations;
 mod keyring;
 mod keys;
 mod limits;
+mod memory;
 mod outbox;
 mod passwords;
 mod profile;
