@@ -157,14 +157,14 @@ fn check(
         compute(params, Version::V0x13, password, &salt, memory)?;
         return Ok(Check::Wrong);
     };
-    let stored = Phc::new(stored.as_phc()).map_err(|e| broken(&e))?;
+    let stored = Phc::new(stored.as_phc()).map_err(|e| unreadable(&e))?;
     let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
-        return Err(broken(&"no salt or hash"));
+        return Err(unreadable(&"no salt or hash"));
     };
-    let version = stored.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(|e| broken(&e))?;
-    let stored_params = Params::try_from(&stored).map_err(|e| broken(&e))?;
+    let version = stored.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(|e| unreadable(&e))?;
+    let stored_params = Params::try_from(&stored).map_err(|e| unreadable(&e))?;
     if stored.algorithm != Algorithm::Argon2id.ident() || expected.len() != HASH_BYTES {
-        return Err(broken(&"not a hash of ours"));
+        return Err(unreadable(&"not a hash of ours"));
     }
     let computed = compute(&stored_params, version, password, &salt, memory)?;
     if constant_time::verify_slices_are_equal(&computed, expected.as_bytes()).is_err() {
@@ -207,13 +207,25 @@ fn compute(
 ) -> Result<[u8; HASH_BYTES], Error> {
     let mut output = [0; HASH_BYTES];
     Argon2::new(Algorithm::Argon2id, version, params.clone())
-        .hash_password_into_with_memory(password, salt.as_ref(), &mut output, memory.blocks(params.block_count()))
+        .hash_password_into_with_memory(
+            password,
+            salt.as_ref(),
+            &mut output,
+            memory.blocks(params.block_count()),
+        )
         .map_err(|e| broken(&e))?;
     Ok(output)
 }
 
 fn broken(why: &dyn std::fmt::Display) -> Error {
     Error::Internal(format!("a password could not be hashed: {why}"))
+}
+
+/// What this program never wrote.
+fn unreadable(why: &dyn std::fmt::Display) -> Error {
+    Error::Unavailable(format!(
+        "the store is damaged: an unexpected value in column password_hash of users: {why}"
+    ))
 }
 
 #[cfg(test)]

@@ -157,6 +157,14 @@ impl Accounts {
         })
     }
 
+    /// Looks at the whole store for damage: now if it is small, meanwhile if it is not.
+    ///
+    /// # Errors
+    /// If a small store is damaged.
+    pub async fn look_for_damage(&self) -> Result<(), StartError> {
+        Ok(self.store.look_for_damage().await?)
+    }
+
     /// Whether the store answers.
     ///
     /// # Errors

@@ -108,6 +108,6 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
             uid: row.get(8)?,
             request_id: row.get::<_, Option<String>>(9)?.map(Into::into),
         },
-        changes: serde_json::from_str(row.get_ref(10)?.as_str()?).map_err(|_| corrupt(row, 10))?,
+        changes: serde_json::from_str(&row.get::<_, String>(10)?).map_err(|_| corrupt(10))?,
     })
 }

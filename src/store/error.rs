@@ -1,6 +1,11 @@
 //! How the store can fail; nothing of the driver gets past here.
 
-use rusqlite::{ErrorCode, ffi};
+use std::path::Path;
+
+use rusqlite::{ErrorCode, Statement, ffi};
+
+/// What to do about damage.
+pub(super) const RESTORE: &str = "stop every server on it and restore the newest backup; without one, sqlite3's .recover saves what can be read";
 
 /// Why a read or a write did not happen. The texts are for the log alone.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -14,7 +19,7 @@ pub enum Error {
     /// The store cannot answer now; nothing was changed.
     #[error("the store cannot answer: {0}")]
     Unavailable(String),
-    /// A mistake in this program, or a value in the file that it cannot have written.
+    /// A mistake in this program.
     #[error("{0}")]
     Defect(String),
 }
@@ -34,11 +39,32 @@ impl From<rusqlite::Error> for Error {
             | ErrorCode::ReadOnly
             | ErrorCode::OutOfMemory
             | ErrorCode::PermissionDenied
-            | ErrorCode::FileLockingProtocolFailed
-            | ErrorCode::DatabaseCorrupt
-            | ErrorCode::NotADatabase => Self::Unavailable(text),
+            | ErrorCode::FileLockingProtocolFailed => Self::Unavailable(text),
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::damaged(&text),
             _ => Self::Defect(text),
         }
+    }
+}
+
+impl Error {
+    /// What the file holds cannot be relied upon.
+    pub(super) fn damaged(why: &str) -> Self {
+        Self::Unavailable(format!("the store is damaged: {why}"))
+    }
+
+    /// Why the rows of a statement cannot be read.
+    pub(super) fn reading(error: rusqlite::Error, statement: &Statement<'_>, sql: &str) -> Self {
+        use rusqlite::Error as E;
+        // A value that this program cannot have written. It is not told, since it may be anybody's.
+        let (E::FromSqlConversionFailure(column, ..)
+        | E::IntegralValueOutOfRange(column, _)
+        | E::Utf8Error(column, _)
+        | E::InvalidColumnType(column, ..)) = error
+        else {
+            return error.into();
+        };
+        let column = statement.column_name(column).unwrap_or("?");
+        Self::damaged(&format!("an unexpected value in column {column} of {sql}"))
     }
 }
 
@@ -75,6 +101,14 @@ pub enum OpenError {
     /// The file belongs to some other program.
     #[error("{0} is a database of another program")]
     Foreign(String),
+    /// The file is not as this program, or anybody, left it.
+    #[error("the store at {path} is damaged: {why}")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The operating system or SQLite says no.
     #[error("cannot open the store at {path}: {why}")]
     Failed {
@@ -86,6 +120,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// What SQLite says about the file.
+    pub(super) fn of(path: &Path, error: &rusqlite::Error) -> Self {
+        let (path, why) = (path.display().to_string(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why },
+            _ => Self::Failed { path, why },
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
@@ -97,6 +140,7 @@ impl OpenError {
                 Some("use the newer coffeeshop, or restore the backup made before the upgrade")
             }
             Self::Older(_) => Some("bring it up to date with coffeeshop migrate, or by starting the server"),
+            Self::Damaged { .. } => Some(RESTORE),
             Self::Foreign(_) => Some("point database.path at a file of its own"),
             Self::Failed { .. } => Some(
                 "the folder must exist or be creatable, and be writable for the user that runs coffeeshop",

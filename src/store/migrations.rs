@@ -24,23 +24,22 @@ pub(super) enum Schema {
 
 /// Looks at a file's schema and changes nothing.
 pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, OpenError> {
-    let failed = |why: &dyn std::fmt::Display| failed(path, why);
+    let failed = |error: rusqlite::Error| OpenError::of(path, &error);
     let runner = embedded::migrations::runner();
     let known = runner.get_migrations();
     let names = |from: usize| known[from..].iter().map(ToString::to_string).collect();
     // One state of the file for all questions: another program may be making it right now.
-    let connection = connection.unchecked_transaction().map_err(|e| failed(&e))?;
+    let connection = connection.unchecked_transaction().map_err(failed)?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
-    if number("PRAGMA application_id").map_err(|e| failed(&e))? != APPLICATION_ID {
+    if number("PRAGMA application_id").map_err(failed)? != APPLICATION_ID {
         // The list of migrations comes before the first of them: a start that was killed may have got so far.
         let tables = "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> 'refinery_schema_history'";
-        return match number(tables).map_err(|e| failed(&e))? {
+        return match number(tables).map_err(failed)? {
             0 => Ok(Schema::Behind(names(0))),
             _ => Err(OpenError::Foreign(path.display().to_string())),
         };
     }
-    let found =
-        number("SELECT ifnull(max(version), 0) FROM refinery_schema_history").map_err(|e| failed(&e))?;
+    let found = number("SELECT ifnull(max(version), 0) FROM refinery_schema_history").map_err(failed)?;
     let newest = known.iter().map(refinery::Migration::version).max().unwrap_or(0);
     if found > newest {
         return Err(OpenError::Newer { path: path.display().to_string(), found, known: newest });

@@ -3,6 +3,7 @@
 mod audit;
 mod ballast;
 mod codes;
+mod damage;
 mod error;
 mod keys;
 mod limits;
@@ -29,10 +30,11 @@ use std::{
 };
 
 use deadpool_sqlite::{Hook, HookError, Object, Pool, Runtime};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use self::{
-    ballast::Ballast, migrations::Schema, owned::Owned, readers::Readers, version::Versions, writer::Writer,
+    ballast::Ballast, damage::Checkup, migrations::Schema, owned::Owned, readers::Readers, version::Versions,
+    writer::Writer,
 };
 pub use self::{
     error::{Error, OpenError},
@@ -68,6 +70,7 @@ pub struct Store {
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
     versions: Arc<Versions>,
     ballast: Arc<Ballast>,
+    checkup: Arc<Checkup>,
 }
 
 /// What to do with a file that is not there, or not up to date.
@@ -95,6 +98,7 @@ impl Store {
         let readers = thread::available_parallelism().map_or(2, NonZero::get).clamp(1, 4) * 2;
         let pool = pool(path, readers + 1).map_err(&failed)?;
         let writer = connection(&pool).await.map_err(&failed)?;
+        can_write(&writer).await.map_err(&failed)?;
         let migrated = bring_up_to_date(&writer, path, missing).await?;
         let mut connections = Vec::new();
         for _ in 0..readers {
@@ -109,8 +113,8 @@ impl Store {
         let (readers, mut threads) = readers.map_err(|e| failed(e.to_string()))?;
         threads.push(thread);
         let threads = Arc::new(Mutex::new(threads));
-        let ballast = Arc::new(Ballast::beside(path));
-        Ok((Self { writer, readers, threads, versions, ballast }, migrated))
+        let (ballast, checkup) = (Arc::new(Ballast::beside(path)), Arc::new(Checkup::of(path)));
+        Ok((Self { writer, readers, threads, versions, ballast, checkup }, migrated))
     }
 
     /// Closes the store, and returns once it is closed, if this is its last clone. Nothing is lost without: what was
@@ -123,6 +127,26 @@ impl Store {
         if tokio::time::timeout(CLOSE, ended).await.is_err() {
             tracing::warn!("the store is still in use; it closes with the process");
         }
+    }
+
+    /// Looks at the whole file for damage: now if it is small, meanwhile if it is not. A store that is known to be
+    /// damaged answers nothing any more.
+    ///
+    /// # Errors
+    /// If a small file is damaged.
+    pub async fn look_for_damage(&self) -> Result<(), OpenError> {
+        if self.checkup.is_quick() {
+            return match self.read(|tx| tx.damage()).await {
+                Ok(None) => Ok(()),
+                Ok(Some(why)) => Err(self.checkup.refusal(why)),
+                Err(error) => Err(self.checkup.refusal(error.to_string())),
+            };
+        }
+        match self.checkup.start(&self.versions) {
+            Ok(thread) => self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread),
+            Err(why) => tracing::error!(why, "the store cannot be looked at for damage"),
+        }
+        Ok(())
     }
 
     /// Takes space on the disk that deleting can have when there is none left.
@@ -154,9 +178,10 @@ impl Store {
     }
 
     /// Which version of the store this is: as long as it is the same, nothing was committed by anybody. None if that
-    /// cannot be told.
+    /// cannot be told, or the file is known to be damaged.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
+        self.checkup.passed_so_far().ok()?;
         self.versions.now()
     }
 
@@ -170,6 +195,7 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
     {
+        self.checkup.passed_so_far()?;
         self.readers.read(work).await
     }
 
@@ -183,6 +209,7 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
     {
+        self.checkup.passed_so_far()?;
         self.writer.write(work).await
     }
 }
@@ -208,12 +235,11 @@ fn look_at(path: &Path) -> Result<Schema, OpenError> {
         connection.pragma_update(None, "busy_timeout", 5000)?;
         Ok(connection)
     };
-    let failed =
-        |e: rusqlite::Error| OpenError::Failed { path: path.display().to_string(), why: e.to_string() };
+    let failed = |e: rusqlite::Error| OpenError::of(path, &e);
     let seen = migrations::inspect(&look(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?, path);
     match seen {
         // What a program that was killed left half done must be undone before anything can be read.
-        Err(OpenError::Failed { .. }) => {
+        Err(OpenError::Failed { .. } | OpenError::Damaged { .. }) => {
             migrations::inspect(&look(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?, path)
         }
         seen => seen,
@@ -256,6 +282,23 @@ fn configure(connection: &Connection) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Makes sure that a connection which is meant to write can: what cannot be opened for writing, the file, its log or
+/// their shared memory, SQLite opens for reading and says nothing.
+async fn can_write(connection: &Object) -> Result<(), String> {
+    let probe = |connection: &mut Connection| {
+        let tried = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        // That somebody else writes just now is another matter.
+        let refused = tried.is_err_and(|e| e.sqlite_error_code() == Some(ErrorCode::ReadOnly));
+        Ok::<_, rusqlite::Error>(!refused && !connection.is_readonly("main")?)
+    };
+    match connection.interact(probe).await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => Err("it cannot be opened for writing".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 async fn bring_up_to_date(

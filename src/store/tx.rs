@@ -78,8 +78,8 @@ impl<'c> Snapshot<'c> {
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, Error> {
         let mut statement = self.prepare(sql)?;
-        let mut rows = statement.query(params)?;
-        Ok(rows.next()?.map(read).transpose()?)
+        let found = statement.query(params).and_then(|mut rows| rows.next()?.map(read).transpose());
+        found.map_err(|error| Error::reading(error, &statement, sql))
     }
 
     /// All rows of a query.
@@ -90,8 +90,8 @@ impl<'c> Snapshot<'c> {
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, Error> {
         let mut statement = self.prepare(sql)?;
-        let rows = statement.query_map(params, read)?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let found = statement.query_map(params, read).and_then(Iterator::collect);
+        found.map_err(|error| Error::reading(error, &statement, sql))
     }
 
     /// The number in the only column of the only row of a query.
@@ -128,12 +128,10 @@ pub(super) fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
 
 /// A choice in a column.
 pub(super) fn word<W: Word>(row: &Row<'_>, column: usize) -> rusqlite::Result<W> {
-    W::named(row.get_ref(column)?.as_str()?).ok_or_else(|| corrupt(row, column))
+    row.get_ref(column)?.as_str().ok().and_then(W::named).ok_or_else(|| corrupt(column))
 }
 
-/// A value that this program cannot have written; names table and column, never the value.
-pub(super) fn corrupt(row: &Row<'_>, column: usize) -> rusqlite::Error {
-    let name = row.as_ref().column_name(column).unwrap_or("?").to_owned();
-    let why = format!("unexpected value in column {name}");
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into())
+/// A value that this program cannot have written.
+pub(super) fn corrupt(column: usize) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Null, "unexpected value".into())
 }

@@ -217,7 +217,7 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
             last_name: name(4)?,
         },
         role: word(row, start + 5)?,
-        standing: standing.ok_or_else(|| corrupt(row, start + 6))?,
+        standing: standing.ok_or_else(|| corrupt(start + 6))?,
         disabled: row.get(start + 9)?,
         created_at: timestamp(row, start + 10)?,
         updated_at: timestamp(row, start + 11)?,

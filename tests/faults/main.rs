@@ -5,11 +5,9 @@
 //! The short form takes about three minutes. The long form, with 500 rounds of everything, takes hours:
 //!
 //! ```sh
-//! cargo test --test faults -- --ignored --skip known --test-threads 2
-//! FAULT_ROUNDS=500 cargo test --release --test faults -- --ignored --skip known --test-threads 2
+//! cargo test --test faults -- --ignored --test-threads 2
+//! FAULT_ROUNDS=500 cargo test --release --test faults -- --ignored --test-threads 2
 //! ```
-//!
-//! What is known to fail is in `known.rs`; `--skip known` leaves it out.
 //!
 //! `FAULT_ROUNDS` is how many cuts, kills, requests and trials each test makes; from 40 on, the sweep over system calls
 //! fails each of the first forty calls of each kind.
@@ -22,7 +20,6 @@ mod crowd;
 mod damage;
 mod disk;
 mod full;
-mod known;
 mod power;
 mod several;
 #[expect(dead_code, reason = "these tests need less of it")]

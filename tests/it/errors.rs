@@ -258,9 +258,21 @@ async fn a_healthy_server_says_so() {
 async fn a_defect_is_internal_and_tells_nothing_of_the_inside() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    app.opened().execute("UPDATE users SET password_hash = 'nonsense'", []).unwrap();
+    app.opened().execute("DROP TABLE sessions", []).unwrap();
     let answer = app.anyone().post("/auth/login", json!({ "email": ANN, "password": PASSWORD })).await;
     let text = answer.refused(500, "internal").body.to_string().to_lowercase();
+    for word in ["such table", "sql", "sessions", "panic", "src/"] {
+        assert!(!text.contains(word), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_nobody_wrote_is_unavailable_and_tells_nothing_of_the_inside() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    app.opened().execute("UPDATE users SET password_hash = 'nonsense'", []).unwrap();
+    let answer = app.anyone().post("/auth/login", json!({ "email": ANN, "password": PASSWORD })).await;
+    let text = answer.refused(503, "unavailable").body.to_string().to_lowercase();
     for word in ["nonsense", "sql", "argon", "hash", "phc", "panic", "src/"] {
         assert!(!text.contains(word), "{text}");
     }

@@ -3,9 +3,9 @@
 use std::{collections::HashSet, fs, path::PathBuf};
 
 use coffeeshop::{
-    accounts::{Accounts, Error, Registered, SignupDraft},
+    accounts::{Accounts, Admin, Error, Registered, SignupDraft},
     config::Config,
-    model::{Clock, Origin},
+    model::{Clock, Email, Origin},
     store::{self, Missing, OpenError, Snapshot, Store, Tx},
 };
 use rusqlite::Connection;
@@ -208,4 +208,29 @@ fn refuses(_: &Tx<'_>) -> Result<(), store::Error> {
 
 fn read_panics(_: &Snapshot<'_>) -> Result<(), store::Error> {
     panic!("a closure of a test panics");
+}
+
+#[tokio::test]
+async fn a_value_that_nobody_can_have_written_is_damage_and_told_by_its_column_alone() {
+    let kept = Kept::new().await;
+    sign_up(kept.accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
+    for (column, value, told) in [
+        ("role", "'king'", "role"),
+        ("first_name", "CAST(x'ff6b696e67' AS TEXT)", "first_name"),
+        ("expires_at", "NULL", "status"), // an unverified account that does not end
+    ] {
+        let file = Connection::open(kept.path()).unwrap();
+        file.pragma_update(None, "ignore_check_constraints", true).unwrap();
+        let before = format!("CREATE TEMP TABLE before AS SELECT {column} FROM users");
+        file.execute_batch(&format!("{before}; UPDATE users SET {column} = {value}")).unwrap();
+        let email = Email::parse("email", "ann@example.com").unwrap();
+        let shown = kept.accounts.user_by_email(&Admin::at_console(), email).await;
+        let Err(Error::Unavailable(why)) = shown else { panic!("{column}: {shown:?}") };
+        assert!(
+            why.contains(&format!("the store is damaged: an unexpected value in column {told}")),
+            "{why}"
+        );
+        assert!(why.contains("FROM users") && !why.contains("king"), "{why}");
+        file.execute_batch(&format!("UPDATE users SET {column} = (SELECT {column} FROM before)")).unwrap();
+    }
 }

@@ -1,0 +1,108 @@
+//! Looks for damage that no query would notice: an index that lacks a row hides a user from a list without a word.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::{Connection, InterruptHandle};
+
+use super::{Error, OpenError, Snapshot, configure, error::RESTORE, version::Versions};
+
+/// Up to so many bytes are looked at before anything is served from them, in a tenth of a second at most. More are
+/// looked at meanwhile.
+const SMALL: u64 = 4 * 1024 * 1024;
+
+/// Looking has time: everything else comes first.
+const NICE: i32 = 19;
+
+/// The look at the whole file, and what it found.
+pub(super) struct Checkup {
+    path: PathBuf,
+    found: OnceLock<String>,
+    running: Mutex<Option<InterruptHandle>>,
+}
+
+impl Checkup {
+    pub(super) fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), found: OnceLock::new(), running: Mutex::default() }
+    }
+
+    /// Whether the file is so small that it can be looked at at once.
+    pub(super) fn is_quick(&self) -> bool {
+        let bytes = |path: &Path| path.metadata().map_or(0, |file| file.len());
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        bytes(&self.path) + bytes(Path::new(&log)) <= SMALL
+    }
+
+    /// Refuses once the file is known to be damaged: what it says may be somebody else's, or lack somebody.
+    pub(super) fn passed_so_far(&self) -> Result<(), Error> {
+        self.found.get().map_or(Ok(()), |found| Err(Error::damaged(found)))
+    }
+
+    /// Why the store cannot be opened.
+    pub(super) fn refusal(&self, why: String) -> OpenError {
+        OpenError::Damaged { path: self.path.display().to_string(), why }
+    }
+
+    /// Looks in a thread, one table after the other, so that none of its snapshots gets old. It ends with the store.
+    pub(super) fn start(self: &Arc<Self>, versions: &Arc<Versions>) -> Result<JoinHandle<()>, String> {
+        let connection = Connection::open(&self.path).map_err(|e| e.to_string())?;
+        configure(&connection)?;
+        let handle = connection.get_interrupt_handle();
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+        let checkup = Arc::downgrade(self);
+        let versions = Arc::clone(versions);
+        let look = move || {
+            let _versions = versions; // let go of after the connection
+            let connection = connection;
+            let _ = rustix::process::setpriority_process(None, NICE);
+            look_at_tables(&checkup, &Snapshot::new(&connection));
+        };
+        thread::Builder::new().name("store-checkup".to_owned()).spawn(look).map_err(|e| e.to_string())
+    }
+}
+
+impl Drop for Checkup {
+    fn drop(&mut self) {
+        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
+        running.iter().for_each(InterruptHandle::interrupt);
+    }
+}
+
+fn look_at_tables(checkup: &Weak<Checkup>, snapshot: &Snapshot<'_>) {
+    let tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')";
+    let found = snapshot.all(tables, [], |row| row.get::<_, String>(0)).and_then(|tables| {
+        let mut left = tables.iter().take_while(|_| checkup.strong_count() > 0);
+        left.find_map(|table| snapshot.damage_of(table).transpose()).transpose()
+    });
+    let Some(checkup) = checkup.upgrade() else { return };
+    match found {
+        Ok(None) => tracing::debug!("the store was looked at and is whole"),
+        Ok(Some(found)) => {
+            tracing::error!(
+                found,
+                hint = RESTORE,
+                "the store is damaged: nothing is answered from it any more"
+            );
+            let _ = checkup.found.set(found);
+        }
+        Err(error) => tracing::error!(%error, "the store could not be looked at for damage"),
+    }
+}
+
+impl Snapshot<'_> {
+    /// What is wrong with the file, if anything is. The words name tables, indexes and pages, never a value.
+    pub(super) fn damage(&self) -> Result<Option<String>, Error> {
+        let sql = "SELECT integrity_check FROM pragma_integrity_check LIMIT 1";
+        Ok(self.first(sql, [], |row| row.get(0))?.filter(|found| found != "ok"))
+    }
+
+    /// The same of a table with its indexes.
+    fn damage_of(&self, table: &str) -> Result<Option<String>, Error> {
+        let sql = "SELECT integrity_check FROM pragma_integrity_check(?1) LIMIT 1";
+        Ok(self.first(sql, [table], |row| row.get(0))?.filter(|found| found != "ok"))
+    }
+}
