@@ -19,6 +19,8 @@ use crate::{
 
 /// By how much the clock may differ from the time that has passed.
 const LEAP: Duration = Duration::from_hours(1);
+/// How long a clean-up is held, nearly: a schedule of every hour is to miss one turn and not two.
+const HOLD: Duration = Duration::from_mins(59);
 /// How often to look for those whose time is nearly up.
 const REMIND: Duration = Duration::from_mins(5);
 /// How soon a key that another process has made signs here.
@@ -102,7 +104,7 @@ async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Rec
     let mut brake = Brake::default();
     loop {
         let run = async {
-            if brake.lets_go(&accounts).await {
+            if brake.lets_go(&accounts, Instant::now()).await {
                 clean_up(&accounts).await;
             }
         };
@@ -117,35 +119,44 @@ async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Rec
     }
 }
 
-/// Stops a clean-up once when the clock is perhaps wrong: it leapt since the last run, or most users would go. If it is
-/// the same the next time, so be it: somebody has had a period to see the warning. (`coffeeshop purge` asks nobody.)
+/// Holds a clean-up when the clock is perhaps wrong: it leapt since the last run, or most users would go. For an hour by
+/// the clock that cannot leap, since a leap to just before the next turn would bring that at once. If it is the same
+/// after the hour, so be it: somebody has had time to see the warning. (`coffeeshop purge` asks nobody.)
 ///
-/// Simplified: it forgets at a restart, which gives one more turn. With more time the store would remember the last run.
+/// Simplified: it forgets at a restart, which holds once more what is drastic and no leap. With more time the store would
+/// remember the last run.
 #[derive(Default)]
 pub struct Brake {
     last: Option<(Instant, Timestamp)>,
-    held: bool,
+    held_since: Option<Instant>,
 }
 
 impl Brake {
-    /// Whether a clean-up may run now.
-    pub async fn lets_go(&mut self, accounts: &Accounts) -> bool {
-        let (ticks, now) = (Instant::now(), accounts.now());
+    /// Whether a clean-up may run at `tick`, by the clock that cannot leap.
+    pub async fn lets_go(&mut self, accounts: &Accounts, tick: Instant) -> bool {
+        let now = accounts.now();
         let leapt = self.last.is_some_and(|(then, last)| {
-            let (by_ticks, by_clock) = (ticks - then, now.since(last));
+            let (by_ticks, by_clock) = (tick.duration_since(then), now.since(last));
             now < last || by_clock.abs_diff(by_ticks) > LEAP
         });
-        self.last = Some((ticks, now));
+        self.last = Some((tick, now));
+        if let Some(since) = self.held_since
+            && !leapt
+        {
+            if tick.duration_since(since) < HOLD {
+                return false;
+            }
+            self.held_since = None;
+            return true;
+        }
         let plan = accounts.plan_purge(Which::Expired, Origin::timer());
         let drastic = matches!(accounts.is_drastic(&plan).await, Ok(true));
-        if (leapt || drastic) && !self.held {
-            self.held = true;
+        if leapt || drastic {
+            self.held_since = Some(tick);
             let why = if leapt { "the clock leapt" } else { "most users would go" };
-            tracing::error!(why, "the clean-up waits for its next turn: look at the clock of this machine");
-            return false;
+            tracing::error!(why, "no clean-up for an hour: look at the clock of this machine");
         }
-        self.held = false;
-        true
+        !(leapt || drastic)
     }
 }
 
