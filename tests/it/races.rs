@@ -1,4 +1,5 @@
-//! Requests at the same moment: whatever their order, no rule is broken and no answer is a lie.
+//! Requests at the same moment: whatever their order, no rule is broken and no answer is a lie. `RACE_ROUNDS` is how often
+//! each race is run.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -14,6 +15,13 @@ use crate::{
 
 const ANN: &str = "ann@example.com";
 const NEW: &str = "lungo hums at dawn";
+
+/// How often a race is run: so often, unless the environment says otherwise.
+fn rounds(short: i64) -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "the one setting of these tests")]
+    let asked = std::env::var("RACE_ROUNDS");
+    asked.map_or(short, |rounds| rounds.parse().unwrap())
+}
 
 /// Requests at the same moment, with their answers in the order in which they came.
 #[derive(Default)]
@@ -47,7 +55,7 @@ fn with_status(answers: &[Answer], status: u16) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_who_sign_up_with_one_address_gets_it() {
     let app = Arc::new(App::start().await);
-    for round in 0..20 {
+    for round in 0..rounds(20) {
         let mut crowd = Crowd::default();
         for email in [
             format!("ann{round}@example.com"),
@@ -59,14 +67,14 @@ async fn one_of_two_who_sign_up_with_one_address_gets_it() {
         let answers = crowd.answers().await;
         assert_eq!((with_status(&answers, 201), with_status(&answers, 409)), (1, 2));
     }
-    assert_eq!(app.stored::<i64>("SELECT count(*) FROM users"), 20);
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM users"), rounds(20));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_refresh_token_sent_at_once_has_one_successor() {
     let app = Arc::new(App::start().await);
     app.sign_up(ANN).await;
-    for _ in 0..10 {
+    for _ in 0..rounds(10) {
         let tokens = app.tokens(ANN).await;
         let mut crowd = Crowd::default();
         for _ in 0..8 {
@@ -85,7 +93,7 @@ async fn one_refresh_token_sent_at_once_has_one_successor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_verifies_at_the_instant_of_expiry_is_verified_or_gone() {
     let app = Arc::new(App::start().await);
-    for round in 0..40 {
+    for round in 0..rounds(40) {
         let email = format!("ann{round}@example.com");
         app.sign_up(&email).await;
         let token = app.mail(&email).await.token().to_owned();
@@ -126,7 +134,7 @@ async fn two_admins_who_take_each_others_rights_leave_one() {
         (json!({ "role": "user" }), json!({ "role": "admin" })),
         (json!({ "status": "unverified" }), json!({ "status": "verified" })),
     ] {
-        for _ in 0..15 {
+        for _ in 0..rounds(15) {
             let mut crowd = Crowd::default();
             crowd.send(&app, Some(admins[0].clone()), Method::PATCH, paths[1].clone(), change.clone());
             crowd.send(&app, Some(admins[1].clone()), Method::PATCH, paths[0].clone(), change.clone());
@@ -144,7 +152,7 @@ async fn two_admins_who_take_each_others_rights_leave_one() {
 async fn two_admins_who_delete_themselves_leave_one() {
     let app = Arc::new(App::start().await);
     let mut one = app.admin().await;
-    for round in 0..15 {
+    for round in 0..rounds(15) {
         let two = app.another_admin(&format!("other{round}@example.com")).await;
         let mut crowd = Crowd::default();
         for admin in [&one, &two] {
@@ -163,7 +171,7 @@ async fn two_admins_who_delete_themselves_leave_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_codes_at_once_are_each_counted() {
     let app = Arc::new(App::start().await);
-    for round in 0..10 {
+    for round in 0..rounds(10) {
         let email = format!("ann{round}@example.com");
         app.sign_up(&email).await;
         let mail = app.mail(&email).await;
@@ -180,7 +188,7 @@ async fn wrong_codes_at_once_are_each_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_sent_many_times_at_once_counts_once() {
     let app = Arc::new(App::start().await);
-    for round in 0..20 {
+    for round in 0..rounds(20) {
         let email = format!("ann{round}@example.com");
         app.sign_up(&email).await;
         let mail = app.mail(&email).await;
@@ -198,7 +206,7 @@ async fn a_proof_sent_many_times_at_once_counts_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_login_with_the_old_password_outlives_a_new_one() {
     let app = Arc::new(App::start().await);
-    for round in 0..20 {
+    for round in 0..rounds(20) {
         let email = format!("ann{round}@example.com");
         app.sign_up(&email).await;
         app.anyone().post("/auth/password/forgot", json!({ "email": email })).await.is(202);
@@ -216,7 +224,7 @@ async fn no_login_with_the_old_password_outlives_a_new_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_at_once_that_renew_a_hash_all_succeed() {
-    for _ in 0..5 {
+    for _ in 0..rounds(5) {
         let old = App::start().await;
         old.sign_up(ANN).await;
         let app = Arc::new(old.beside(|config| config.password.memory_kib = 128).await);
@@ -232,7 +240,7 @@ async fn logins_at_once_that_renew_a_hash_all_succeed() {
 async fn a_login_and_a_deletion_at_once_leave_no_session_of_nobody() {
     let app = Arc::new(App::start().await);
     let boss = app.admin().await;
-    for round in 0..15 {
+    for round in 0..rounds(15) {
         let email = format!("ann{round}@example.com");
         let id = app.sign_up(&email).await["id"].as_str().unwrap().to_owned();
         let mut crowd = Crowd::default();
@@ -249,7 +257,7 @@ async fn a_login_and_a_deletion_at_once_leave_no_session_of_nobody() {
 async fn two_users_who_are_given_one_address_at_once_do_not_share_it() {
     let app = Arc::new(App::start().await);
     let boss = app.admin().await;
-    for round in 0..15 {
+    for round in 0..rounds(15) {
         let mut crowd = Crowd::default();
         for number in 0..2 {
             let user = app.sign_up(&format!("u{round}-{number}@example.com")).await;
@@ -265,7 +273,7 @@ async fn two_users_who_are_given_one_address_at_once_do_not_share_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_confirm_one_address_at_once_do_not_share_it() {
     let app = Arc::new(App::start().await);
-    for round in 0..15 {
+    for round in 0..rounds(15) {
         let wanted = format!("wanted{round}@example.org");
         let mut crowd = Crowd::default();
         for number in 0..2 {
@@ -285,7 +293,7 @@ async fn two_who_confirm_one_address_at_once_do_not_share_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_confirmed_and_signed_up_at_once_is_of_one_account() {
     let app = Arc::new(App::start().await);
-    for round in 0..15 {
+    for round in 0..rounds(15) {
         let wanted = format!("wanted{round}@example.org");
         let user = app.signed_in(&format!("u{round}@example.com")).await;
         let body = json!({ "new_email": wanted, "current_password": PASSWORD });
@@ -304,7 +312,7 @@ async fn an_address_that_is_confirmed_and_signed_up_at_once_is_of_one_account() 
 async fn an_address_that_is_invited_and_signed_up_at_once_is_of_one_account() {
     let app = Arc::new(App::start().await);
     let boss = app.admin().await;
-    for round in 0..15 {
+    for round in 0..rounds(15) {
         let email = format!("ann{round}@example.com");
         let mut crowd = Crowd::default();
         crowd.post(&app, "/auth/signup", json!({ "email": email, "password": PASSWORD }));
@@ -318,7 +326,7 @@ async fn an_address_that_is_invited_and_signed_up_at_once_is_of_one_account() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_login_with_the_old_password_outlives_one_that_was_exchanged() {
     let app = Arc::new(App::start().await);
-    for round in 0..15 {
+    for round in 0..rounds(15) {
         let email = format!("ann{round}@example.com");
         let ann = app.signed_in(&email).await;
         let mut crowd = Crowd::default();
@@ -338,7 +346,7 @@ async fn no_login_with_the_old_password_outlives_one_that_was_exchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_new_passwords_at_once_one_counts() {
     let app = Arc::new(App::start().await);
-    for round in 0..10 {
+    for round in 0..rounds(10) {
         let email = format!("ann{round}@example.com");
         app.signed_in(&email).await;
         let mut tokens = Vec::new();
@@ -364,7 +372,7 @@ async fn of_many_new_passwords_at_once_one_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pending_change_that_is_confirmed_as_the_password_changes_is_done_or_dead() {
     let app = Arc::new(App::start().await);
-    for round in 0..15 {
+    for round in 0..rounds(15) {
         let (old, new) = (format!("ann{round}@example.com"), format!("ann{round}@example.org"));
         let ann = app.signed_in(&old).await;
         ann.post("/me/email", json!({ "new_email": new, "current_password": PASSWORD })).await.is(202);
@@ -389,7 +397,7 @@ async fn a_pending_change_that_is_confirmed_as_the_password_changes_is_done_or_d
 async fn the_last_two_admins_who_leave_at_once_leave_one() {
     let app = Arc::new(App::start().await);
     let mut one = app.admin().await;
-    for round in 0..10 {
+    for round in 0..rounds(10) {
         let two = app.another_admin(&format!("other{round}@example.com")).await;
         let mut crowd = Crowd::default();
         for admin in [&one, &two] {
@@ -408,7 +416,7 @@ async fn the_last_two_admins_who_leave_at_once_leave_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_up_that_is_confirmed_and_disowned_at_once_is_one_or_the_other() {
     let app = Arc::new(App::start().await);
-    for round in 0..15 {
+    for round in 0..rounds(15) {
         let email = format!("ann{round}@example.com");
         app.sign_up(&email).await;
         let token = app.mail(&email).await.token().to_owned();
@@ -427,7 +435,7 @@ async fn a_sign_up_that_is_confirmed_and_disowned_at_once_is_one_or_the_other() 
 async fn an_invitation_sent_many_times_at_once_is_accepted_once() {
     let app = Arc::new(App::start().await);
     let boss = app.admin().await;
-    for round in 0..10 {
+    for round in 0..rounds(10) {
         let email = format!("bob{round}@example.com");
         boss.post("/users", json!({ "email": email })).await.is(201);
         let mail = app.mail(&email).await;
@@ -468,7 +476,7 @@ async fn wrong_passwords_at_once_do_not_overrun_the_budget() {
 async fn a_session_that_is_ended_as_it_is_renewed_is_over() {
     let app = Arc::new(App::start().await);
     app.signed_in(ANN).await;
-    for _ in 0..15 {
+    for _ in 0..rounds(15) {
         let tokens = app.tokens(ANN).await;
         let caller = app.with_token(tokens["access_token"].as_str().unwrap());
         let sessions = caller.get("/me/sessions").await.is(200).body;
