@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Past this size a file is looked at while it is served.
-const SMALL: usize = 4 << 20;
+const SMALL: usize = 2 << 20;
 
 /// Where the users' tables, their indexes and all else are: any page may be hit.
 const PAGE: usize = 4096;
@@ -257,7 +257,7 @@ impl Figures {
 fn damage_in_a_large_file_is_found_out_while_it_is_served_and_ends_that() {
     let shop = shop();
     shop.create_admin("boss@example.com").is(0);
-    pad(&shop, 8 * SMALL);
+    pad(&shop, 16 * SMALL);
     // A stop does not wait for the look.
     let ran = shop.serve().stop(Signal::TERM).is(0);
     assert!(!ran.err.contains("still in use"), "{}", ran.err);

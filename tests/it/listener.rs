@@ -202,20 +202,51 @@ fn what_is_too_long_is_refused_in_words() {
 fn what_is_no_http_is_refused_and_does_no_harm() {
     let shop = Shop::new();
     let server = shop.serve();
-    let two_lengths =
-        "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}";
-    let smuggled = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x";
-    let folded = "GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n";
-    let garbage = "\u{0}\u{1}\u{2} nonsense\r\n\r\n";
-    for request in [two_lengths, folded, garbage] {
+    let refused = |request: &str| {
         let mut stream = connect(&server);
         stream.write_all(request.as_bytes()).unwrap();
         let (_, said) = until_hung_up(stream);
         assert!(said.starts_with("HTTP/1.1 400"), "{request:?}: {said:?}");
+        assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{request:?}: {said:?}");
+    };
+    let post =
+        "POST /auth/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    for (framing, body) in [
+        ("Content-Length: 2\r\nContent-Length: 3", "{}"),
+        ("Content-Length: 2, 2", "{}"),
+        ("Content-Length: +2", "{}"),
+        ("Content-Length: -1", "{}"),
+        ("Content-Length : 2", "{}"),
+        ("Transfer-Encoding: chunked", "zz\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "2\r\n{}XX0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "2\n{}\n0\n\n"),
+        ("Transfer-Encoding: chunked", "ffffffffffffffffff\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: identity", "{}"),
+        ("Transfer-Encoding: xchunked", "{}"),
+        ("Transfer-Encoding: chunked, identity", "2\r\n{}\r\n0\r\n\r\n"),
+    ] {
+        refused(&format!("{post}{framing}\r\n\r\n{body}"));
     }
-    let mut stream = connect(&server);
-    stream.write_all(smuggled.as_bytes()).unwrap();
-    let (_, said) = until_hung_up(stream);
-    assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "what follows is no second request: {said:?}");
+    for head in ["X-A: b\r\n c", "X-A: b\rX-B: c", "X-A: b\0c", "X A: b"] {
+        refused(&format!("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{head}\r\n\r\n"));
+    }
+    refused("\0\u{1}\u{2} nonsense\r\n\r\n");
+    refused("GET /healthz HTTP/1.2\r\nHost: x\r\n\r\n");
     server.get("/healthz").is(200);
+}
+
+#[test]
+fn a_body_with_a_length_and_in_chunks_is_the_last_of_its_connection() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    for framing in
+        ["Content-Length: 2\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 2"]
+    {
+        let mut stream = connect(&server);
+        let head = format!("POST /auth/login HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n");
+        let smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(format!("{head}{smuggled}").as_bytes()).unwrap();
+        let (_, said) = until_hung_up(stream);
+        assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "what follows is no second request: {said:?}");
+    }
 }

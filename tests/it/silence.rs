@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::shop::{Reply, Server, Shop};
 
 /// Samples of each kind for each operation.
-const SAMPLES: usize = 300;
+const SAMPLES: usize = 400;
 /// Known accounts: each has its five tries at a code, and its few messages.
 const ACCOUNTS: usize = SAMPLES / 5;
 
