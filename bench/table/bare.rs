@@ -1,0 +1,123 @@
+//! The API beside a handler that answers the same bytes to anybody: two listeners of one process and one runtime.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use coffeeshop::{
+    accounts::Accounts,
+    api,
+    config::Config,
+    delivery::Carrier,
+    model::{Clock, Email, Origin, Password},
+    server,
+    store::{Missing, Store},
+};
+use poem::{Server, listener::TcpAcceptor};
+use poem_openapi::{Object, OpenApi, OpenApiService, payload::Json};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use super::seed;
+
+/// The process with both.
+pub struct Pair {
+    child: Child,
+    /// The API, as the binary serves it.
+    pub api: SocketAddr,
+    /// The same answer without a check, from poem's own server.
+    pub bare: SocketAddr,
+    /// An access token.
+    pub token: String,
+}
+
+impl Pair {
+    /// Starts it on a store with users.
+    pub fn start(database: &Path) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg("pair").arg(database).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [api, bare, token] = words[..] else { panic!("the pair did not start: {line}") };
+        Self { child, api: api.parse().unwrap(), bare: bare.parse().unwrap(), token: token.to_owned() }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Serves both until nobody is there any more.
+pub fn serve_both(database: &Path) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut config = Config::default();
+        config.database.path = database.to_owned();
+        config.messages.folder = database.with_file_name("mail");
+        let (store, _) = Store::open(database, Missing::Refuse).await.unwrap();
+        let accounts = Accounts::open(&config, store, Clock::system()).await.unwrap();
+        let carrier = Carrier::new(&config).unwrap();
+        let email = seed::customers().next().unwrap().email();
+        let (email, password) =
+            (Email::parse("", &email).unwrap(), Password::parse("", seed::PASSWORD).unwrap());
+        let token = accounts.login(email, password, Origin::default()).await.unwrap().access_token;
+        let actor = accounts.authenticate(&token, Origin::default()).await.unwrap();
+        let answer = serde_json::from_value(api::user_json(actor.user())).unwrap();
+        let listener = || TcpListener::bind("127.0.0.1:0");
+        let (for_api, for_bare) = (listener().await.unwrap(), listener().await.unwrap());
+        println!("{} {} {token}", for_api.local_addr().unwrap(), for_bare.local_addr().unwrap());
+        let service = OpenApiService::new(Bare(answer), "", "");
+        let bare = Server::new_with_acceptor(TcpAcceptor::from_tokio(for_bare).unwrap()).run(service);
+        let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+        tokio::select! {
+            served = server::run(for_api, accounts, carrier, &config, std::future::pending()) => served.unwrap(),
+            served = bare => served.unwrap(),
+            _ = end => {}
+        }
+    });
+}
+
+/// A user as the API shows them, with nothing but the types that JSON has.
+#[derive(Clone, Object, Deserialize)]
+struct Me {
+    id: Uuid,
+    email: String,
+    #[oai(nullable)]
+    first_name: Option<String>,
+    #[oai(nullable)]
+    last_name: Option<String>,
+    role: String,
+    status: String,
+    disabled: bool,
+    created_at: String,
+    updated_at: String,
+    #[oai(nullable)]
+    verified_at: Option<String>,
+    #[oai(nullable)]
+    last_login_at: Option<String>,
+    #[oai(nullable)]
+    expires_at: Option<String>,
+}
+
+struct Bare(Me);
+
+#[OpenApi]
+impl Bare {
+    #[oai(path = "/me", method = "get")]
+    async fn me(&self) -> Json<Me> {
+        Json(self.0.clone())
+    }
+}

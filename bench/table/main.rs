@@ -1,0 +1,83 @@
+//! What must be fast, each beside what its parts can do at best, in one run: `bench/run`.
+//!
+//! Everything is measured in turns with its counterpart, and the median of the turns counts: a shared machine drifts, a
+//! ratio does not. The server is the real binary on a store of its own in a temporary folder.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that measures and prints: what goes wrong ends it"
+)]
+
+mod bare;
+mod figures;
+mod load;
+mod machine;
+mod neighbours;
+mod process;
+mod report;
+mod rows;
+mod seed;
+mod setting;
+mod shop;
+mod turns;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use self::{report::Report, setting::Setting};
+
+/// Measures what must be fast beside what its parts can do, and prints a table in Markdown.
+#[derive(Parser)]
+#[command(name = "bench/run", args_conflicts_with_subcommands = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Only these rows; without any, all of them.
+    rows: Vec<rows::Name>,
+    /// A few short turns: whether it works, not how fast it is.
+    #[arg(long)]
+    quick: bool,
+    /// Said by cargo.
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a store with so many users, for trying things out on it.
+    Seed {
+        /// The file, which must not exist yet.
+        path: PathBuf,
+        /// How many.
+        count: u32,
+    },
+    /// Serve the API and a bare handler, for the row `me`.
+    #[command(hide = true)]
+    Pair { path: PathBuf },
+    /// Compute argon2id and nothing else.
+    #[command(hide = true)]
+    Hashes { threads: usize },
+    /// Keep every core busy, standing back.
+    #[command(hide = true)]
+    Spin { threads: usize },
+}
+
+fn main() {
+    let args = Args::parse();
+    match args.command {
+        Some(Command::Seed { path, count }) => seed::make(&path, count),
+        Some(Command::Pair { path }) => bare::serve_both(&path),
+        Some(Command::Hashes { threads }) => neighbours::hash(threads),
+        Some(Command::Spin { threads }) => neighbours::spin(threads),
+        None => {
+            machine::warn_if_busy();
+            let mut report = Report::default();
+            rows::measure(&args.rows, &Setting::new(args.quick), &mut report);
+            report.print();
+            println!("\n{}", machine::describe());
+        }
+    }
+}
