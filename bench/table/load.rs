@@ -47,6 +47,17 @@ impl Seen {
         Self { rate: float(in_time as u64) / length.as_secs_f64(), times }
     }
 
+    /// What several saw at the same time.
+    pub fn all(seen: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self { rate: 0.0, times: Vec::new() };
+        for Self { rate, times } in seen {
+            all.rate += rate;
+            all.times.extend(times);
+        }
+        all.times.sort_unstable();
+        all
+    }
+
     /// Answers per second.
     pub const fn rate(&self) -> f64 {
         self.rate
@@ -129,12 +140,12 @@ async fn converse<T: Talk>(talk: &mut T, stream: TcpStream, end: Instant) -> (Ve
 
 /// Asks on one connection at such intervals for as long as it is to go on, at the priority of any other program.
 pub fn probe(
-    server: SocketAddr,
+    client: &mut Client,
     talk: &mut impl Talk,
     interval: Duration,
     goes_on: impl Fn(Duration) -> bool,
 ) -> Seen {
-    let (mut client, mut request) = (Client::new(server), Vec::new());
+    let mut request = Vec::new();
     let (start, mut times) = (Instant::now(), Vec::new());
     while goes_on(start.elapsed()) {
         request.clear();

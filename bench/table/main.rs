@@ -15,6 +15,7 @@ mod figures;
 mod load;
 mod machine;
 mod neighbours;
+mod peer;
 mod process;
 mod report;
 mod rows;
@@ -38,7 +39,7 @@ struct Args {
     /// Only these rows; without any, all of them.
     rows: Vec<rows::Name>,
     /// A few short turns: whether it works, not how fast it is.
-    #[arg(long)]
+    #[arg(long, global = true)]
     quick: bool,
     /// Said by cargo.
     #[arg(long, hide = true, global = true)]
@@ -54,6 +55,9 @@ enum Command {
         /// How many.
         count: u32,
     },
+    /// Do the same work with the peer, run by this Python: bench/peer/run says it.
+    #[command(hide = true)]
+    Peer { python: PathBuf },
     /// Serve the API and a bare handler, for the row `me`.
     #[command(hide = true)]
     Pair { path: PathBuf },
@@ -72,12 +76,20 @@ fn main() {
         Some(Command::Pair { path }) => bare::serve_both(&path),
         Some(Command::Hashes { threads }) => neighbours::hash(threads),
         Some(Command::Spin { threads }) => neighbours::spin(threads),
-        None => {
-            machine::warn_if_busy();
-            let mut report = Report::default();
-            rows::measure(&args.rows, &Setting::new(args.quick), &mut report);
-            report.print();
-            println!("\n{}", machine::describe());
+        Some(Command::Peer { python }) => {
+            table(|report| peer::measure(&python, &Setting::new(args.quick), report));
         }
+        // `cargo test --all-targets` runs it, too, and has other things to find out.
+        None if !args.bench => println!("bench/run measures"),
+        None => table(|report| rows::measure(&args.rows, &Setting::new(args.quick), report)),
     }
+}
+
+/// Measures, then prints what came of it and where.
+fn table(measure: impl FnOnce(&mut Report)) {
+    machine::warn_if_busy();
+    let mut report = Report::default();
+    measure(&mut report);
+    report.print();
+    println!("\n{}", machine::describe());
 }

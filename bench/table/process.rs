@@ -31,3 +31,12 @@ pub fn huge_pages(pid: u32) -> u64 {
     let line = rollup.lines().find_map(|line| line.strip_prefix("AnonHugePages:")).unwrap_or("0");
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
 }
+
+/// What a process and its children hold, in bytes; what they share counts once.
+pub fn memory_of_all(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let own = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    let own = own.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    own + children.split_whitespace().map(|child| memory_of_all(child.parse().unwrap())).sum::<u64>()
+}

@@ -60,7 +60,10 @@ impl Row {
     fn cells(&self) -> [String; 6] {
         let Self { work, unit, this, beside, ratio, goal, met } = self;
         let (beside, ratio) = (
-            beside.as_ref().map(|(figure, what)| format!("{} {unit}: {what}", short(*figure))),
+            beside.as_ref().map(|(figure, what)| {
+                let colon = if what.is_empty() { "" } else { ": " };
+                format!("{} {unit}{colon}{what}", short(*figure))
+            }),
             ratio.map(|ratio| format!("{ratio:.2}")),
         );
         let goal = match goal {

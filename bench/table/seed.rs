@@ -4,7 +4,7 @@ use std::{path::Path, time::Instant};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version, password_hash::phc::Salt};
 use coffeeshop::{
-    model::fold,
+    model::{Timestamp, UserCursor, UserId, UserSort, fold},
     store::{Missing, Store},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -88,7 +88,7 @@ pub const RARE_NAME: &str = "Featherstonehaugh";
 const START: i64 = 1_600_000_000_000;
 const INTERVAL: i64 = 150_000;
 /// Nobody expires by themselves: the clean-up of a server that is started on the store finds nothing to do.
-const FAR_AWAY: i64 = 4_102_444_800_000;
+pub const FAR_AWAY: i64 = 4_102_444_800_000;
 
 /// The user with this number.
 #[derive(Clone, Copy)]
@@ -135,6 +135,13 @@ impl Person {
         Builder::from_unix_timestamp_millis(self.created_at().cast_unsigned(), &random).into_uuid()
     }
 
+    /// The place right after them in the list of users, newest first.
+    pub fn cursor(self) -> String {
+        let place =
+            UserCursor::Created(Timestamp::from_millis(self.created_at()), UserId::from_uuid(self.id()));
+        place.encode(UserSort::NewestFirst)
+    }
+
     pub fn created_at(self) -> i64 {
         START + i64::from(self.0) * INTERVAL
     }
@@ -149,7 +156,7 @@ impl Person {
     }
 
     pub const fn is_disabled(self) -> bool {
-        self.0 % 50 == 21
+        matches!(self.0 % 100, 21 | 43 | 71)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::{shop::Shop, turns::Turns};
+use super::{figures::short, shop::Shop, turns::Turns};
 
 const FEW: u32 = 1000;
 const MANY: u32 = 1_000_000;
@@ -29,6 +29,11 @@ impl Setting {
     /// A store of many.
     pub fn many(&self) -> &Shop {
         self.many.get_or_init(|| Shop::with_users(self.how_many()))
+    }
+
+    /// How many that is, in words.
+    pub fn many_users(&self) -> String {
+        format!("{} users", short(self.how_many().into()))
     }
 
     pub const fn how_many(&self) -> u32 {

@@ -33,19 +33,13 @@ pub fn measure(setting: &Setting, report: &mut Report) {
         .collect();
     summarize(&measured, setting, report);
     let lines = measured.iter().map(Measured::cells).collect();
-    let head = ["GET /users, ms", "first page", "deepest", &format!("at {} users", 1000)]
-        .map(str::to_owned)
-        .to_vec();
-    report.add_details(Details {
-        title: format!("One page among {} users", setting.how_many()),
-        head,
-        lines,
-    });
+    let head = ["GET /users, ms", "first page", "deepest", "among 1,000 users"].map(str::to_owned).to_vec();
+    report.add_details(Details { title: format!("One page among {}", setting.many_users()), head, lines });
 }
 
 /// The slowest and the most different speak for all.
 fn summarize(measured: &[Measured], setting: &Setting, report: &mut Report) {
-    let users = setting.how_many();
+    let users = setting.many_users();
     let of = |kind: Kind| measured.iter().filter(move |one| one.query.kind == kind);
     let lists = of(Kind::List).count();
     let deepest = of(Kind::List).filter_map(|one| Some((one, one.deep? / one.first)));
@@ -66,7 +60,7 @@ fn summarize(measured: &[Measured], setting: &Setting, report: &mut Report) {
         {
             report.add(
                 Row::new(format!("… {what}: {}", one.query.name), one.first, "ms")
-                    .beside("among 1000, as many on the page", one.few, ratio)
+                    .beside("among 1,000, as many on the page", one.few, ratio)
                     .wanted(Goal::AtMost(1.2)),
             );
         }

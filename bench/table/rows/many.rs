@@ -25,13 +25,13 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     let there = Side::new(&few, 1000);
     let length = setting.turns.length;
     let [this, that] = setting.turns.take([&mut || here.ask_who(length), &mut || there.ask_who(length)]);
-    add(report, &format!("GET /me among {} users", setting.how_many()), [&this, &that]);
+    add(report, &format!("GET /me among {}", setting.many_users()), [&this, &that]);
     let [this, that] = setting.turns.take([&mut || here.log_in(length), &mut || there.log_in(length)]);
-    add(report, &format!("POST /auth/login among {} users", setting.how_many()), [&this, &that]);
+    add(report, &format!("POST /auth/login among {}", setting.many_users()), [&this, &that]);
 }
 
 fn add(report: &mut Report, work: &str, [this, that]: [&super::super::turns::Taken<Pace>; 2]) {
-    let what = "among 1000";
+    let what = "among 1,000";
     report.add(Row::new(format!("{work}, rate"), this.median(Pace::rate), "/s").beside(
         what,
         that.median(Pace::rate),

@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use coffeeshop::model::Clock;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
 use super::super::{
-    figures::{float, mebibytes},
-    load::{Talk, probe, send},
+    figures::{float, mebibytes, short},
+    load::{Client, Talk, probe, send},
     report::{Goal, Report, Row},
     seed,
     setting::Setting,
@@ -29,7 +30,6 @@ const DONE: &str = "cleaned up";
 
 pub fn measure(setting: &Setting, report: &mut Report) {
     let shop = setting.many().copy();
-    let users = setting.how_many();
     let (token, due) = prepare(&shop);
     let stopped = shop.copy();
     let wal = shop.database().with_extension("db-wal");
@@ -44,16 +44,20 @@ pub fn measure(setting: &Setting, report: &mut Report) {
             }
         });
         let writer = scope.spawn(|| {
-            probe(server.address, &mut Renamer::new(&token), PAUSE, |_| !done.load(Ordering::Relaxed))
+            probe(&mut Client::new(server.address), &mut Renamer::new(&token), PAUSE, |_| {
+                !done.load(Ordering::Relaxed)
+            })
         });
         server.wait_for(DONE);
         let took = started.elapsed();
         done.store(true, Ordering::Relaxed);
         (writer.join().unwrap(), took)
     });
-    let rest = probe(server.address, &mut Renamer::new(&token), PAUSE, |past| past < setting.turns.length);
+    let rest = probe(&mut Client::new(server.address), &mut Renamer::new(&token), PAUSE, |past| {
+        past < setting.turns.length
+    });
     drop(server);
-    let work = format!("clean-up of {due} of {users} users");
+    let work = format!("clean-up of {} of {}", short(float(due)), setting.many_users());
     report.add(
         Row::new(format!("{work}, from the start of the server"), took.as_secs_f64(), "s")
             .wanted(Goal::Under(15.0)),
@@ -85,7 +89,13 @@ fn prepare(shop: &Shop) -> (String, u64) {
     server.end(Signal::TERM);
     let connection = Connection::open(shop.database()).unwrap();
     let due = connection
-        .execute("UPDATE users SET expires_at = created_at + 172800000 WHERE status = 'unverified'", [])
+        .execute(
+            &format!(
+                "UPDATE users SET expires_at = created_at + 172800000 WHERE expires_at = {}",
+                seed::FAR_AWAY
+            ),
+            [],
+        )
         .unwrap();
     connection.query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
     (token, due as u64)
@@ -94,19 +104,20 @@ fn prepare(shop: &Shop) -> (String, u64) {
 /// Stops the clean-up softly, then hard, and lets it come to its end.
 fn interrupt(shop: &Shop, setting: &Setting, due: u64, report: &mut Report) {
     let after = if setting.quick { Duration::from_millis(100) } else { Duration::from_secs(1) };
-    let kept = count(&shop.database(), "status <> 'unverified'");
+    let due_now = format!("expires_at <= {}", Clock::system().now().millis());
+    let kept = count(&shop.database(), "status = 'verified'");
     let mut left = Vec::new();
     for signal in [Signal::TERM, Signal::KILL] {
         let server = shop.serve();
         thread::sleep(after);
         server.end(signal);
-        left.push(count(&shop.database(), "status = 'unverified'"));
+        left.push(count(&shop.database(), &due_now));
     }
     let server = shop.serve();
     server.wait_for(DONE);
     server.end(Signal::TERM);
-    let lost = kept - count(&shop.database(), "status <> 'unverified'");
-    let remains = count(&shop.database(), "status = 'unverified'");
+    let lost = kept - count(&shop.database(), "status = 'verified'");
+    let remains = count(&shop.database(), &due_now);
     let check: String = Connection::open(shop.database())
         .unwrap()
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))

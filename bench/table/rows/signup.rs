@@ -34,7 +34,7 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     let sign_up = std::cell::RefCell::new(&mut sign_up);
     let [this, that] =
         setting.turns.take([&mut || (sign_up.borrow_mut())(&with), &mut || (sign_up.borrow_mut())(&without)]);
-    let work = format!("POST /auth/signup among {} users", setting.how_many());
+    let work = format!("POST /auth/signup among {}", setting.many_users());
     let what = "without the search";
     report.add(Row::new(format!("{work}, rate"), this.median(Pace::rate), "/s").beside(
         what,

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, thread, time::Duration};
 use super::{
     super::{
         figures::{float, mebibytes},
-        load::{Always, Seen, drive, get, probe},
+        load::{Always, Client, Seen, drive, get, probe},
         neighbours::Neighbour,
         process,
         report::{Goal, Report, Row},
@@ -30,7 +30,9 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     let idle = mebibytes(process::memory(server.pid(), "VmRSS"));
     let session = server.log_in(&seed::customers().next().unwrap().email());
     let request = Always(get("/me", &session.access));
-    let look = || probe(server.address, &mut request.clone(), INTERVAL, |past| past < turns.length);
+    let look = || {
+        probe(&mut Client::new(server.address), &mut request.clone(), INTERVAL, |past| past < turns.length)
+    };
     let mut memory = Vec::new();
     let in_storm = || {
         let seen = under_logins(server.address, turns.length, &look);

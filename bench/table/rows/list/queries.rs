@@ -29,7 +29,7 @@ pub struct Query {
 }
 
 /// Filters as in the query, and as in SQL.
-const FILTERS: [(&str, &str); 9] = [
+const FILTERS: [(&str, &str); 10] = [
     ("", "TRUE"),
     ("role=admin", "role = 'admin'"),
     ("role=user", "role = 'user'"),
@@ -38,6 +38,7 @@ const FILTERS: [(&str, &str); 9] = [
     ("disabled=true", "disabled = 1"),
     ("disabled=false", "disabled = 0"),
     ("status=unverified&disabled=true", "status = 'unverified' AND disabled = 1"),
+    ("role=user&status=verified&disabled=false", "role = 'user' AND status = 'verified' AND disabled = 0"),
     (
         "role=admin&status=unverified&disabled=true",
         "role = 'admin' AND status = 'unverified' AND disabled = 1",
