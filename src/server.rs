@@ -8,7 +8,7 @@ use std::{io, time::Duration};
 use poem::EndpointExt;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use self::listener::Listener;
+pub use self::listener::Listener;
 use crate::{
     accounts::Accounts,
     api,

@@ -1,10 +1,11 @@
-//! The API beside a handler that answers the same bytes to anybody: two listeners of one process and one runtime.
+//! The API beside a handler that answers the same bytes to anybody, behind poem's server and behind ours: three listeners of one process and one runtime.
 
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use coffeeshop::{
@@ -13,13 +14,13 @@ use coffeeshop::{
     config::Config,
     delivery::Carrier,
     model::{Clock, Email, Origin, Password},
-    server,
+    server::{self, Listener},
     store::{Missing, Store},
 };
-use poem::{Server, listener::TcpAcceptor};
+use poem::{EndpointExt, IntoEndpoint, Server, listener::TcpAcceptor};
 use poem_openapi::{Object, OpenApi, OpenApiService, payload::Json};
 use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
 
 use super::seed;
@@ -31,6 +32,8 @@ pub struct Pair {
     pub api: SocketAddr,
     /// The same answer without a check, from poem's own server.
     pub bare: SocketAddr,
+    /// The same without a check, from our listener.
+    pub bare_at_ours: SocketAddr,
     /// An access token.
     pub token: String,
 }
@@ -44,8 +47,9 @@ impl Pair {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let words: Vec<_> = line.split_whitespace().collect();
-        let [api, bare, token] = words[..] else { panic!("the pair did not start: {line}") };
-        Self { child, api: api.parse().unwrap(), bare: bare.parse().unwrap(), token: token.to_owned() }
+        let [api, bare, bare_at_ours, token] = words[..] else { panic!("the pair did not start: {line}") };
+        let [api, bare, bare_at_ours] = [api, bare, bare_at_ours].map(|address| address.parse().unwrap());
+        Self { child, api, bare, bare_at_ours, token: token.to_owned() }
     }
 
     pub fn pid(&self) -> u32 {
@@ -75,16 +79,25 @@ pub fn serve_both(database: &Path) {
             (Email::parse("", &email).unwrap(), Password::parse("", seed::PASSWORD).unwrap());
         let token = accounts.login(email, password, Origin::default()).await.unwrap().access_token;
         let actor = accounts.authenticate(&token, Origin::default()).await.unwrap();
-        let answer = serde_json::from_value(api::user_json(actor.user())).unwrap();
-        let listener = || TcpListener::bind("127.0.0.1:0");
-        let (for_api, for_bare) = (listener().await.unwrap(), listener().await.unwrap());
-        println!("{} {} {token}", for_api.local_addr().unwrap(), for_bare.local_addr().unwrap());
-        let service = OpenApiService::new(Bare(answer), "", "");
-        let bare = Server::new_with_acceptor(TcpAcceptor::from_tokio(for_bare).unwrap()).run(service);
+        let answer: Me = serde_json::from_value(api::user_json(actor.user())).unwrap();
+        let sockets = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = sockets.each_ref().map(|socket| socket.local_addr().unwrap().to_string());
+        println!("{} {token}", addresses.join(" "));
+        let [for_api, for_bare, for_bare_at_ours] = sockets.map(|socket| {
+            socket.set_nonblocking(true).unwrap();
+            TcpListener::from_std(socket).unwrap()
+        });
+        let service = || OpenApiService::new(Bare(answer.clone()), "", "");
+        let bare = Server::new_with_acceptor(TcpAcceptor::from_tokio(for_bare).unwrap()).run(service());
+        let (_goes_on, stop) = watch::channel(false);
+        let endpoint = service().into_endpoint().map_to_response();
+        let bare_at_ours =
+            Listener::new(for_bare_at_ours, &config.server).serve(endpoint, stop, Duration::ZERO);
         let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
         tokio::select! {
             served = server::run(for_api, accounts, carrier, &config, std::future::pending()) => served.unwrap(),
             served = bare => served.unwrap(),
+            served = bare_at_ours => served.unwrap(),
             _ = end => {}
         }
     });

@@ -59,23 +59,22 @@ impl Row {
 
     fn cells(&self) -> [String; 6] {
         let Self { work, unit, this, beside, ratio, goal, met } = self;
-        let (beside, ratio) = (
-            beside.as_ref().map(|(figure, what)| {
-                let colon = if what.is_empty() { "" } else { ": " };
-                format!("{} {unit}{colon}{what}", short(*figure))
-            }),
-            ratio.map(|ratio| format!("{ratio:.2}")),
-        );
+        let quantity = |figure: f64| format!("{} {unit}", short(figure)).trim_end().to_owned();
+        let beside = beside.as_ref().map(|(figure, what)| match what.as_str() {
+            "" => quantity(*figure),
+            what => format!("{}: {what}", quantity(*figure)),
+        });
+        let ratio = ratio.map(|ratio| format!("{ratio:.2}"));
         let goal = match goal {
             Goal::AtLeast(least) => format!("≥ {least}"),
             Goal::AtMost(most) => format!("≤ {most}"),
-            Goal::Under(most) => format!("≤ {} {unit}", short(*most)),
+            Goal::Under(most) => format!("≤ {}", quantity(*most)),
             Goal::None => String::new(),
         };
         let met = met.map_or("", |met| if met { "yes" } else { "**no**" });
         [
             work.clone(),
-            format!("{} {unit}", short(*this)),
+            quantity(*this),
             beside.unwrap_or_default(),
             ratio.unwrap_or_default(),
             goal,

@@ -15,7 +15,10 @@ use super::super::{
 };
 
 /// How long one query is asked at most.
-const BUDGET: Duration = Duration::from_secs(3);
+const BUDGET: Duration = Duration::from_secs(2);
+/// What the deepest page may cost of the first, and what any page may cost of the same among few users.
+const DEPTH: f64 = 1.1;
+const GROWTH: f64 = 1.2;
 
 pub fn measure(setting: &Setting, report: &mut Report) {
     let (few, many) = (setting.few(), setting.many());
@@ -26,9 +29,13 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     let measured: Vec<_> = queries
         .into_iter()
         .map(|query| {
-            let first = Measured::new(&mut many, &mut few, query, times);
             // What only noise made slow is not slow twice.
-            if first.is_fine() { first } else { Measured::new(&mut many, &mut few, first.query, times) }
+            let measured = Measured::new(&mut many, &mut few, query, times);
+            if measured.is_near_a_goal() {
+                Measured::new(&mut many, &mut few, measured.query, times)
+            } else {
+                measured
+            }
         })
         .collect();
     summarize(&measured, setting, report);
@@ -51,7 +58,7 @@ fn summarize(measured: &[Measured], setting: &Setting, report: &mut Report) {
                 "ms",
             )
             .beside("the first page", one.first, ratio)
-            .wanted(Goal::AtMost(1.1)),
+            .wanted(Goal::AtMost(DEPTH)),
         );
     }
     for (kind, what) in [(Kind::List, "worst of the lists"), (Kind::Search, "worst of the searches")] {
@@ -61,7 +68,7 @@ fn summarize(measured: &[Measured], setting: &Setting, report: &mut Report) {
             report.add(
                 Row::new(format!("… {what}: {}", one.query.name), one.first, "ms")
                     .beside("among 1,000, as many on the page", one.few, ratio)
-                    .wanted(Goal::AtMost(1.2)),
+                    .wanted(Goal::AtMost(GROWTH)),
             );
         }
     }
@@ -111,9 +118,11 @@ impl Measured {
         self.same.then(|| self.first / self.few)
     }
 
-    fn is_fine(&self) -> bool {
-        self.growth().is_none_or(|growth| growth <= 1.2)
-            && self.deep.is_none_or(|deep| deep <= self.first * 1.1)
+    /// Whether it misses a goal by so little that the machine may have done it.
+    fn is_near_a_goal(&self) -> bool {
+        let growth = self.growth().unwrap_or_default();
+        let depth = self.deep.unwrap_or_default() / self.first;
+        growth > GROWTH && growth < GROWTH * 2.0 || depth > DEPTH && depth < DEPTH * 2.0
     }
 
     fn cells(&self) -> Vec<String> {

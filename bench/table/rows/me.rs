@@ -24,13 +24,19 @@ pub fn measure(setting: &Setting, report: &mut Report) {
         let (seen, cpu) = process::cpu_of(pair.pid(), || drive(server, &mut talks, turns.length));
         Pace::new(seen.rate(), seen.count(), cpu)
     };
-    let [this, bare] = turns.take([&mut || load(pair.api), &mut || load(pair.bare)]);
+    let [this, bare, at_ours] =
+        turns.take([&mut || load(pair.api), &mut || load(pair.bare), &mut || load(pair.bare_at_ours)]);
     let what = "a poem-openapi handler, same bytes, no check";
     report.add(
         Row::new(format!("GET /me, {CONNECTIONS} connections"), this.median(Pace::rate), "/s")
             .beside(what, bare.median(Pace::rate), this.ratio(Pace::rate, &bare, Pace::rate))
             .wanted(Goal::AtLeast(0.85)),
     );
+    report.add(Row::new("… the same", this.median(Pace::rate), "/s").beside(
+        "that handler behind our listener",
+        at_ours.median(Pace::rate),
+        this.ratio(Pace::rate, &at_ours, Pace::rate),
+    ));
     report.add(Row::new("… CPU of the process for one", this.median(Pace::cpu), "µs").beside(
         what,
         bare.median(Pace::cpu),
