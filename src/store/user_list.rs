@@ -61,7 +61,9 @@ impl Snapshot<'_> {
             }
             self.trigrams_from(&text)?.join(" OR ")
         } else {
-            let trigrams = chars.windows(3).map(|three| quoted(&three.iter().collect::<String>()));
+            // Side by side, and the last: one more says little that its neighbours have not said.
+            let threes = chars.chunks_exact(3).chain(chars.windows(3).last());
+            let trigrams = threes.map(|three| quoted(&three.iter().collect::<String>()));
             trigrams.collect::<Vec<_>>().join(" AND ")
         };
         if found.is_empty() {

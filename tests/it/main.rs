@@ -37,5 +37,6 @@ mod store;
 mod tidy;
 mod timers;
 mod tokens;
+mod user_search;
 mod users;
 mod verification;

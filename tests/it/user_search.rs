@@ -1,0 +1,126 @@
+//! Searching and counting users, held against doing the same by hand.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::json;
+
+use crate::app::{App, Caller, PASSWORD, encoded};
+
+const PEOPLE: [(&str, &str, &str); 8] = [
+    ("ann@example.com", "Ann", "Smith"),
+    ("jose+till@cafe.example", "José", "Núñez"),
+    ("straße@example.com", "Zoë", "Weiß"),
+    ("li@example.com", "李", "王"),
+    ("d.o@example.com", "Ο", "Παπαδόπουλος"),
+    ("x9@example.com", "A", "B"),
+    ("quote\"s@example.com", "O'Brien", "100% \\ _"),
+    ("zz@example.com", "De Vries", "van der"),
+];
+
+async fn total(boss: &Caller<'_>, query: &str) -> u64 {
+    let page = boss.get(&format!("/users?limit=1&include_total=true&{query}")).await.is(200).body;
+    page["total"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_text_is_found_in_whoever_has_it_however_short_it_is() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    for (email, first_name, last_name) in PEOPLE {
+        let body =
+            json!({ "email": email, "password": PASSWORD, "first_name": first_name, "last_name": last_name });
+        app.anyone().post("/auth/signup", body).await;
+    }
+    let file = app.opened();
+    let texts: Vec<(String, String)> = file
+        .prepare("SELECT email, search_text FROM users")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert!(texts.len() >= 7, "{texts:?}");
+    let mut asked = BTreeSet::from(["zq".to_owned(), "ж".to_owned(), "%".to_owned(), "_".to_owned()]);
+    for (_, text) in &texts {
+        for line in text.lines() {
+            let chars: Vec<char> = line.chars().collect();
+            for length in 1..=4.min(chars.len()) {
+                asked.extend(chars.windows(length).map(|part| part.iter().collect::<String>()));
+            }
+        }
+    }
+    for q in asked.iter().filter(|q| q.trim() == *q) {
+        let mut expected: Vec<_> =
+            texts.iter().filter(|(_, text)| text.contains(q)).map(|(email, _)| email.clone()).collect();
+        let page = boss.get(&format!("/users?include_total=true&q={}", encoded(q))).await.is(200).body;
+        let items = page["items"].as_array().unwrap();
+        let mut found: Vec<_> = items.iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect();
+        (expected.sort(), found.sort());
+        assert_eq!(found, expected, "{q:?}");
+        assert_eq!(page["total"], json!(expected.len()), "{q:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_short_text_is_found_by_walking_and_by_the_index_alike() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    // Common among the newest thousand is walked for; rare there and common before is looked for by the index.
+    let many = "INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, verified_at) \
+                WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 2600) \
+                SELECT randomblob(16), e, e, e, 'user', 'verified', 0, i, i, i FROM \
+                (SELECT i, CASE WHEN i <= 1500 THEN 'old' ELSE 'new' END || i || '@example.com' AS e FROM n)";
+    app.opened().execute(many, []).unwrap();
+    for (q, count) in [("ne", 1100), ("ol", 1500), ("o", 2601), ("ew", 1100), ("bo", 1), ("zq", 0)] {
+        let mut seen = BTreeSet::new();
+        for sort in ["created_at", "-email"] {
+            let mut cursor = String::new();
+            loop {
+                let path = format!("/users?limit=200&q={q}&sort={sort}{cursor}");
+                let page = boss.get(&path).await.is(200).body;
+                for user in page["items"].as_array().unwrap() {
+                    assert!(seen.insert((sort, user["id"].to_string())), "{q} twice");
+                }
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={}", encoded(next));
+            }
+        }
+        assert_eq!(seen.len(), 2 * count, "{q}");
+        assert_eq!(total(&boss, &format!("q={q}")).await, u64::try_from(count).unwrap(), "{q}");
+    }
+}
+
+#[tokio::test]
+async fn the_counts_that_are_kept_are_those_of_the_users() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    for (number, email) in
+        ["a@example.com", "b@example.com", "c@example.com", "d@example.com"].iter().enumerate()
+    {
+        let user = app.sign_up(email).await;
+        let path = format!("/users/{}", user["id"].as_str().unwrap());
+        match number {
+            0 => drop(app.verify(email).await),
+            1 => drop(boss.patch(&path, json!({ "role": "admin", "disabled": true })).await.is(200)),
+            2 => drop(boss.patch(&path, json!({ "status": "verified" })).await.is(200)),
+            _ => {}
+        }
+        for gone in ["e@example.com", "f@example.com"] {
+            let user = app.sign_up(gone).await;
+            boss.delete(&format!("/users/{}", user["id"].as_str().unwrap())).await.is(204);
+        }
+    }
+    let kept = "SELECT count(*) FROM (SELECT role, status, disabled, users FROM user_counts WHERE users > 0 \
+                EXCEPT SELECT role, status, disabled, count(*) FROM users GROUP BY 1, 2, 3)";
+    assert_eq!(app.stored::<i64>(kept), 0);
+    assert_eq!(app.stored::<i64>("SELECT sum(users) FROM user_counts"), 5);
+    for (query, count) in [("", 5), ("status=unverified", 2), ("role=admin", 2), ("disabled=true", 1)] {
+        assert_eq!(total(&boss, query).await, count, "{query}");
+    }
+    // Whoever has expired is not counted, cleaned up or not.
+    app.wait(Duration::from_hours(48));
+    assert_eq!(app.stored::<i64>("SELECT sum(users) FROM user_counts"), 5);
+    let boss = app.log_in("boss@example.com").await;
+    assert_eq!(total(&boss, "").await, 3);
+    assert_eq!(total(&boss, "status=unverified").await, 0);
+}
