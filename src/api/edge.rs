@@ -37,7 +37,7 @@ pub struct Edge<E> {
     /// The proxies whose word about a client counts.
     pub proxies: Arc<[Proxy]>,
     /// The methods of each path.
-    pub methods: BTreeMap<String, Vec<String>>,
+    pub methods: &'static LazyLock<BTreeMap<String, Vec<String>>>,
     /// Whose scripts may read the answers.
     pub cors: Cors,
     /// How long a request may take, its body included.

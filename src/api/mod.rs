@@ -26,7 +26,10 @@ mod users;
 mod verification;
 mod views;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use poem::{
     Endpoint, IntoEndpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get, http::header,
@@ -42,6 +45,12 @@ use crate::{
 };
 
 type ApiResult<T> = Result<T, ApiError>;
+
+/// The documentation, made when somebody wants to see it: most starts of a server are not for that.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}", openapi()));
+static PAGE: LazyLock<String> = LazyLock::new(document::page::<Api>);
+/// The methods of each path, for whoever uses another.
+static METHODS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(methods);
 
 /// The paths of the documentation.
 const DOCUMENTS: [&str; 2] = ["/docs", "/openapi.json"];
@@ -67,34 +76,32 @@ enum Tag {
 /// The whole HTTP side, ready to be served.
 #[must_use]
 pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static {
-    let document = document::describe::<Api>();
-    let mut methods = document::methods(&document);
-    for path in DOCUMENTS {
-        methods.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
-    }
-    for (path, allowed) in pages::PATHS {
-        methods.insert(path.to_owned(), allowed.iter().map(|&method| method.to_owned()).collect());
-    }
-    let document = format!("{document:#}");
-    // 1.6 MB, made when somebody wants to see it.
-    let page = OnceLock::new();
     let service = OpenApiService::new(api(&accounts), "", "");
     let pages = pages::add(Route::new(), &accounts, config)
         .at(
             "/docs",
-            get(make_sync(move |_| {
-                let page = Html(page.get_or_init(document::page::<Api>).clone());
+            get(make_sync(|_| {
+                let page = Html(PAGE.clone());
                 page.with_header(header::CONTENT_SECURITY_POLICY, headers::OF_DOCS)
             })),
         )
-        .at("/openapi.json", get(make_sync(move |_| document.clone().with_content_type("application/json"))));
+        .at("/openapi.json", get(make_sync(|_| DOCUMENT.clone().with_content_type("application/json"))));
     let inner = Site { pages, api: service.into_endpoint() };
     let cors = Cors(config.server.cors_origins.clone());
     let is_https = config.server.public_url.starts_with("https://");
     let deadline = config.server.request_timeout.get();
     let proxies = config.server.trusted_proxies.clone().into();
     let shop_name = config.messages.shop_name.clone();
-    Edge { inner, accounts: Arc::new(accounts), proxies, methods, cors, deadline, is_https, shop_name }
+    Edge {
+        inner,
+        accounts: Arc::new(accounts),
+        proxies,
+        methods: &METHODS,
+        cors,
+        deadline,
+        is_https,
+        shop_name,
+    }
 }
 
 /// Pages and documents at their few paths, the API everywhere else. (A route around the API's own would take every path
@@ -112,6 +119,17 @@ impl<A: Endpoint<Output = Response>> Endpoint for Site<A> {
         let is_page = DOCUMENTS.contains(&path) || pages::PATHS.iter().any(|(page, _)| *page == path);
         if is_page { self.pages.call(request).await } else { self.api.call(request).await }
     }
+}
+
+fn methods() -> BTreeMap<String, Vec<String>> {
+    let mut methods = document::methods(&openapi());
+    for path in DOCUMENTS {
+        methods.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
+    }
+    for (path, allowed) in pages::PATHS {
+        methods.insert(path.to_owned(), allowed.iter().map(|&method| method.to_owned()).collect());
+    }
+    methods
 }
 
 /// The OpenAPI document.
