@@ -16,7 +16,8 @@ pub struct Json<T>(pub T);
 impl<T: Type + Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         // What is shown is made of strings, numbers and words: there is nothing in it that JSON has no form for.
-        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let mut body = Vec::with_capacity(512);
+        let _ = serde_json::to_writer(&mut body, &self.0);
         Response::builder().header(header::CONTENT_TYPE, "application/json").body(body)
     }
 }

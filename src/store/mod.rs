@@ -30,7 +30,7 @@ use std::{
 };
 
 use deadpool_sqlite::{Hook, HookError, Object, Pool, Runtime};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use self::{
     ballast::Ballast, damage::Checkup, migrations::Schema, owned::Owned, readers::Readers, version::Versions,
@@ -266,6 +266,10 @@ async fn connection(pool: &Pool) -> Result<Object, String> {
 
 fn configure(connection: &Connection) -> Result<(), String> {
     connection.set_prepared_statement_cache_capacity(128);
+    // Without this SQLite looks at the value of a limit when it plans, and so plans every statement anew that has one,
+    // each time it is run.
+    let stable_plans = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    stable_plans.map_err(|e| format!("stable query plans: {e}"))?;
     for (name, wanted) in PRAGMAS {
         connection.pragma_update(None, name, wanted).map_err(|e| format!("PRAGMA {name}: {e}"))?;
         let found = connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
