@@ -162,3 +162,26 @@ fn matches(template: &str, path: &str) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::{endpoint::make_sync, http::StatusCode};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_one_refusal_and_the_next_request_is_answered() {
+        let edge = Edge {
+            inner: make_sync(|request: Request| assert_ne!(request.uri().path(), "/panics")),
+            methods: BTreeMap::new(),
+            cors: Cors(Vec::new()),
+            deadline: Duration::from_secs(30),
+            is_https: false,
+            shop_name: String::new(),
+        };
+        for (path, status) in [("/panics", StatusCode::INTERNAL_SERVER_ERROR), ("/", StatusCode::OK)] {
+            let request = Request::builder().uri_str(path).finish();
+            assert_eq!(edge.get_response(request).await.status(), status);
+        }
+    }
+}
