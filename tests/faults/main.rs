@@ -19,6 +19,7 @@ mod clock;
 mod crowd;
 mod damage;
 mod disk;
+mod flood;
 mod full;
 mod power;
 mod several;
