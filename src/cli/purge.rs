@@ -1,6 +1,6 @@
 //! `coffeeshop purge`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread, time::Duration};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,6 +13,9 @@ use crate::{
     config::{Config, Period},
     store::Missing,
 };
+
+/// Between two slices of the work.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Delete unverified users whose time has run out, and dead sessions, codes, messages and
 /// audit events.
@@ -52,7 +55,14 @@ async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}") {
         bar.set_style(style);
     }
-    let purged = accounts.purge(plan, |purged| bar.set_position(purged.total())).await;
+    let progress = |purged: Purged| {
+        if purged.total() > bar.position() {
+            // A server that waits to write looks again from time to time; it must find a moment to.
+            thread::sleep(PAUSE);
+        }
+        bar.set_position(purged.total());
+    };
+    let purged = accounts.purge(plan, progress).await;
     bar.finish_and_clear();
     Ok(purged?)
 }

@@ -76,6 +76,22 @@ fn a_power_cut_during_the_first_start_leaves_a_folder_to_start_in() {
     }
 }
 
+#[test]
+#[ignore = "needs root and a disk to break: .ci/run has one"]
+fn a_kill_during_the_first_start_leaves_a_folder_to_start_in() {
+    let count = rounds(10);
+    for _ in 0..count {
+        let shop = shop();
+        let starting = shop.start(&["serve"]);
+        thread::sleep(Duration::from_micros(random(80_000) as u64));
+        drop(starting);
+        let server = shop.serve();
+        let mut guests = vec![Guest::arrive(&server, "ann@example.com".to_owned()).unwrap()];
+        check_all(&mut guests, &server, &shop);
+    }
+    say(format_args!("{count} kills while the store is made, each made good by the next start"));
+}
+
 /// Stops all threads where they are: in the middle of a flush, if that is where they are.
 fn stand_still(server: &Server) {
     kill_process(server.pid(), Signal::STOP).unwrap();

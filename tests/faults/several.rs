@@ -1,11 +1,18 @@
 //! Several processes on one file.
 
-use std::thread;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::{is_calm, is_sound, number, random, rounds, say, shop, shop::wait_for};
+use crate::{
+    crowd::guests,
+    is_calm, is_sound, number, random, rounds, say, shop,
+    shop::{Shop, wait_for},
+};
 
 /// So many may always go at once.
 const DUE: usize = 20;
@@ -34,7 +41,7 @@ fn two_servers_and_the_console_delete_each_user_once_and_send_each_message_once(
                     }
                 });
             }
-            thread::sleep(std::time::Duration::from_millis(random(500) as u64));
+            thread::sleep(Duration::from_millis(random(500) as u64));
             shop.sql().execute("UPDATE users SET expires_at = 1 WHERE status = 'unverified'", []).unwrap();
         });
         wait_for("all to be gone", || (shop.count("users") == 1).then_some(()));
@@ -65,4 +72,61 @@ fn two_servers_and_the_console_delete_each_user_once_and_send_each_message_once(
     assert_eq!(links.len(), all, "a message was sent twice");
     assert!(all >= DUE, "only {all} messages");
     say(format_args!("{total} users, each deleted once; {all} messages, each sent once"));
+}
+
+#[test]
+#[ignore = "needs root and a disk to break: .ci/run has one"]
+fn a_large_clean_up_at_the_console_keeps_no_writer_waiting_and_touches_nobody_who_is_verified() {
+    large_clean_up(&shop(), |shop, due| {
+        assert_eq!(shop.run(&["purge", "--json"]).is(0).json()["users"], due);
+    });
+}
+
+#[test]
+#[ignore = "needs root and a disk to break: .ci/run has one"]
+fn a_large_clean_up_by_the_clock_keeps_no_writer_waiting_and_touches_nobody_who_is_verified() {
+    large_clean_up(&shop().with("CLEANUP__SCHEDULE", "* * * * * *"), |shop, _| {
+        let sql = shop.sql();
+        let left = "SELECT EXISTS (SELECT 1 FROM users WHERE status = 'unverified' AND expires_at = 1)";
+        wait_for("the clean-up", || (number(&sql, left) == 0).then_some(()));
+    });
+}
+
+/// Has somebody write while half of very many users are deleted.
+fn large_clean_up(shop: &Shop, clean_up: impl Fn(&Shop, i64) + Sync) {
+    let server = shop.serve();
+    let mut guest = guests(&server, 1).swap_remove(0);
+    let due = i64::try_from(rounds(10)).unwrap() * 1_000;
+    let crowd = "INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, \
+                 verified_at, expires_at) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2 * ?1) \
+                 SELECT randomblob(16), 'u' || i || '@example.com', 'u' || i || '@example.com', 'u' || i || '@example.com', \
+                 'user', iif(i % 2, 'unverified', 'verified'), 0, i, i, iif(i % 2, NULL, i), iif(i % 2, 1, NULL) FROM n";
+    shop.sql().execute(crowd, [due]).unwrap();
+    let verified = "SELECT count(*) || ' ' || sum(seq * length(email)) || ' ' || sum(updated_at) FROM users \
+                    WHERE status = 'verified'";
+    let verified = || shop.sql().query_row::<String, _, _>(verified, [], |row| row.get(0)).unwrap();
+    let before = verified();
+    let mut times = Vec::new();
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let purge = scope.spawn(|| clean_up(shop, due));
+        while !purge.is_finished() {
+            let asked = Instant::now();
+            guest.edit(&server);
+            times.push(asked.elapsed());
+        }
+        purge.join().unwrap();
+    });
+    let took = start.elapsed();
+    assert_eq!(shop.run(&["purge", "--json"]).is(0).json()["users"], 0, "twice is once");
+    assert_eq!(verified(), before);
+    assert!(guest.refusal.is_none(), "{:?}", guest.refusal);
+    times.sort_unstable();
+    let (most, slowest) = (times[times.len() * 99 / 100], times[times.len() - 1]);
+    say(format_args!(
+        "{due} users of {} deleted in {took:?}; of {} writes meanwhile 99 in 100 took at most {most:?}, the slowest {slowest:?}",
+        2 * due,
+        times.len()
+    ));
+    assert!(most < Duration::from_millis(500), "{most:?}");
 }
