@@ -41,9 +41,18 @@ impl From<rusqlite::Error> for Error {
             | ErrorCode::PermissionDenied
             | ErrorCode::FileLockingProtocolFailed => Self::Unavailable(text),
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::damaged(&text),
+            _ if is_of_damage(&text) => Self::damaged(&text),
             _ => Self::Defect(text),
         }
     }
+}
+
+/// What SQLite says without a code of its own when the schema's text is not as the migrations left it, or the tables of
+/// the search are not as FTS5 did.
+fn is_of_damage(text: &str) -> bool {
+    ["no such table", "no such column", "vtable constructor failed", "invalid fts5 file format"]
+        .iter()
+        .any(|words| text.starts_with(words))
 }
 
 impl Error {

@@ -128,5 +128,6 @@ fn large_clean_up(shop: &Shop, clean_up: impl Fn(&Shop, i64) + Sync) {
         2 * due,
         times.len()
     ));
-    assert!(most < Duration::from_millis(500), "{most:?}");
+    // Loosely: machines that do other things, too, are slow.
+    assert!(most < Duration::from_secs(2), "{most:?}");
 }
