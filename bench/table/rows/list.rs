@@ -25,7 +25,7 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     let queries = queries::all(&many.database());
     let (few, many) = (few.serve(), many.serve());
     let (mut few, mut many) = (Asker::new(&few), Asker::new(&many));
-    let times = if setting.quick { 5 } else { 21 };
+    let times = if setting.quick { 5 } else { 61 };
     let measured: Vec<_> = queries
         .into_iter()
         .map(|query| {

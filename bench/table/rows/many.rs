@@ -1,14 +1,17 @@
 //! `GET /me` and `POST /auth/login` of users from all over a large store, beside a small one.
 
+use std::time::Duration;
+
 use super::{
     super::{
         figures::Pace,
-        load::{Seen, Talk, drive, get},
+        load::{Talk, drive, get},
         process,
         report::{Goal, Report, Row},
         seed::{self, Person},
         setting::Setting,
         shop::{Server, login},
+        turns::Taken,
     },
     CONNECTIONS,
 };
@@ -30,7 +33,7 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     add(report, &format!("POST /auth/login among {}", setting.many_users()), [&this, &that]);
 }
 
-fn add(report: &mut Report, work: &str, [this, that]: [&super::super::turns::Taken<Pace>; 2]) {
+fn add(report: &mut Report, work: &str, [this, that]: [&Taken<Pace>; 2]) {
     let what = "among 1,000";
     report.add(Row::new(format!("{work}, rate"), this.median(Pace::rate), "/s").beside(
         what,
@@ -53,7 +56,7 @@ struct Side<'a> {
 
 impl<'a> Side<'a> {
     fn new(server: &'a Server, users: u32) -> Self {
-        // As many customers as there are, apart by a step that shares no divisor with the pattern of the seed.
+        // Some 700 of them, from the oldest to the newest.
         let all: Vec<_> = seed::customers().take_while(|person| person.0 < users).collect();
         let people: Vec<_> = all.iter().step_by((all.len() / 700).max(1)).copied().collect();
         let some = people.iter().step_by(people.len() / SESSIONS).take(SESSIONS);
@@ -61,22 +64,22 @@ impl<'a> Side<'a> {
         Self { server, people, requests }
     }
 
-    fn ask_who(&self, length: std::time::Duration) -> Pace {
+    fn ask_who(&self, length: Duration) -> Pace {
         let requests: Vec<_> = self.requests.iter().map(Vec::as_slice).collect();
         self.drive(&requests, CONNECTIONS, length)
     }
 
-    fn log_in(&self, length: std::time::Duration) -> Pace {
+    fn log_in(&self, length: Duration) -> Pace {
         let requests: Vec<_> = self.people.iter().map(|person| login(&person.email())).collect();
         let requests: Vec<_> = requests.iter().map(Vec::as_slice).collect();
         self.drive(&requests, LOGINS, length)
     }
 
     /// Each connection goes through its own share of the requests, again and again.
-    fn drive(&self, requests: &[&[u8]], connections: usize, length: std::time::Duration) -> Pace {
+    fn drive(&self, requests: &[&[u8]], connections: usize, length: Duration) -> Pace {
         let shares = requests.chunks(requests.len() / connections).take(connections);
         let mut talks: Vec<_> = shares.map(|requests| InTurn { requests, next: 0 }).collect();
-        let (seen, cpu): (Seen, _) =
+        let (seen, cpu) =
             process::cpu_of(self.server.pid(), || drive(self.server.address, &mut talks, length));
         Pace::new(seen.rate(), seen.count(), cpu)
     }

@@ -1,5 +1,7 @@
 //! `POST /auth/signup` in a large store, beside the same store without what keeps its search up to date.
 
+use std::cell::Cell;
+
 use rusqlite::Connection;
 
 use super::super::{
@@ -21,19 +23,17 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     let (with, without) = (setting.many(), setting.many().copy());
     forget_search(&without);
     let (with, without) = (with.serve_with(&WITHOUT_LIMITS), without.serve_with(&WITHOUT_LIMITS));
-    let mut turn = 0;
-    let mut sign_up = |server: &Server| {
-        turn += 1;
-        let mut talks: Vec<_> = (0..CONNECTIONS)
-            .map(|connection| Newcomers { prefix: format!("{turn}.{connection}"), number: 0 })
-            .collect();
+    let turn = Cell::new(0);
+    let sign_up = |server: &Server| {
+        turn.set(turn.get() + 1);
+        let prefix = |connection| format!("{}.{connection}", turn.get());
+        let mut talks: Vec<_> =
+            (0..CONNECTIONS).map(|connection| Newcomers { prefix: prefix(connection), number: 0 }).collect();
         let (seen, cpu) =
             process::cpu_of(server.pid(), || drive(server.address, &mut talks, setting.turns.length));
         Pace::new(seen.rate(), seen.count(), cpu)
     };
-    let sign_up = std::cell::RefCell::new(&mut sign_up);
-    let [this, that] =
-        setting.turns.take([&mut || (sign_up.borrow_mut())(&with), &mut || (sign_up.borrow_mut())(&without)]);
+    let [this, that] = setting.turns.take([&mut || sign_up(&with), &mut || sign_up(&without)]);
     let work = format!("POST /auth/signup among {}", setting.many_users());
     let what = "without the search";
     report.add(Row::new(format!("{work}, rate"), this.median(Pace::rate), "/s").beside(
