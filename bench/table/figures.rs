@@ -50,7 +50,7 @@ pub const fn float(count: u64) -> f64 {
 /// A number with about three figures, and a comma between thousands.
 pub fn short(number: f64) -> String {
     let digits = match number.abs() {
-        100.0.. => 0,
+        0.0 | 100.0.. => 0,
         10.0.. => 1,
         0.095.. => 2,
         _ => 3,

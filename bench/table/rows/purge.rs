@@ -123,8 +123,10 @@ fn interrupt(shop: &Shop, setting: &Setting, due: u64, report: &mut Report) {
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .unwrap();
     let work = format!(
-        "… stopped with {} left, killed with {}, then resumed: of {due}, those who are left",
-        left[0], left[1]
+        "… stopped with {} left, killed with {}, resumed: of {}, those who are left",
+        short(float(left[0])),
+        short(float(left[1])),
+        short(float(due))
     );
     report.add(Row::new(work, float(remains), "").met(remains == 0 && lost == 0 && check == "ok"));
 }
