@@ -181,6 +181,12 @@ impl Accounts {
         Ok(self.store.read(|tx| tx.count_acting_admins()).await? > 0)
     }
 
+    /// The clock that they go by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// What time it is.
     #[must_use]
     pub fn now(&self) -> Timestamp {

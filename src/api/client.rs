@@ -13,15 +13,17 @@ use crate::{
 /// How much of a `User-Agent` is kept.
 const AGENT_CHARS: usize = 256;
 
-/// What the outermost layer gives every request along.
+/// The id of a request, as the outermost layer gave it.
+#[derive(Clone)]
+pub struct RequestId(pub Arc<str>);
+
+/// What every request is given along on its way in.
 #[derive(Clone)]
 pub struct Context {
     /// Whom the guards ask.
     pub accounts: Arc<Accounts>,
     /// The proxies whose word counts.
     pub proxies: Arc<[Proxy]>,
-    /// The id of the request.
-    pub id: Arc<str>,
 }
 
 /// Where a request comes from.
@@ -38,9 +40,9 @@ pub fn origin(request: &Request) -> Origin {
     let user_agent = request
         .header(header::USER_AGENT)
         .map(|agent| agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect());
-    let context = request.data::<Context>();
-    let ip = address(request, context.map_or(&[], |context| &context.proxies));
-    let request_id = context.map(|context| Arc::clone(&context.id));
+    let proxies = request.data::<Context>().map_or(&[][..], |context| &context.proxies);
+    let ip = address(request, proxies);
+    let request_id = request.data::<RequestId>().map(|id| Arc::clone(&id.0));
     Origin { client: Client { user_agent, ip }, request_id, ..Origin::default() }
 }
 

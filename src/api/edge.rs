@@ -17,12 +17,12 @@ use poem::{Endpoint, IntoResponse, Request, Response};
 use uuid::{Builder, Uuid};
 
 use super::{
-    client::Context,
+    client::RequestId,
     cors::Cors,
     error::{ApiError, Code},
     headers, page, pages,
 };
-use crate::{accounts::Accounts, config::Proxy, model::Timestamp};
+use crate::model::{Clock, Timestamp};
 
 const LONGEST_ADDRESS: usize = 8 * 1024;
 const MOST_HEADERS: usize = 64;
@@ -32,10 +32,8 @@ const LARGEST_HEADERS: usize = 16 * 1024;
 pub struct Edge<E> {
     /// What answers.
     pub inner: E,
-    /// Whom the guards ask.
-    pub accounts: Arc<Accounts>,
-    /// The proxies whose word about a client counts.
-    pub proxies: Arc<[Proxy]>,
+    /// What time it is.
+    pub clock: Clock,
     /// The methods of each path.
     pub methods: &'static LazyLock<BTreeMap<String, Vec<String>>>,
     /// Whose scripts may read the answers.
@@ -53,14 +51,14 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let start = Instant::now();
-        let id = request_id(&request, self.accounts.now());
+        let id = request_id(&request, self.clock.now());
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let origin = self.cors.named(&request);
         let preflight = origin.as_ref().and_then(|_| Cors::preflight(&request));
         let mut answer = match preflight {
             Some(answer) => answer,
             None => {
-                request.set_data(self.context(&id));
+                request.set_data(RequestId(Arc::clone(&id)));
                 self.answer(request, uri.path(), &id).await
             }
         };
@@ -79,11 +77,6 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 }
 
 impl<E: Endpoint> Edge<E> {
-    fn context(&self, id: &Arc<str>) -> Context {
-        let (accounts, proxies) = (Arc::clone(&self.accounts), Arc::clone(&self.proxies));
-        Context { accounts, proxies, id: Arc::clone(id) }
-    }
-
     async fn answer(&self, request: Request, path: &str, id: &str) -> Response {
         let for_people = pages::is_for_people(&request);
         let error = match self.in_bounds(request).await {
@@ -169,11 +162,14 @@ mod tests {
 
     use super::*;
 
+    static METHODS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(BTreeMap::new);
+
     #[tokio::test]
     async fn a_panic_is_one_refusal_and_the_next_request_is_answered() {
         let edge = Edge {
             inner: make_sync(|request: Request| assert_ne!(request.uri().path(), "/panics")),
-            methods: BTreeMap::new(),
+            clock: Clock::system(),
+            methods: &METHODS,
             cors: Cors(Vec::new()),
             deadline: Duration::from_secs(30),
             is_https: false,

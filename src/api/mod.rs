@@ -37,7 +37,7 @@ use poem::{
 };
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
-use self::{cors::Cors, edge::Edge, error::ApiError};
+use self::{client::Context, cors::Cors, edge::Edge, error::ApiError};
 use crate::{
     accounts::Accounts,
     config::Config,
@@ -86,22 +86,15 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
             })),
         )
         .at("/openapi.json", get(make_sync(|_| DOCUMENT.clone().with_content_type("application/json"))));
-    let inner = Site { pages, api: service.into_endpoint() };
+    let clock = accounts.clock();
+    let proxies = config.server.trusted_proxies.clone().into();
+    let context = Context { accounts: Arc::new(accounts), proxies };
+    let inner = Site { pages, api: service.into_endpoint(), context };
     let cors = Cors(config.server.cors_origins.clone());
     let is_https = config.server.public_url.starts_with("https://");
     let deadline = config.server.request_timeout.get();
-    let proxies = config.server.trusted_proxies.clone().into();
     let shop_name = config.messages.shop_name.clone();
-    Edge {
-        inner,
-        accounts: Arc::new(accounts),
-        proxies,
-        methods: &METHODS,
-        cors,
-        deadline,
-        is_https,
-        shop_name,
-    }
+    Edge { inner, clock, methods: &METHODS, cors, deadline, is_https, shop_name }
 }
 
 /// Pages and documents at their few paths, the API everywhere else. (A route around the API's own would take every path
@@ -109,12 +102,14 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
 struct Site<A> {
     pages: Route,
     api: A,
+    context: Context,
 }
 
 impl<A: Endpoint<Output = Response>> Endpoint for Site<A> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        request.set_data(self.context.clone());
         let path = request.uri().path();
         let is_page = DOCUMENTS.contains(&path) || pages::PATHS.iter().any(|(page, _)| *page == path);
         if is_page { self.pages.call(request).await } else { self.api.call(request).await }

@@ -64,36 +64,36 @@ fn nothing_is_served_from_memory_after_the_command_line_has_shut_somebody_out() 
         let body = json!({ "email": ANN, "password": PASSWORD });
         let login = server.post("/auth/login", &body).is(200).json();
         let token = login["access_token"].as_str().unwrap().to_owned();
-        let (shut_out, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (disabled, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let late = Arc::new(AtomicUsize::new(0));
         let clients: Vec<_> = (0..8)
             .map(|_| {
                 let (server, token) = (Arc::clone(&server), token.clone());
-                let (shut_out, stop, late) = (Arc::clone(&shut_out), Arc::clone(&stop), Arc::clone(&late));
+                let (disabled, ended, late) = (Arc::clone(&disabled), Arc::clone(&ended), Arc::clone(&late));
                 thread::spawn(move || {
-                    let mut served = 0;
-                    while !stop.load(Ordering::SeqCst) {
-                        let is_late = shut_out.load(Ordering::SeqCst);
+                    let mut answers = 0;
+                    while !ended.load(Ordering::SeqCst) {
+                        let is_late = disabled.load(Ordering::SeqCst);
                         let status = server.get_as(&token, "/me").status;
                         assert!(matches!(status, 200 | 401), "{status}");
-                        served += usize::from(status == 200);
+                        answers += usize::from(status == 200);
                         if is_late {
                             assert_eq!(status, 401);
                             late.fetch_add(1, Ordering::SeqCst);
                         }
                     }
-                    served
+                    answers
                 })
             })
             .collect();
         shop.run(&["users", "disable", ANN]).is(0);
-        shut_out.store(true, Ordering::SeqCst);
+        disabled.store(true, Ordering::SeqCst);
         while late.load(Ordering::SeqCst) < 20 && clients.iter().all(|client| !client.is_finished()) {
             thread::yield_now();
         }
-        stop.store(true, Ordering::SeqCst);
-        let served: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
-        assert!(served > 0, "round {round}: nobody was served before");
+        ended.store(true, Ordering::SeqCst);
+        let answers: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+        assert!(answers > 0, "round {round}: nobody was served before");
         shop.run(&["users", "enable", ANN]).is(0);
     }
 }

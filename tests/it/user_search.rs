@@ -55,7 +55,8 @@ async fn a_text_is_found_in_whoever_has_it_however_short_it_is() {
         let page = boss.get(&format!("/users?include_total=true&q={}", encoded(q))).await.is(200).body;
         let items = page["items"].as_array().unwrap();
         let mut found: Vec<_> = items.iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect();
-        (expected.sort(), found.sort());
+        expected.sort();
+        found.sort();
         assert_eq!(found, expected, "{q:?}");
         assert_eq!(page["total"], json!(expected.len()), "{q:?}");
     }
