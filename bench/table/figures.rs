@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-/// The middle one.
+/// The middle one, or what is half-way between the two in the middle.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    if values.is_empty() { f64::NAN } else { values[values.len() / 2] }
+    if values.is_empty() {
+        return f64::NAN;
+    }
+    f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
 }
 
 /// The value that so many of a hundred do not exceed. The values are sorted.

@@ -32,7 +32,7 @@ use self::{report::Report, setting::Setting};
 
 /// Measures what must be fast beside what its parts can do, and prints a table in Markdown.
 #[derive(Parser)]
-#[command(name = "bench/run", args_conflicts_with_subcommands = true)]
+#[command(bin_name = "bench/run", args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,
