@@ -49,11 +49,11 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     );
 }
 
-/// Drops what a change of a user sets off.
+/// Drops what keeps the search up to date.
 fn forget_search(shop: &Shop) {
     let connection = Connection::open(shop.database()).unwrap();
     let mut triggers = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'users'")
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'users_search%'")
         .unwrap();
     let names: Vec<String> =
         triggers.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
