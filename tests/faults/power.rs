@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Signal, kill_process};
 
 use crate::{
-    crowd::{Guest, check_all},
+    crowd::{Guest, check_all, guests},
     disk::Disk,
     has, is_calm, random, rounds, say, shop,
     shop::{Server, Shop, wait_for},
@@ -112,7 +112,10 @@ fn go_through(shop: &Shop, rounds: usize, end: impl Fn(&Server), repair: impl Fn
         let start = Instant::now();
         let server = shop.serve();
         server.get("/readyz").is(200);
-        if round > 0 {
+        if round == 0 {
+            // Who has a session already is acknowledged something even where hashing is slow.
+            regulars = guests(&server, 4);
+        } else {
             slowest = slowest.max(start.elapsed());
             assert!(start.elapsed() <= READY, "ready after {:?}", start.elapsed());
         }
