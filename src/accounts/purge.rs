@@ -179,10 +179,11 @@ impl Accounts {
         let plan = plan.clone();
         let slice = move |tx: &Tx<'_>| {
             let start = Instant::now();
-            let deleted = delete(tx, &plan, slice)?;
-            Ok::<_, Error>((deleted, start.elapsed()))
+            Ok::<_, Error>((delete(tx, &plan, slice)?, start))
         };
-        self.store.write(slice).await
+        let (deleted, start) = self.store.write(slice).await?;
+        // With its commit: whoever waits for the slice waits for that, too.
+        Ok((deleted, start.elapsed()))
     }
 }
 
