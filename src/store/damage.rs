@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, InterruptHandle};
@@ -24,10 +24,10 @@ const SMALL: u64 = 2 * 1024 * 1024;
 /// Looking stands back behind requests, as far as hashing does: it is not to starve beside that.
 const NICE: i32 = 10;
 
-/// How much the log may grow while a table is looked at: as long as somebody reads, it is not written back. Then looking
+/// How long the log may get while a table is looked at: as long as somebody reads, it is not written back. Then looking
 /// gives way, and begins that table anew after a pause.
-const MOST_GROWTH: u64 = 4 * 1024 * 1024;
-const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_LOG: u64 = 12 * 1024 * 1024;
+const PAUSE: Duration = Duration::from_secs(5);
 /// How many steps of SQLite's lie between two looks at the log.
 const STEPS: i32 = 10_000;
 
@@ -70,17 +70,21 @@ impl Checkup {
         configure(&connection)?;
         let handle = connection.get_interrupt_handle();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
-        let manners =
-            Arc::new(Manners { log: self.log(), from: AtomicU64::new(0), gave_way: AtomicBool::new(false) });
-        let kept = Arc::clone(&manners);
-        connection.progress_handler(STEPS, Some(move || kept.must_give_way())).map_err(|e| e.to_string())?;
+        let gave_way = Arc::new(AtomicBool::new(false));
+        let (told, log) = (Arc::clone(&gave_way), self.log());
+        let is_in_the_way = move || {
+            let is_long = bytes(&log) > LONGEST_LOG;
+            told.fetch_or(is_long, Ordering::Relaxed);
+            is_long
+        };
+        connection.progress_handler(STEPS, Some(is_in_the_way)).map_err(|e| e.to_string())?;
         let checkup = Arc::downgrade(self);
         let versions = Arc::clone(versions);
         let look = move || {
             let _versions = versions; // let go of after the connection
             let connection = connection;
             let _ = rustix::process::setpriority_process(None, NICE);
-            look_at_tables(&checkup, &Snapshot::new(&connection), &manners);
+            look_at_tables(&checkup, &Snapshot::new(&connection), &gave_way);
         };
         thread::Builder::new().name("store-checkup".to_owned()).spawn(look).map_err(|e| e.to_string())
     }
@@ -93,43 +97,26 @@ impl Drop for Checkup {
     }
 }
 
-/// Whether a look is in the way of those who write.
-struct Manners {
-    log: PathBuf,
-    /// How long the log was when the look began.
-    from: AtomicU64,
-    gave_way: AtomicBool,
-}
-
-impl Manners {
-    fn begin(&self) {
-        self.from.store(bytes(&self.log), Ordering::Relaxed);
-        self.gave_way.store(false, Ordering::Relaxed);
-    }
-
-    fn must_give_way(&self) -> bool {
-        let gives_way = bytes(&self.log) > self.from.load(Ordering::Relaxed) + MOST_GROWTH;
-        self.gave_way.fetch_or(gives_way, Ordering::Relaxed);
-        gives_way
-    }
-}
-
 fn bytes(path: &Path) -> u64 {
     path.metadata().map_or(0, |file| file.len())
 }
 
-fn look_at_tables(checkup: &Weak<Checkup>, snapshot: &Snapshot<'_>, manners: &Manners) {
+fn look_at_tables(checkup: &Weak<Checkup>, snapshot: &Snapshot<'_>, gave_way: &AtomicBool) {
+    let is_over = || checkup.strong_count() == 0;
     let look_at = |table: &String| loop {
-        manners.begin();
+        gave_way.store(false, Ordering::Relaxed);
         let found = snapshot.damage_of(table);
-        if found.is_ok() || !manners.gave_way.load(Ordering::Relaxed) || checkup.strong_count() == 0 {
+        if found.is_ok() || is_over() || !gave_way.load(Ordering::Relaxed) {
             return found;
         }
-        thread::sleep(PAUSE);
+        let until = Instant::now() + PAUSE;
+        while Instant::now() < until && !is_over() {
+            thread::sleep(PAUSE / 50);
+        }
     };
     let tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')";
     let found = snapshot.all(tables, [], |row| row.get::<_, String>(0)).and_then(|tables| {
-        let mut left = tables.iter().take_while(|_| checkup.strong_count() > 0);
+        let mut left = tables.iter().take_while(|_| !is_over());
         left.find_map(|table| look_at(table).transpose()).transpose()
     });
     let Some(checkup) = checkup.upgrade() else { return };

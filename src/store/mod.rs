@@ -33,8 +33,13 @@ use deadpool_sqlite::{Hook, HookError, Object, Pool, Runtime};
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use self::{
-    ballast::Ballast, damage::Checkup, migrations::Schema, owned::Owned, readers::Readers, version::Versions,
-    writer::Writer,
+    ballast::Ballast,
+    damage::Checkup,
+    migrations::Schema,
+    owned::Owned,
+    readers::Readers,
+    version::Versions,
+    writer::{Turn, Writer},
 };
 pub use self::{
     error::{Error, OpenError},
@@ -56,7 +61,7 @@ const PRAGMAS: [(&str, &str); 11] = [
     ("mmap_size", "0"),
     ("temp_store", "2"), // in memory: the container has no writable folder but the volume
     ("wal_autocheckpoint", "1000"),
-    ("journal_size_limit", "16777216"),
+    ("journal_size_limit", "4194304"), // as long as the log is when it is written back
 ];
 
 /// How long to wait for the threads to end.
@@ -210,7 +215,21 @@ impl Store {
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         self.checkup.passed_so_far()?;
-        self.writer.write(work).await
+        self.writer.write(work, Turn::Next).await
+    }
+
+    /// The same for work that has time: whoever waits goes first, for a while.
+    ///
+    /// # Errors
+    /// What `work` answers, or that the store cannot.
+    pub async fn write_in_passing<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.checkup.passed_so_far()?;
+        self.writer.write(work, Turn::InPassing).await
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -20,30 +20,49 @@ const QUEUE: usize = 4096;
 /// How many closures share a commit at most, so that the first of them does not wait for ever.
 const BATCH: usize = 256;
 
+/// How many commits go before work that has time, if so many wait.
+const PATIENCE: usize = 8;
+
 #[derive(Clone)]
-pub(super) struct Writer(Sender<Box<dyn Job>>);
+pub(super) struct Writer {
+    next: Sender<Box<dyn Job>>,
+    in_passing: Sender<Box<dyn Job>>,
+}
+
+/// When a closure is run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// In the next commit, with all that wait.
+    Next,
+    /// In a commit of its own when nobody waits, or when those who wait have had their share.
+    InPassing,
+}
 
 impl Writer {
     /// Starts the thread, which owns `connection` until the last `Writer` is gone.
     pub(super) fn start(connection: Owned) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let (queue, jobs) = bounded(QUEUE);
+        let ((next, jobs), (in_passing, others)) = (bounded(QUEUE), bounded(QUEUE));
         let runtime = Handle::current();
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             let _runtime = runtime.enter();
             let connection = connection; // given back before the runtime is left: the pool needs it for that
-            run(&connection, &jobs);
+            run(&connection, &jobs, &others);
         })?;
-        Ok((Self(queue), thread))
+        Ok((Self { next, in_passing }, thread))
     }
 
-    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(super) async fn write<T, E, F>(&self, work: F, turn: Turn) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.0.try_send(Box::new(Write { work: Some(work), result: None, reply })).map_err(|refusal| {
+        let queue = match turn {
+            Turn::Next => &self.next,
+            Turn::InPassing => &self.in_passing,
+        };
+        queue.try_send(Box::new(Write { work: Some(work), result: None, reply })).map_err(|refusal| {
             Error::Unavailable(match refusal {
                 TrySendError::Full(_) => "too many writes wait".to_owned(),
                 TrySendError::Disconnected(_) => "the writer has stopped".to_owned(),
@@ -52,6 +71,8 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has stopped".to_owned()).into()))
     }
 }
+
+type Jobs = Receiver<Box<dyn Job>>;
 
 /// A closure with its answer, whatever their types are.
 trait Job: Send {
@@ -95,14 +116,40 @@ where
     }
 }
 
-fn run(connection: &Owned, jobs: &Receiver<Box<dyn Job>>) {
-    while let Ok(first) = jobs.recv() {
+fn run(connection: &Owned, jobs: &Jobs, others: &Jobs) {
+    let mut passed_by = 0;
+    while let Some((job, turn)) = take(jobs, others, passed_by) {
         let Some(connection) = connection.lock() else { return };
-        commit_together(&connection, iter::once(first).chain(jobs.try_iter()).take(BATCH));
+        match turn {
+            Turn::Next => {
+                passed_by += 1;
+                commit_together(&connection, iter::once(job).chain(jobs.try_iter()).take(BATCH));
+            }
+            Turn::InPassing => {
+                passed_by = 0;
+                commit_together(&connection, iter::once(job));
+            }
+        }
     }
     // Whoever copies the file after the end finds everything in it.
     if let Some(connection) = connection.lock() {
         let _ = connection.pragma_update(None, "wal_checkpoint", "truncate");
+    }
+}
+
+/// What is run next, once there is something; none when nobody can ask any more.
+fn take(jobs: &Jobs, others: &Jobs, passed_by: usize) -> Option<(Box<dyn Job>, Turn)> {
+    if passed_by >= PATIENCE
+        && let Ok(job) = others.try_recv()
+    {
+        return Some((job, Turn::InPassing));
+    }
+    if let Ok(job) = jobs.try_recv() {
+        return Some((job, Turn::Next));
+    }
+    select! {
+        recv(jobs) -> job => job.ok().map(|job| (job, Turn::Next)),
+        recv(others) -> job => job.ok().map(|job| (job, Turn::InPassing)),
     }
 }
 
@@ -139,4 +186,45 @@ fn run_in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Er
         execute(connection, "ROLLBACK TO job")?;
     }
     execute(connection, "RELEASE job")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing(&'static str);
+
+    impl Job for Nothing {
+        fn run(&mut self, _tx: &Tx<'_>) -> bool {
+            !self.0.is_empty()
+        }
+
+        fn answer(self: Box<Self>, _committed: &Result<(), Error>) {}
+    }
+
+    #[test]
+    fn work_that_has_time_waits_for_those_who_wait_but_not_for_ever() {
+        let ((next, jobs), (in_passing, others)) = (bounded::<Box<dyn Job>>(99), bounded(99));
+        for _ in 0..20 {
+            next.send(Box::new(Nothing("next"))).expect("room");
+            in_passing.send(Box::new(Nothing("in passing"))).expect("room");
+        }
+        let mut passed_by = 0;
+        let mut turns = String::new();
+        for _ in 0..40 {
+            turns.push(match take(&jobs, &others, passed_by).expect("a job").1 {
+                Turn::Next => {
+                    passed_by += 1;
+                    'n'
+                }
+                Turn::InPassing => {
+                    passed_by = 0;
+                    'p'
+                }
+            });
+        }
+        assert_eq!(turns, format!("{}{}", "nnnnnnnnpnnnnnnnnpnnnn", "p".repeat(18)));
+        drop((next, in_passing));
+        assert!(take(&jobs, &others, 0).is_none());
+    }
 }
