@@ -171,15 +171,19 @@ pub fn random_token() -> PlainToken {
 /// A fresh code: every one of the million is as likely as any other.
 #[must_use]
 pub fn random_code() -> PlainCode {
-    const CODES: u32 = 1_000_000;
-    // What is past the last whole million is drawn again, or small codes would be likelier.
     let number = loop {
-        let number = u32::from_le_bytes(random());
-        if number < u32::MAX - u32::MAX % CODES {
-            break number % CODES;
+        if let Some(number) = below_a_million(u32::from_le_bytes(random())) {
+            break number;
         }
     };
     PlainCode::from_number(number)
+}
+
+/// The number of a code out of a random one. What is past the last whole million gives none, or small codes would be
+/// likelier.
+fn below_a_million(random: u32) -> Option<u32> {
+    const CODES: u32 = 1_000_000;
+    (random < u32::MAX - u32::MAX % CODES).then_some(random % CODES)
 }
 
 /// What is stored of a token.
@@ -306,5 +310,36 @@ mod tests {
         }
         // 2,000 of each are expected in each place; ±300 is seven standard deviations.
         assert!(digits.iter().flatten().all(|count| (1_700..2_300).contains(count)), "{digits:?}");
+    }
+
+    #[test]
+    fn no_code_is_likelier_by_a_single_chance() {
+        for (random, code) in [
+            (0, Some(0)),
+            (999_999, Some(999_999)),
+            (1_000_000, Some(0)),
+            (4_293_999_999, Some(999_999)),
+            (4_294_000_000, None),
+            (u32::MAX, None),
+        ] {
+            assert_eq!(below_a_million(random), code, "{random}");
+        }
+    }
+
+    #[test]
+    fn whoever_makes_the_secret_second_keeps_the_first() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(FILE);
+        make(folder.path(), &path).expect("made");
+        let first = fs::read(&path).expect("there");
+        make(folder.path(), &path).expect("there already");
+        assert_eq!(fs::read(&path).expect("there"), first);
+        assert!(make(folder.path(), &folder.path().join("nowhere").join(FILE)).is_err());
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        assert_eq!(format!("{:?}", secret()), "InstallationSecret(…)");
     }
 }
