@@ -11,7 +11,31 @@ const STEP: Duration = Duration::from_millis(50);
 pub(super) async fn in_steps<T>(work: impl Future<Output = T>) -> T {
     let start = Instant::now();
     let done = work.await;
-    let steps = start.elapsed().as_millis() / STEP.as_millis() + 1;
-    sleep_until(start + STEP * u32::try_from(steps).unwrap_or(u32::MAX)).await;
+    sleep_until(start + end_of_step(start.elapsed())).await;
     done
+}
+
+/// When the step ends that something is in.
+fn end_of_step(elapsed: Duration) -> Duration {
+    let steps = elapsed.as_millis() / STEP.as_millis() + 1;
+    STEP * u32::try_from(steps).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_within_a_step_ends_with_it() {
+        for (elapsed, end) in [(0, 50), (1, 50), (49, 50), (50, 100), (99, 100), (100, 150), (1_234, 1_250)] {
+            assert_eq!(end_of_step(Duration::from_millis(elapsed)), Duration::from_millis(end), "{elapsed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_answered_before_a_step_is_over() {
+        let start = Instant::now();
+        in_steps(std::future::ready(())).await;
+        assert!(start.elapsed() >= STEP);
+    }
 }
