@@ -308,4 +308,40 @@ mod tests {
         let busy = answers.iter().filter(|answer| matches!(answer, Err(Error::Busy))).count();
         assert!(busy > 0 && busy < answers.len(), "{busy} of {} were refused", answers.len());
     }
+
+    #[tokio::test]
+    async fn a_hundred_may_wait_for_each_thread() {
+        let hasher = Hasher::start(&CHEAP, 3).expect("started");
+        assert_eq!(hasher.queue.capacity(), Some(300));
+    }
+
+    #[test]
+    fn what_is_no_hash_of_ours_is_damage_and_no_wrong_password() {
+        let params = Params::new(64, 1, 1, Some(HASH_BYTES)).expect("in range");
+        let ours = hash(&params, b"mocha", &mut Memory::default()).expect("hashed");
+        let (head, output) = ours.as_phc().rsplit_once('$').expect("a PHC string");
+        for other in [ours.as_phc().replace("$argon2id$", "$argon2i$"), format!("{head}${}", &output[..22])] {
+            let found =
+                check(&params, b"mocha", Some(&PasswordHash::from_phc(other)), &mut Memory::default());
+            assert!(matches!(found, Err(Error::Unavailable(_))), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_for_a_cheaper_hash_costs_what_is_missing() {
+        let params = |(m, t, p)| Params::new(m, t, p, Some(HASH_BYTES)).expect("in range");
+        for (stored, current, blocks) in [
+            ((64, 1, 1), (64, 1, 1), 0),
+            ((64, 1, 1), (128, 2, 1), 96),
+            ((64, 2, 1), (128, 1, 1), 0),
+            ((64, 1, 1), (72, 1, 1), 8),
+            ((64, 1, 1), (71, 1, 1), 0),
+            ((64, 1, 2), (74, 1, 2), 0),
+        ] {
+            // The memory that it needed tells what it did.
+            let (salt, mut memory) = (Salt::new(&[7; 16]).expect("long enough"), Memory::default());
+            make_up_for(&params(stored), &params(current), b"mocha", &salt, &mut memory).expect("done");
+            assert_eq!(memory.blocks(0).len(), blocks, "{stored:?} {current:?}");
+        }
+    }
 }

@@ -38,3 +38,19 @@ fn ask_for_huge_pages(memory: &Vec<Block>) {
     // SAFETY: the pages lie within what the vector has allocated, and the advice changes no byte of them.
     let _ = unsafe { madvise(pages, end.saturating_sub(start), Advice::LinuxHugepage) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_kept_as_far_as_it_may_be() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.blocks(8).len(), 8);
+        assert_eq!(memory.blocks(7).len(), 8);
+        memory.keep(8);
+        assert_eq!(memory.blocks(0).len(), 8);
+        memory.keep(7);
+        assert_eq!(memory.blocks(0).len(), 0);
+    }
+}
