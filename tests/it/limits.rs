@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use coffeeshop::{accounts::Which, model::Origin};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, Caller, PASSWORD};
@@ -306,4 +307,117 @@ async fn every_spelling_guesses_at_one_code() {
     }
     let right = json!({ "email": ANN, "code": mail.code });
     app.anyone().post("/auth/verify", right).await.refused(400, "verification_failed");
+}
+
+/// A shop that forgives one wrong password a minute, and three at once.
+async fn strict() -> App {
+    App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.login_burst = 3;
+        config.rate_limit.login_refill = Duration::from_mins(1).into();
+    })
+    .await
+}
+
+/// After how many seconds the next try is welcome.
+async fn patience(app: &App) -> u64 {
+    let refused = log_in(app, "192.0.2.1", ANN, WRONG).await.refused(429, "too_many_requests");
+    refused.header("retry-after").parse().unwrap()
+}
+
+#[tokio::test]
+async fn time_gives_one_try_after_another_back() {
+    let app = strict().await;
+    assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 3);
+    app.wait(Duration::from_secs(90));
+    assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 1);
+    assert_eq!(patience(&app).await, 30);
+    app.wait(Duration::from_secs(30));
+    assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 1);
+    assert_eq!(patience(&app).await, 60);
+}
+
+#[tokio::test]
+async fn a_budget_that_is_whole_gives_nothing_in_advance() {
+    let app = strict().await;
+    exhaust(&app, "192.0.2.1", ANN).await;
+    app.wait(Duration::from_secs(210));
+    assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 3);
+    assert_eq!(patience(&app).await, 60);
+}
+
+#[tokio::test]
+async fn the_clean_up_forgets_no_budget_before_it_is_whole() {
+    let app = strict().await;
+    let clean_up = async || {
+        let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+        app.accounts.purge(&plan, |_| {}).await.unwrap().counts
+    };
+    exhaust(&app, "192.0.2.1", ANN).await;
+    app.wait_nearly(Duration::from_mins(3));
+    clean_up().await;
+    assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 2);
+    app.wait(Duration::from_hours(3)); // the account owes five tries, of half an hour each
+    assert_eq!(clean_up().await, 3);
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM limits"), 0);
+}
+
+#[tokio::test]
+async fn what_is_tried_at_home_counts_for_everybody_else() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.account_burst = 5;
+    })
+    .await;
+    app.sign_up(ANN).await;
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+    for _ in 0..7 {
+        log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+    }
+    log_in(&app, "203.0.113.1", ANN, PASSWORD).await.refused(429, "too_many_requests");
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+    log_in(&app, "203.0.113.1", ANN, PASSWORD).await.is(200);
+}
+
+#[tokio::test]
+async fn what_was_right_gives_a_client_one_try_back_and_no_more() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.client_burst = 3;
+    })
+    .await;
+    app.sign_up(ANN).await;
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM limits"), 0, "nothing is owed, and nothing is kept");
+    for (email, password, status) in [
+        ("user1@example.com", WRONG, 401),
+        ("user2@example.com", WRONG, 401),
+        (ANN, PASSWORD, 200),
+        ("user3@example.com", WRONG, 401),
+        ("user4@example.com", WRONG, 429),
+    ] {
+        log_in(&app, "192.0.2.1", email, password).await.is(status);
+    }
+}
+
+#[tokio::test]
+async fn a_right_password_makes_up_for_wrong_ones_though_it_lets_nobody_in() {
+    for disabled in [true, false] {
+        let app = App::with(|config| {
+            config.rate_limit.enabled = true;
+            config.auth.allow_unverified_login = disabled;
+        })
+        .await;
+        let ann = app.sign_up(ANN).await;
+        if disabled {
+            let path = format!("/users/{}", ann["id"].as_str().unwrap());
+            app.admin().await.patch(&path, json!({ "disabled": true })).await.is(200);
+        }
+        for _ in 0..3 {
+            for _ in 0..5 {
+                log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+            }
+            log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(403);
+        }
+    }
 }
