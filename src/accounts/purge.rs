@@ -203,3 +203,19 @@ fn next_slice(slice: u32, took: Duration) -> u32 {
     let next = next as u32;
     next.clamp(FIRST_SLICE / 10, LARGEST_SLICE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_slice_fits_into_its_time_and_neither_leaps_nor_vanishes() {
+        for (slice, millis, next) in
+            [(100, 10, 100), (100, 5, 200), (100, 0, 200), (100, 20, 50), (400, 9_999, 100)]
+        {
+            assert_eq!(next_slice(slice, Duration::from_millis(millis)), next, "{slice} took {millis} ms");
+        }
+        assert_eq!(next_slice(LARGEST_SLICE, Duration::ZERO), LARGEST_SLICE);
+        assert_eq!(next_slice(10, Duration::from_secs(1)), 10);
+    }
+}

@@ -8,7 +8,7 @@ use coffeeshop::{
 };
 use serde_json::json;
 
-use crate::app::{App, MOMENT};
+use crate::app::{App, MOMENT, START};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -192,4 +192,51 @@ async fn a_shop_decides_how_long_an_account_may_stay_unverified() {
     assert_eq!(app.sign_up(ANN).await["expires_at"], "2026-11-22T10:30:00.000Z");
     app.wait(Duration::from_hours(1));
     assert_eq!(purge(&app, Which::Expired).await.users, 1);
+}
+
+#[tokio::test]
+async fn a_plan_counts_everything_that_the_clean_up_deletes() {
+    let app = App::with(|config| config.rate_limit.enabled = true).await;
+    app.signed_in(ANN).await;
+    let client = app.anyone().from("192.0.2.1");
+    client.post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
+    app.log_in_with(ANN, "espresso rains upward").await.is(401);
+    app.wait(Duration::from_hours(400 * 24));
+    app.sign_up(BOB).await; // of whom nothing is old
+    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let due = app.accounts.count_due(&plan).await.unwrap();
+    let purged = app.accounts.purge(&plan, |_| {}).await.unwrap();
+    assert_eq!(due, purged);
+    let Purged { sessions, codes, counts, messages, events, .. } = purged;
+    assert_eq!((sessions, codes, counts, messages), (1, 1, 6, 1), "two of the counts are of codes");
+    assert!(events > 0);
+}
+
+#[test]
+fn all_that_went_is_added_up() {
+    let purged = Purged { users: 1, sessions: 2, codes: 4, counts: 8, messages: 16, events: 32 };
+    assert_eq!(purged.total(), 63);
+}
+
+#[tokio::test]
+async fn a_clean_up_is_drastic_if_more_than_twenty_go_and_most_of_all() {
+    for (due, all, drastic) in [(20, 20, false), (21, 21, true), (21, 42, false), (22, 43, true)] {
+        let app = App::start().await;
+        add_unverified(&app, all, START.millis());
+        let expire = "UPDATE users SET expires_at = 1 WHERE id IN (SELECT id FROM users LIMIT ?1)";
+        app.opened().execute(expire, [due]).unwrap();
+        let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+        assert_eq!(app.accounts.is_drastic(&plan).await.unwrap(), drastic, "{due} of {all}");
+    }
+}
+
+#[tokio::test]
+async fn a_ballast_is_held_until_it_is_thrown_away() {
+    let app = App::start().await;
+    let file = app.config.database.path.with_extension("ballast");
+    assert!(!app.accounts.throw_ballast_away(), "there is none yet");
+    app.accounts.hold_ballast();
+    assert!(file.exists());
+    assert!(app.accounts.throw_ballast_away());
+    assert!(!file.exists());
 }
