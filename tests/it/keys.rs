@@ -6,7 +6,7 @@ use coffeeshop::accounts::{Admin, Rotation};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{App, PASSWORD},
+    app::{App, MOMENT, PASSWORD},
     shop::Shop,
 };
 
@@ -89,9 +89,35 @@ async fn another_server_on_the_store_takes_a_token_of_a_new_key_at_once() {
     rotate(&app, Rotation::Gentle).await;
     let tokens = app.tokens(ANN).await;
     twin.with_token(tokens["access_token"].as_str().unwrap()).get("/me").await.is(200);
-    let refresh = json!({ "refresh_token": tokens["refresh_token"] });
-    twin.anyone().post("/auth/refresh", refresh).await.is(200);
     assert_eq!(published(&twin).await, published(&app).await);
+    let another = app.beside(|_| {}).await;
+    rotate(&app, Rotation::Gentle).await;
+    let refresh = json!({ "refresh_token": app.tokens(ANN).await["refresh_token"] });
+    another.anyone().post("/auth/refresh", refresh).await.is(200);
+    assert_eq!(published(&another).await, published(&app).await);
+}
+
+#[tokio::test]
+async fn whatever_is_sent_another_server_looks_for_a_new_key_once_a_second() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let twin = app.beside(|_| {}).await;
+    let fresh = async || {
+        rotate(&app, Rotation::Gentle).await;
+        app.tokens(ANN).await["access_token"].as_str().unwrap().to_owned()
+    };
+    let old = app.tokens(ANN).await["access_token"].as_str().unwrap().to_owned();
+    let broken = format!("{}.{}", old.rsplit_once('.').unwrap().0, "A".repeat(86));
+    for nonsense in ["x", broken.as_str()] {
+        twin.with_token(nonsense).get("/me").await.refused(401, "invalid_token");
+    }
+    twin.with_token(fresh().await).get("/me").await.is(200); // none of that made it look
+    let newer = fresh().await;
+    twin.with_token(&newer).get("/me").await.refused(401, "invalid_token");
+    twin.wait_nearly(Duration::from_secs(1));
+    twin.with_token(&newer).get("/me").await.refused(401, "invalid_token");
+    twin.wait(MOMENT);
+    twin.with_token(&newer).get("/me").await.is(200);
 }
 
 #[test]
