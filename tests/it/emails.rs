@@ -10,7 +10,7 @@ use poem::http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Answer, App, Caller, MOMENT, Mail, PASSWORD},
+    app::{Answer, App, Caller, MOMENT, Mail, PASSWORD, START},
     verification::wrong,
 };
 
@@ -108,6 +108,16 @@ async fn the_old_address_hears_of_it_when_it_is_asked_for_and_when_it_is_done() 
     assert!(asked.link.starts_with("http://localhost:8080/reset?token=") && asked.code.is_empty());
     assert_eq!(done.subject, "Your e-mail address was changed");
     assert_eq!((done.link.as_str(), done.code.as_str()), ("", ""));
+}
+
+#[tokio::test]
+async fn the_old_address_hears_until_when_one_can_object() {
+    let app = App::start().await;
+    let ann = app.signed_in(ANN).await;
+    ask(&ann, NEW).await.is(202);
+    let messages = app.accounts.take_messages().await.unwrap();
+    let notice = messages.iter().find(|outgoing| outgoing.message.to == ANN).unwrap();
+    assert_eq!(notice.message.link_until, Some(START + Duration::from_hours(1)));
 }
 
 #[tokio::test]

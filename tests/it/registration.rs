@@ -317,3 +317,16 @@ async fn a_shop_can_hide_whether_an_address_is_taken() {
     assert_eq!(app.mails("ANN@example.com").await, []);
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM users"), 1);
 }
+
+#[tokio::test]
+async fn who_is_signed_up_again_and_again_hears_of_it_twenty_times_and_then_once_an_hour() {
+    let app = App::with(|config| config.auth.hide_taken_emails = true).await;
+    with_email(&app, "ann@example.com").await.is(202);
+    for told in [20, 21] {
+        for _ in 0..22 {
+            with_email(&app, "ann@example.com").await.is(202);
+        }
+        assert_eq!(app.mails("ann@example.com").await.len(), 1 + told, "and the first one");
+        app.wait(std::time::Duration::from_hours(1));
+    }
+}

@@ -164,3 +164,30 @@ async fn whose_address_was_sent_enough_is_not_sent_a_reminder() {
     assert_eq!(reminders(&app, ANN).await, []);
     app.anyone().post("/auth/verify", json!({ "token": latest.token() })).await.is(200);
 }
+
+#[tokio::test]
+async fn everybody_is_reminded_however_many_they_are() {
+    let app = App::start().await;
+    app.opened()
+        .execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 101)
+             INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, expires_at)
+             SELECT randomblob(16), 'many' || i || '@example.com', 'many' || i || '@example.com', 'many' || i || '@example.com',
+                    'user', 'unverified', 0, 1795339800000, 1795339800000, 1795339800000 + 86400000 FROM n",
+        )
+        .unwrap();
+    assert_eq!(remind(&app).await, 101);
+}
+
+#[tokio::test]
+async fn a_reminder_wakes_whoever_sends_messages() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    app.accounts.message_posted().await; // what is for the sign-up
+    let woken = async || tokio::time::timeout(Duration::ZERO, app.accounts.message_posted()).await.is_ok();
+    assert_eq!(remind(&app).await, 0);
+    assert!(!woken().await, "there is nothing to send");
+    app.wait(DAY);
+    assert_eq!(remind(&app).await, 1);
+    assert!(woken().await);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, MOMENT, Mail};
+use crate::app::{Answer, App, MOMENT, Mail, START};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -145,6 +145,16 @@ async fn an_address_is_sent_ten_codes_and_then_links_alone_and_then_nothing() {
     let with_code = mails.iter().take_while(|mail| mail.code.len() == 6).count();
     assert_eq!((with_code, mails.len()), (10, 20));
     verify(&app, token(app.mail(ANN).await.token())).await.is(200);
+}
+
+#[tokio::test]
+async fn a_message_says_until_when_its_code_and_its_link_are_good() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let messages = app.accounts.take_messages().await.unwrap();
+    let message = &messages[0].message;
+    assert_eq!(message.code_until, Some(START + Duration::from_mins(30)));
+    assert_eq!(message.link_until, Some(START + TWO_DAYS));
 }
 
 #[tokio::test]
