@@ -82,3 +82,15 @@ impl From<store::Error> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_can_be_taken_and_anything_else_that_is_there_twice_is_a_defect() {
+        let taken = |column: &str| Error::from(store::Error::Taken(column.to_owned()));
+        assert!(matches!(taken("users.email_key"), Error::EmailTaken));
+        assert!(matches!(taken("codes.token_hash"), Error::Internal(_)));
+    }
+}

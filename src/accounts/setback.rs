@@ -160,4 +160,11 @@ mod tests {
             (0..50).map(|_| pause(99, &Setback::refusal(String::new()))).collect();
         assert!(pauses.len() > 10);
     }
+
+    #[test]
+    fn what_went_wrong_is_told_without_what_the_other_side_said() {
+        let setback = Setback::refused("not taken".to_owned(), Some("550 no ann@example.com".to_owned()));
+        assert_eq!(setback.why(), "not taken");
+        assert_eq!(setback.in_full(), "not taken; it said: 550 no ann@example.com");
+    }
 }

@@ -337,6 +337,29 @@ async fn who_does_not_want_the_account_has_it_deleted() {
 }
 
 #[tokio::test]
+async fn an_account_that_has_been_somebodys_is_not_disowned() {
+    for link in ["an invitation", "a verification"] {
+        let app = App::start().await;
+        let (page, id, mail) = if link == "an invitation" {
+            let (boss, user, mail) = invited(&app).await;
+            let id = user["id"].as_str().unwrap().to_owned();
+            boss.patch(&format!("/users/{id}"), json!({ "status": "verified" })).await.is(200);
+            ("/reset", id, mail)
+        } else {
+            let id = app.signed_in(ANN).await.id().await;
+            app.wait(Duration::from_mins(1));
+            let path = format!("/users/{id}");
+            app.admin().await.patch(&path, json!({ "status": "unverified" })).await.is(200);
+            ("/verify", id, app.mail(ANN).await)
+        };
+        let shown = follow(&app, &mail).await;
+        assert!(shown.contains(mail.token()) && !shown.contains("value=\"disown\""), "{link}: {shown}");
+        is_dead(&press(&app, page, "disown", &[("token", mail.token())]).await, mail.token());
+        assert_eq!(app.stored::<i64>("SELECT count(*) FROM users WHERE role = 'user'"), 1, "{link} of {id}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_offers_nothing_that_it_does_not_do() {
     let app = App::start().await;
     let (boss, user, mail) = invited(&app).await;

@@ -209,6 +209,18 @@ async fn a_session_lives_for_90_days_in_all() {
 }
 
 #[tokio::test]
+async fn a_session_ends_to_the_millisecond_though_its_tokens_count_whole_seconds() {
+    let app = App::with(|config| config.auth.session_ttl = Duration::from_mins(10).into()).await;
+    app.sign_up(ANN).await;
+    app.wait(Duration::from_millis(500));
+    let tokens = app.tokens(ANN).await;
+    app.wait_nearly(Duration::from_mins(10));
+    bearer(&app, &tokens).get("/me").await.is(200);
+    app.wait(MOMENT);
+    is_over(&app, &tokens).await;
+}
+
+#[tokio::test]
 async fn a_logout_ends_the_session_at_once() {
     let app = App::start().await;
     let (tokens, other) = (signed_up(&app).await, app.tokens(ANN).await);

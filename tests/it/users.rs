@@ -600,6 +600,17 @@ async fn a_user_made_unverified_gets_time_and_a_message() {
 }
 
 #[tokio::test]
+async fn who_is_unverified_already_gets_no_more_time() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    let ann = app.sign_up(ANN).await;
+    app.wait(Duration::from_mins(10));
+    let same = boss.patch(&path(&ann), json!({ "status": "unverified" })).await.is(200).body;
+    assert_eq!(same, ann);
+    assert_eq!(app.mails(ANN).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_user_made_verified_needs_no_code_any_more() {
     let app = App::start().await;
     let boss = app.admin().await;
