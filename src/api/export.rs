@@ -108,7 +108,7 @@ impl Export {
         let sessions = export.sessions.into_iter();
         Self {
             exported_at: Time(export.exported_at),
-            user: export.user.into(),
+            user: (&export.user).into(),
             has_password: export.has_password,
             sessions: sessions.map(|session| SessionView::new(session, Some(own))).collect(),
             codes: export.codes.into_iter().map(Into::into).collect(),

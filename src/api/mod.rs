@@ -136,7 +136,7 @@ pub fn openapi() -> serde_json::Value {
 /// A user as the API shows them.
 #[must_use]
 pub fn user_json(user: &User) -> serde_json::Value {
-    users::UserView::from(user.clone()).to_json().unwrap_or_default()
+    users::UserView::from(user).to_json().unwrap_or_default()
 }
 
 /// A session as the API shows it to somebody else.

@@ -60,7 +60,7 @@ impl Profile {
     /// The user who is signed in, verified or not.
     #[oai(path = "/me", method = "get", operation_id = "get_me")]
     async fn get(&self, who: SignedIn) -> ApiResult<Json<UserView>> {
-        Ok(Json(who.0.user().clone().into()))
+        Ok(Json(who.0.user().into()))
     }
 
     /// Edit your own account
@@ -70,7 +70,7 @@ impl Profile {
     async fn edit(&self, who: SignedIn, body: Body<EditMe>) -> ApiResult<Json<UserView>> {
         let change = body.check(|edit| profile_change(&edit.first_name, &edit.last_name))?;
         let user = self.0.edit_profile(&who.0, change).await?;
-        Ok(Json(user.into()))
+        Ok(Json((&user).into()))
     }
 
     /// Delete your own account

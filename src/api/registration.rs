@@ -74,7 +74,7 @@ impl From<Signup> for SignupDraft {
 impl From<Registered> for SignedUp {
     fn from(registered: Registered) -> Self {
         match registered {
-            Registered::User(user) => Self::Created(Json((*user).into())),
+            Registered::User(user) => Self::Created(Json((&*user).into())),
             Registered::Hidden => Self::Hidden,
         }
     }

@@ -192,7 +192,7 @@ impl Users {
     async fn invite(&self, by: AsAdmin, body: Body<Invite>) -> ApiResult<Invited> {
         let invitee = body.check(|invite| InvitationDraft::from(invite).check())?;
         let user = self.0.invite(&by.0, invitee).await?;
-        Ok(Invited::Created(Json(user.into())))
+        Ok(Invited::Created(Json((&user).into())))
     }
 
     /// See a user
@@ -206,7 +206,7 @@ impl Users {
         id: Path<Uuid>,
     ) -> ApiResult<Json<UserView>> {
         let user = self.0.user(&by.0, UserId::from_uuid(id.0)).await?;
-        Ok(Json(user.into()))
+        Ok(Json((&user).into()))
     }
 
     /// Edit a user
@@ -224,7 +224,7 @@ impl Users {
     ) -> ApiResult<Json<UserView>> {
         let change = body.check(EditUser::parse)?;
         let user = self.0.edit_user(&by.0, UserId::from_uuid(id.0), change).await?;
-        Ok(Json(user.into()))
+        Ok(Json((&user).into()))
     }
 
     /// Delete a user
@@ -243,13 +243,13 @@ impl Users {
     }
 }
 
-impl From<User> for UserView {
-    fn from(user: User) -> Self {
+impl From<&User> for UserView {
+    fn from(user: &User) -> Self {
         let (verified_at, expires_at) = match user.standing {
             Standing::Verified { verified_at } => (Some(Time(verified_at)), None),
             Standing::Unverified { expires_at } => (None, Some(Time(expires_at))),
         };
-        let name = |name: Option<Name>| name.map(|name| name.as_str().to_owned());
+        let name = |name: &Option<Name>| name.as_ref().map(|name| name.as_str().to_owned());
         Self {
             id: *user.id.as_uuid(),
             email: user.profile.email.as_str().to_owned(),
@@ -261,8 +261,8 @@ impl From<User> for UserView {
             verified_at,
             last_login_at: user.last_login_at.map(Time),
             expires_at,
-            first_name: name(user.profile.first_name),
-            last_name: name(user.profile.last_name),
+            first_name: name(&user.profile.first_name),
+            last_name: name(&user.profile.last_name),
         }
     }
 }
@@ -270,7 +270,7 @@ impl From<User> for UserView {
 impl UserPage {
     fn new(page: Page<User, UserCursor>, sort: crate::model::UserSort) -> Self {
         Self {
-            items: page.items.into_iter().map(Into::into).collect(),
+            items: page.items.iter().map(Into::into).collect(),
             next_cursor: page.next.map(|cursor| cursor.encode(sort)),
             total: page.total,
         }

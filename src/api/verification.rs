@@ -64,7 +64,7 @@ impl Verification {
     async fn verify(&self, from: Caller, body: Body<Verify>) -> ApiResult<Json<UserView>> {
         let proof = body.check(|verify| proof(verify.email, verify.code, verify.token))?;
         let user = self.0.verify(proof, from.0).await?;
-        Ok(Json(user.into()))
+        Ok(Json((&user).into()))
     }
 
     /// Send the code and link again

@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn work_that_has_time_waits_for_those_who_wait_but_not_for_ever() {
-        let ((next, jobs), (in_passing, others)) = (bounded::<Box<dyn Job>>(99), bounded(99));
+        let ((next, jobs), (in_passing, others)) = (bounded::<Box<dyn Job>>(99), bounded::<Box<dyn Job>>(99));
         for _ in 0..20 {
             next.send(Box::new(Nothing("next"))).expect("room");
             in_passing.send(Box::new(Nothing("in passing"))).expect("room");
