@@ -210,10 +210,14 @@ mod tests {
 
     #[test]
     fn the_next_slice_fits_into_its_time_and_neither_leaps_nor_vanishes() {
-        for (slice, millis, next) in
-            [(100, 10, 100), (100, 5, 200), (100, 0, 200), (100, 20, 50), (400, 9_999, 100)]
-        {
-            assert_eq!(next_slice(slice, Duration::from_millis(millis)), next, "{slice} took {millis} ms");
+        for (slice, took, next) in [
+            (100, SLICE_TIME, 100),
+            (100, SLICE_TIME / 2, 200),
+            (100, Duration::ZERO, 200),
+            (100, SLICE_TIME * 2, 50),
+            (400, SLICE_TIME * 1000, 100),
+        ] {
+            assert_eq!(next_slice(slice, took), next, "{slice} took {took:?}");
         }
         assert_eq!(next_slice(LARGEST_SLICE, Duration::ZERO), LARGEST_SLICE);
         assert_eq!(next_slice(10, Duration::from_secs(1)), 10);
