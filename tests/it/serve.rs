@@ -47,6 +47,23 @@ fn without_a_command_it_serves() {
 }
 
 #[test]
+fn a_server_says_how_to_make_an_admin_for_as_long_as_there_is_none() {
+    let shop = Shop::new();
+    let hint = "coffeeshop create-admin --email";
+    assert!(shop.serve().stop(Signal::TERM).err.contains(hint));
+    shop.create_admin("boss@example.com").is(0);
+    assert!(!shop.serve().stop(Signal::TERM).err.contains(hint));
+}
+
+#[test]
+fn a_small_store_that_is_damaged_is_not_served() {
+    let shop = Shop::with_admin();
+    let damage = "PRAGMA ignore_check_constraints = ON; UPDATE users SET role = 'owner'";
+    shop.sql().execute_batch(damage).unwrap();
+    shop.run(&["serve"]).refused("is damaged").hint("restore");
+}
+
+#[test]
 fn a_server_that_is_asked_to_stop_ends_well() {
     for signal in [Signal::TERM, Signal::INT] {
         let shop = Shop::new();

@@ -120,6 +120,16 @@ async fn reads_that_panic_are_answered_and_leave_readers_for_the_next() {
 }
 
 #[tokio::test]
+async fn accounts_that_are_closed_have_let_go_of_the_file() {
+    let Kept { store, accounts, folder } = Kept::new().await;
+    drop(store);
+    let log = folder.path().join("coffeeshop.db-wal");
+    assert!(log.exists());
+    accounts.close().await;
+    assert!(!log.exists(), "whoever closes the file last takes the log away");
+}
+
+#[tokio::test]
 async fn a_closure_answers_whatever_it_likes() {
     let kept = Kept::new().await;
     let answer: Result<_, store::Error> = kept.store.write(|_| Ok("kept")).await;
