@@ -531,6 +531,18 @@ async fn a_message_lies_in_the_store_unreadable_and_is_listed_without_what_it_ca
 }
 
 #[tokio::test]
+async fn what_was_sealed_as_one_message_is_not_read_as_another() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    app.sign_up(BOB).await;
+    assert!(posted(&app).await.iter().all(|message| message.letter.is_some()));
+    let mix_up = "UPDATE outbox SET sealed = (SELECT sealed FROM outbox ORDER BY seq DESC LIMIT 1)";
+    app.opened().execute(mix_up, []).unwrap();
+    let read: Vec<_> = posted(&app).await.into_iter().map(|message| message.letter.is_some()).collect();
+    assert_eq!(read, [false, true]);
+}
+
+#[tokio::test]
 async fn many_messages_are_listed_in_pages_in_the_order_in_which_they_were_written() {
     let app = App::start().await;
     let boss = app.admin().await;

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use coffeeshop::model::Origin;
+use coffeeshop::{
+    accounts::Error,
+    model::{Origin, UserId},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -608,6 +611,31 @@ async fn who_is_unverified_already_gets_no_more_time() {
     let same = boss.patch(&path(&ann), json!({ "status": "unverified" })).await.is(200).body;
     assert_eq!(same, ann);
     assert_eq!(app.mails(ANN).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_edit_that_leaves_the_address_asks_nobody_to_verify_again() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    let ann = app.sign_up(ANN).await;
+    app.wait(Duration::from_mins(10));
+    boss.patch(&path(&ann), json!({ "first_name": "Ann" })).await.is(200);
+    assert_eq!(app.mails(ANN).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_admin_who_was_dismissed_in_between_changes_nothing_any_more() {
+    let app = App::start().await;
+    let (boss, other) = (app.admin().await, app.another_admin("carol@example.com").await);
+    let ann = app.sign_up(ANN).await;
+    let token = app.tokens("carol@example.com").await["access_token"].as_str().unwrap().to_owned();
+    let actor = app.accounts.authenticate(&token, Origin::default()).await.unwrap();
+    let admin = app.accounts.admin(&actor).unwrap();
+    boss.patch(&path(&other.me().await), json!({ "role": "user" })).await.is(200);
+    let id = UserId::from_uuid(ann["id"].as_str().unwrap().parse().unwrap());
+    let deleted = app.accounts.delete_user(&admin, id).await;
+    assert!(matches!(deleted, Err(Error::Forbidden)), "{deleted:?}");
+    boss.get(&path(&ann)).await.is(200);
 }
 
 #[tokio::test]
