@@ -250,6 +250,26 @@ async fn a_lock_stops_the_batch_and_puts_everything_off_for_longer_each_time() {
 }
 
 #[tokio::test]
+async fn as_soon_as_something_is_sent_the_pauses_are_short_again() {
+    let app = with_a_notice().await;
+    let locked = |app| {
+        Post::judging(app, |_| {
+            Err(Setback::locked("mail.example:465 refused the login (535)".to_owned(), None))
+        })
+    };
+    let pause = async || only(&app).await.due_at.since(app.clock.now());
+    let mut post = locked(&app);
+    for _ in 0..10 {
+        assert_eq!(post.all().await.len(), 1);
+        app.wait(pause().await);
+    }
+    assert_eq!(Post::taking(&app).all().await.len(), 1);
+    app.sign_up(BOB).await;
+    assert_eq!(locked(&app).all().await.len(), 1);
+    assert!(pause().await <= Duration::from_secs(10), "{:?}", pause().await);
+}
+
+#[tokio::test]
 async fn while_nothing_answers_the_pause_stays_short() {
     let app = with_a_notice().await;
     let mut post = Post::silent(&app);
