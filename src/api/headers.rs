@@ -34,14 +34,14 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Adds them to an answer; a page has said itself what it may load.
 pub fn add(headers: &mut HeaderMap, request_id: &str, is_https: bool) {
     headers.reserve(ALWAYS.len() + 4);
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NOTHING);
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(REQUEST_ID, id);
-    }
     if is_https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
     }
