@@ -255,6 +255,14 @@ async fn a_healthy_server_says_so() {
 }
 
 #[tokio::test]
+async fn a_server_whose_store_cannot_be_read_is_alive_and_not_ready() {
+    let app = App::start().await;
+    app.opened().execute("ALTER TABLE users RENAME TO lost", []).unwrap();
+    app.anyone().get("/healthz").await.is(200);
+    app.anyone().get("/readyz").await.refused(503, "unavailable");
+}
+
+#[tokio::test]
 async fn a_defect_is_internal_and_tells_nothing_of_the_inside() {
     let app = App::start().await;
     app.sign_up(ANN).await;

@@ -370,6 +370,22 @@ async fn of_many_new_passwords_at_once_one_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_many_new_passwords_at_once_from_one_session_one_counts() {
+    let app = Arc::new(App::start().await);
+    for round in 0..rounds(10) {
+        let email = format!("ann{round}@example.com");
+        let ann = app.signed_in(&email).await;
+        let mut crowd = Crowd::default();
+        for number in 0..4 {
+            let body = json!({ "current_password": PASSWORD, "new_password": format!("lungo hums at dawn {number}") });
+            crowd.send(&app, ann.token.clone(), Method::POST, "/me/password".to_owned(), body);
+        }
+        let answers = crowd.answers().await;
+        assert_eq!((with_status(&answers, 204), with_status(&answers, 401)), (1, 3), "{answers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pending_change_that_is_confirmed_as_the_password_changes_is_done_or_dead() {
     let app = Arc::new(App::start().await);
     for round in 0..rounds(15) {
