@@ -177,7 +177,7 @@ impl Accounts {
 /// Whether a user is logged in from where this client is.
 fn is_at_home(tx: &Snapshot<'_>, id: UserId, client: &Client, now: Timestamp) -> Result<bool, Error> {
     let Some(here) = client.ip.map(network) else { return Ok(false) };
-    Ok(tx.sessions_of(id, now)?.iter().any(|session| session.client.ip.map(network) == Some(here)))
+    Ok(tx.is_logged_in_from(id, here, now)?)
 }
 
 /// Takes one out of a budget.

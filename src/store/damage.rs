@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rusqlite::{Connection, InterruptHandle};
@@ -25,11 +25,13 @@ const SMALL: u64 = 2 * 1024 * 1024;
 const NICE: i32 = 10;
 
 /// How long the log may get while a table is looked at: as long as somebody reads, it is not written back. Then looking
-/// gives way, and begins that table anew after a pause.
-const LONGEST_LOG: u64 = 12 * 1024 * 1024;
-const PAUSE: Duration = Duration::from_secs(5);
+/// gives way, and begins that table anew when it is calm.
+const LONGEST_LOG: u64 = 8 * 1024 * 1024;
 /// How many steps of SQLite's lie between two looks at the log.
-const STEPS: i32 = 10_000;
+const STEPS: i32 = 500;
+/// It is calm when nobody has written for so long; whoever is never calm is looked at all the same after so many times.
+const CALM: Duration = Duration::from_secs(1);
+const MOST_CALMS: usize = 60;
 
 /// The look at the whole file, and what it found.
 pub(super) struct Checkup {
@@ -81,10 +83,10 @@ impl Checkup {
         let checkup = Arc::downgrade(self);
         let versions = Arc::clone(versions);
         let look = move || {
-            let _versions = versions; // let go of after the connection
+            let versions = versions; // let go of after the connection
             let connection = connection;
             let _ = rustix::process::setpriority_process(None, NICE);
-            look_at_tables(&checkup, &Snapshot::new(&connection), &gave_way);
+            look_at_tables(&checkup, &Snapshot::new(&connection), &versions, &gave_way);
         };
         thread::Builder::new().name("store-checkup".to_owned()).spawn(look).map_err(|e| e.to_string())
     }
@@ -101,19 +103,36 @@ fn bytes(path: &Path) -> u64 {
     path.metadata().map_or(0, |file| file.len())
 }
 
-fn look_at_tables(checkup: &Weak<Checkup>, snapshot: &Snapshot<'_>, gave_way: &AtomicBool) {
+fn look_at_tables(
+    checkup: &Weak<Checkup>,
+    snapshot: &Snapshot<'_>,
+    versions: &Versions,
+    gave_way: &AtomicBool,
+) {
     let is_over = || checkup.strong_count() == 0;
+    let wait_for_calm = || {
+        for _ in 0..MOST_CALMS {
+            let before = versions.now();
+            for _ in 0..50 {
+                if is_over() {
+                    return;
+                }
+                thread::sleep(CALM / 50);
+            }
+            if versions.now() == before {
+                return;
+            }
+        }
+    };
     let look_at = |table: &String| loop {
         gave_way.store(false, Ordering::Relaxed);
         let found = snapshot.damage_of(table);
         if found.is_ok() || is_over() || !gave_way.load(Ordering::Relaxed) {
             return found;
         }
-        let until = Instant::now() + PAUSE;
-        while Instant::now() < until && !is_over() {
-            thread::sleep(PAUSE / 50);
-        }
+        wait_for_calm();
     };
+    wait_for_calm(); // a start begins with a clean-up
     let tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')";
     let found = snapshot.all(tables, [], |row| row.get::<_, String>(0)).and_then(|tables| {
         let mut left = tables.iter().take_while(|_| !is_over());

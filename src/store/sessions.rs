@@ -1,5 +1,7 @@
 //! The table `sessions`.
 
+use std::net::IpAddr;
+
 use rusqlite::Row;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     tx::{timestamp, uuid},
     users::{COLUMN_COUNT, COLUMNS, read_user},
 };
-use crate::model::{Client, Session, SessionId, Timestamp, TokenHash, User, UserId};
+use crate::model::{Client, Session, SessionId, Timestamp, TokenHash, User, UserId, network};
 
 const SESSION_COLUMNS: &str = "s.id, s.user_id, s.created_at, s.last_used_at, s.expires_at, s.user_agent, s.ip, \
      s.refresh_hash, s.previous_hash";
@@ -30,6 +32,23 @@ impl Snapshot<'_> {
              ORDER BY s.last_used_at DESC, s.seq DESC"
         );
         self.all(&sql, (user_id.as_uuid().as_bytes(), now.millis()), |row| read_session(row, 0))
+    }
+
+    /// Whether a user has a session that is not over and was begun in this network.
+    pub(crate) fn is_logged_in_from(
+        &self,
+        user_id: UserId,
+        here: IpAddr,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let (user_id, now) = (user_id.as_uuid().as_bytes(), now.millis());
+        if here.is_ipv4() {
+            let sql = "SELECT 1 FROM sessions WHERE user_id = ?1 AND ip = ?2 AND expires_at > ?3";
+            return Ok(self.number(sql, (user_id, here.to_string(), now))? > 0);
+        }
+        let sql = "SELECT DISTINCT ip FROM sessions WHERE user_id = ?1 AND expires_at > ?2";
+        let addresses: Vec<Option<String>> = self.all(sql, (user_id, now), |row| row.get(0))?;
+        Ok(addresses.iter().flatten().filter_map(|ip| ip.parse().ok()).any(|ip| network(ip) == here))
     }
 
     /// How many sessions are over.

@@ -73,7 +73,7 @@ impl Snapshot<'_> {
 
     /// How many accounts there are.
     pub(crate) fn count_all_users(&self) -> Result<u64, Error> {
-        self.number("SELECT count(*) FROM users", [])
+        self.number("SELECT sum(users) FROM user_counts", [])
     }
 
     /// How many unverified accounts expire by then.
