@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Error, Result};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -12,6 +13,7 @@ use super::{open, output::Hinted};
 use crate::{config::Config, delivery::Carrier, server, store::Missing, timers};
 
 pub async fn run(config: &Config) -> Result<ExitCode> {
+    leave_no_core();
     // Everything that can be wrong is found out before the port is taken.
     timers::check(&config.cleanup)?;
     let carrier = Carrier::new(config).map_err(Error::msg)?;
@@ -40,4 +42,12 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     };
     server::run(listener, accounts, carrier, config, shutdown).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whatever ends this process leaves no image of its memory on a disk: passwords and tokens pass through it.
+fn leave_no_core() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "a crash may leave an image of the memory behind");
+    }
 }

@@ -425,3 +425,13 @@ fn a_canary_would_be_found_in_every_spelling() {
     assert_eq!(secrets.found_in(b"took 0.123456 ms, 1234567, a123456"), [""; 0]);
     assert_ne!(secrets.found_in(b"code=123456;"), [""; 0]);
 }
+
+#[test]
+fn a_server_that_is_killed_leaves_no_image_of_its_memory() {
+    let shop = Shop::with_store();
+    let mut server = shop.serve();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid().as_raw_nonzero())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
+    server.signal(Signal::QUIT);
+}
