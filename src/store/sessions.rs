@@ -15,10 +15,12 @@ const SESSION_COLUMNS: &str = "s.id, s.user_id, s.created_at, s.last_used_at, s.
      s.refresh_hash, s.previous_hash";
 
 impl Snapshot<'_> {
-    /// A session with its user.
+    /// A session with its user. As with a user, the indexes only say where to look.
     pub(crate) fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, Error> {
         let sql = format!(
-            "SELECT {COLUMNS}, {SESSION_COLUMNS} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?1"
+            "SELECT {COLUMNS}, {SESSION_COLUMNS} FROM sessions s \
+             JOIN users u ON u.seq = (SELECT seq FROM users WHERE id = s.user_id) AND u.id = s.user_id \
+             WHERE s.seq = (SELECT seq FROM sessions WHERE id = ?1) AND s.id = ?1"
         );
         self.first(&sql, [id.as_uuid().as_bytes()], |row| {
             Ok((read_session(row, COLUMN_COUNT)?, read_user(row, 0)?))

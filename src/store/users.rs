@@ -17,16 +17,23 @@ pub(super) const COLUMNS: &str = "u.id, u.email, u.email_key, u.first_name, u.la
 /// How many of them there are.
 pub(super) const COLUMN_COUNT: usize = 13;
 
+/// The user whose id is the first parameter. The index only says where to look and the row itself is compared: a damaged
+/// index, which may name somebody else's row, finds nobody.
+const BY_ID: &str = "seq = (SELECT seq FROM users WHERE id = ?1) AND id = ?1";
+
+/// The user whose address is the first parameter, in the same way.
+const BY_EMAIL: &str = "seq = (SELECT seq FROM users WHERE email_key = ?1) AND email_key = ?1";
+
 impl Snapshot<'_> {
     /// The user with this id.
     pub(crate) fn user(&self, id: UserId) -> Result<Option<User>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.id = ?1");
+        let sql = format!("SELECT {COLUMNS} FROM users u WHERE {BY_ID}");
         self.first(&sql, [id.as_uuid().as_bytes()], |row| read_user(row, 0))
     }
 
     /// The user with this address, and their password if they have chosen one.
     pub(crate) fn user_by_email(&self, email: &Email) -> Result<Option<(User, Option<PasswordHash>)>, Error> {
-        let sql = format!("SELECT {COLUMNS}, u.password_hash FROM users u WHERE u.email_key = ?1");
+        let sql = format!("SELECT {COLUMNS}, u.password_hash FROM users u WHERE {BY_EMAIL}");
         self.first(&sql, [email.key()], |row| {
             let hash: Option<String> = row.get(COLUMN_COUNT)?;
             Ok((read_user(row, 0)?, hash.map(PasswordHash::from_phc)))
@@ -35,8 +42,8 @@ impl Snapshot<'_> {
 
     /// The password of a user, if they have chosen one.
     pub(crate) fn password(&self, id: UserId) -> Result<Option<PasswordHash>, Error> {
-        let sql = "SELECT password_hash FROM users WHERE id = ?1";
-        let found = self.first(sql, [id.as_uuid().as_bytes()], |row| row.get::<_, Option<String>>(0))?;
+        let sql = format!("SELECT password_hash FROM users WHERE {BY_ID}");
+        let found = self.first(&sql, [id.as_uuid().as_bytes()], |row| row.get::<_, Option<String>>(0))?;
         Ok(found.flatten().map(PasswordHash::from_phc))
     }
 
@@ -125,9 +132,11 @@ impl Tx<'_> {
         let profile = &user.profile;
         let (verified_at, expires_at) = instants(user.standing);
         self.execute_one(
-            "UPDATE users SET email = ?2, email_key = ?3, first_name = ?4, last_name = ?5, search_text = ?6, role = ?7, \
-             status = ?8, disabled = ?9, updated_at = ?10, verified_at = ?11, expires_at = ?12, last_login_at = ?13 \
-             WHERE id = ?1",
+            &format!(
+                "UPDATE users SET email = ?2, email_key = ?3, first_name = ?4, last_name = ?5, search_text = ?6, \
+                 role = ?7, status = ?8, disabled = ?9, updated_at = ?10, verified_at = ?11, expires_at = ?12, \
+                 last_login_at = ?13 WHERE {BY_ID}"
+            ),
             (
                 user.id.as_uuid().as_bytes(),
                 profile.email.as_str(),
@@ -149,7 +158,7 @@ impl Tx<'_> {
     /// Notes a login.
     pub(crate) fn set_last_login(&self, id: UserId, now: Timestamp) -> Result<(), Error> {
         self.execute_one(
-            "UPDATE users SET last_login_at = ?2 WHERE id = ?1",
+            &format!("UPDATE users SET last_login_at = ?2 WHERE {BY_ID}"),
             (id.as_uuid().as_bytes(), now.millis()),
         )
     }
@@ -157,7 +166,7 @@ impl Tx<'_> {
     /// Notes that a user was reminded of the end of their account.
     pub(crate) fn set_reminded(&self, id: UserId) -> Result<(), Error> {
         self.execute_one(
-            "UPDATE users SET reminded_for = expires_at WHERE id = ?1",
+            &format!("UPDATE users SET reminded_for = expires_at WHERE {BY_ID}"),
             [id.as_uuid().as_bytes()],
         )
     }
@@ -165,20 +174,22 @@ impl Tx<'_> {
     /// Sets the password.
     pub(crate) fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<(), Error> {
         self.execute_one(
-            "UPDATE users SET password_hash = ?2 WHERE id = ?1",
+            &format!("UPDATE users SET password_hash = ?2 WHERE {BY_ID}"),
             (id.as_uuid().as_bytes(), hash.as_phc()),
         )
     }
 
     /// Deletes a user and, by the foreign keys, everything that belongs to them.
     pub(crate) fn delete_user(&self, id: UserId) -> Result<(), Error> {
-        self.execute_one("DELETE FROM users WHERE id = ?1", [id.as_uuid().as_bytes()])
+        self.execute_one(&format!("DELETE FROM users WHERE {BY_ID}"), [id.as_uuid().as_bytes()])
     }
 
     /// Frees an address whose account has expired; answers whose that was.
     pub(crate) fn delete_expired_user(&self, email: &Email, now: Timestamp) -> Result<Option<UserId>, Error> {
         let deleted = self.returning(
-            "DELETE FROM users WHERE email_key = ?1 AND status = 'unverified' AND expires_at <= ?2 RETURNING id",
+            &format!(
+                "DELETE FROM users WHERE {BY_EMAIL} AND status = 'unverified' AND expires_at <= ?2 RETURNING id"
+            ),
             (email.key(), now.millis()),
             |row| Ok(UserId::from_uuid(uuid(row, 0)?)),
         )?;

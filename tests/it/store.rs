@@ -9,10 +9,11 @@ use coffeeshop::{
     store::{self, Missing, OpenError, Snapshot, Store, Tx},
 };
 use rusqlite::Connection;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::app::{PASSWORD, START};
+use crate::app::{App, PASSWORD, START};
 
 /// A store in a temporary folder, with the accounts on it.
 struct Kept {
@@ -242,5 +243,45 @@ async fn a_value_that_nobody_can_have_written_is_damage_and_told_by_its_column_a
         );
         assert!(why.contains("FROM users") && !why.contains("king"), "{why}");
         file.execute_batch(&format!("UPDATE users SET {column} = (SELECT {column} FROM before)")).unwrap();
+    }
+}
+
+/// Puts the entries of one index in the place of another's, as a write that went to the wrong place does.
+fn misplace(file: &Connection, from: &str, to: &str) {
+    let next: i64 = file.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0)).unwrap() + 1;
+    file.execute_batch(&format!(
+        "PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = '{from}') WHERE name = '{to}';
+         PRAGMA schema_version = {next};"
+    ))
+    .unwrap();
+}
+
+#[tokio::test]
+async fn an_index_that_names_the_rows_of_others_finds_nobody() {
+    let app = App::start().await;
+    app.sign_up("ann@example.com").await;
+    app.sign_up("bob@example.com").await;
+    app.printed().await;
+    // Their sessions and messages have the number of the other's account.
+    let bob = app.log_in("bob@example.com").await;
+    let ann = app.log_in("ann@example.com").await;
+    for of in ["bob@example.com", "ann@example.com"] {
+        app.anyone().post("/auth/verify/resend", json!({ "email": of })).await.is(202);
+    }
+    let console = Admin::at_console();
+    let email = |of: &str| Email::parse("email", of).unwrap();
+
+    misplace(&app.opened(), "sessions_by_user", "sqlite_autoindex_users_1");
+    for caller in [&ann, &bob] {
+        caller.get("/me").await.is(401);
+        caller.patch("/me", json!({ "first_name": "Eve" })).await.is(401);
+    }
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM users WHERE first_name IS NOT NULL"), 0);
+
+    misplace(&app.opened(), "outbox_recipient", "sqlite_autoindex_users_2");
+    for of in ["ann@example.com", "bob@example.com"] {
+        let found = app.accounts.user_by_email(&console, email(of)).await;
+        assert!(matches!(found, Err(Error::NotFound)), "{of}: {found:?}");
     }
 }
