@@ -15,6 +15,7 @@ mod sent_codes;
 mod sessions;
 mod tx;
 mod user_list;
+mod user_search;
 mod users;
 mod version;
 mod writer;

@@ -1,6 +1,9 @@
 //! What a closure gets to see of the store: a snapshot to read, or a transaction to read and write.
 
-use std::{cell::RefCell, ops::Deref};
+use std::{
+    cell::RefCell,
+    ops::{ControlFlow, Deref},
+};
 
 use rusqlite::{CachedStatement, Connection, Params, Row, types::Type};
 use uuid::Uuid;
@@ -92,6 +95,25 @@ impl<'c> Snapshot<'c> {
         let mut statement = self.prepare(sql)?;
         let found = statement.query_map(params, read).and_then(Iterator::collect);
         found.map_err(|error| Error::reading(error, &statement, sql))
+    }
+
+    /// Reads the rows of a query one by one, until `read` has seen enough.
+    pub(super) fn until(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> Result<(), Error> {
+        let mut statement = self.prepare(sql)?;
+        let read_all = statement.query(params).and_then(|mut rows| {
+            while let Some(row) = rows.next()? {
+                if read(row)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        read_all.map_err(|error| Error::reading(error, &statement, sql))
     }
 
     /// The number in the only column of the only row of a query.

@@ -1,4 +1,4 @@
-//! Pages of the table `users`: filtered, sorted, searched and counted on its indexes.
+//! Pages of the table `users`: filtered, sorted and counted on its indexes.
 
 use std::fmt::Write as _;
 
@@ -6,109 +6,56 @@ use rusqlite::{ToSql, types::Value};
 
 use super::{
     Error, Snapshot,
+    user_search::{Rows, Search},
     users::{COLUMNS, read_user},
 };
-use crate::model::{
-    Page, Role, Status, Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, Word, fold,
-};
-
-/// Up to how many candidates of a text search are looked up one by one. With more of them the text is so common that
-/// walking along the list, within its index, meets a page of them as soon.
-///
-/// Simplified: a text that many have, all of them far from the start of the list, takes a long walk. With more time
-/// candidates would come from the search's index in the order of the list.
-const FEW: u32 = 4_000;
-/// How many of the newest users tell whether a text of one or two characters is common, and how many of them must have
-/// it: rarer ones are looked for by the trigrams that begin with them.
-const SAMPLE: u32 = 1_000;
-const COMMON: u64 = 20;
+use crate::model::{Page, Role, Status, Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, Word};
 
 impl Snapshot<'_> {
     /// One page of the users who are there at `now`.
     pub(crate) fn users(&self, query: &UserQuery, now: Timestamp) -> Result<Page<User, UserCursor>, Error> {
         let search = self.search(&query.filter)?;
-        let mut statement = Statement::default();
-        let keys = statement.page_of_keys(query, &search, now);
-        let order = order(query.sort, "u.");
-        let sql = format!("SELECT {COLUMNS} FROM ({keys}) k JOIN users u ON u.seq = k.seq ORDER BY {order}");
-        let mut items = self.all(&sql, statement.params().as_slice(), |row| read_user(row, 0))?;
+        let found = match (&search, query.sort) {
+            (Search::Trigrams(trigrams), UserSort::NewestFirst | UserSort::OldestFirst) => {
+                self.matches_by_age(query, trigrams, now)?
+            }
+            _ => None,
+        };
+        let mut items = match found {
+            Some(items) => items,
+            None => self.page(query, &self.rows_of(&search)?, now)?,
+        };
         let more = items.len() > query.limit.get();
         items.truncate(query.limit.get());
         let next = items.last().filter(|_| more).map(|last| UserCursor::after(last, query.sort));
-        let total = if query.count { Some(self.count_users(&query.filter, &search, now)?) } else { None };
+        let total = if query.count {
+            Some(self.count_users(&query.filter, &self.rows_of(&search)?, now)?)
+        } else {
+            None
+        };
         Ok(Page { items, next, total })
     }
 
-    fn count_users(&self, filter: &UserFilter, search: &Search, now: Timestamp) -> Result<u64, Error> {
+    /// The users of a page, and one more to know whether there is a next page.
+    fn page(&self, query: &UserQuery, rows: &Rows, now: Timestamp) -> Result<Vec<User>, Error> {
         let mut statement = Statement::default();
-        let sql = statement.count(filter, search, now);
+        let keys = statement.page_of_keys(query, rows, now);
+        let order = order(query.sort, "u.");
+        let sql = format!("SELECT {COLUMNS} FROM ({keys}) k JOIN users u ON u.seq = k.seq ORDER BY {order}");
+        self.all(&sql, statement.params().as_slice(), |row| read_user(row, 0))
+    }
+
+    fn count_users(&self, filter: &UserFilter, rows: &Rows, now: Timestamp) -> Result<u64, Error> {
+        let mut statement = Statement::default();
+        let sql = statement.count(filter, rows, now);
         self.number(&sql, statement.params().as_slice())
     }
-
-    /// Finds out how a text is best searched for.
-    fn search(&self, filter: &UserFilter) -> Result<Search, Error> {
-        let Some(text) = filter.text.as_deref().map(|text| fold(text.trim())).filter(|text| !text.is_empty())
-        else {
-            return Ok(Search::Everyone);
-        };
-        let chars: Vec<char> = text.chars().collect();
-        if chars.iter().any(|c| c.is_control()) {
-            return Ok(Search::Among(Vec::new(), text)); // in nobody's address or name
-        }
-        let found = if chars.len() < 3 {
-            if self.is_common(&text)? {
-                return Ok(Search::Walk(text));
-            }
-            self.trigrams_from(&text)?.join(" OR ")
-        } else {
-            // Side by side, and the last: one more says little that its neighbours have not said.
-            let threes = chars.chunks_exact(3).chain(chars.windows(3).last());
-            let trigrams = threes.map(|three| quoted(&three.iter().collect::<String>()));
-            trigrams.collect::<Vec<_>>().join(" AND ")
-        };
-        if found.is_empty() {
-            return Ok(Search::Among(Vec::new(), text));
-        }
-        let sql = "SELECT rowid FROM users_search WHERE users_search MATCH ?1 LIMIT ?2";
-        let candidates: Vec<i64> = self.all(sql, (found, FEW + 1), |row| row.get(0))?;
-        Ok(if candidates.len() > FEW as usize { Search::Walk(text) } else { Search::Among(candidates, text) })
-    }
-
-    /// Whether so many of the newest users have a text that walking along the list meets a page of them at once.
-    fn is_common(&self, text: &str) -> Result<bool, Error> {
-        let sql = "SELECT count(*) FROM (SELECT search_text FROM users ORDER BY seq DESC LIMIT ?2) \
-                   WHERE instr(search_text, ?1) > 0";
-        Ok(self.number(sql, (text, SAMPLE))? >= COMMON)
-    }
-
-    /// The trigrams that begin with a text, as they are written in a search.
-    fn trigrams_from(&self, text: &str) -> Result<Vec<String>, Error> {
-        // Terms are compared byte by byte: those that begin with the text come before it with the last character at its end.
-        let end = format!("{text}{}", char::MAX);
-        let sql = "SELECT term FROM users_search_terms WHERE term >= ?1 AND term <= ?2";
-        self.all(sql, (text, end), |row| Ok(quoted(row.get_ref(0)?.as_str()?)))
-    }
 }
 
-/// A trigram as a string of FTS5's query language.
-fn quoted(trigram: &str) -> String {
-    format!("\"{}\"", trigram.replace('"', "\"\""))
-}
-
-/// How to find the users whose text contains another.
-enum Search {
-    /// No text: all of them.
-    Everyone,
-    /// Look at each of these rows.
-    Among(Vec<i64>, String),
-    /// Walk along the list and look at each.
-    Walk(String),
-}
-
-type Range = (Role, Status, bool);
+pub(super) type Range = (Role, Status, bool);
 
 /// The parts of the indexes in which a filter's users are.
-fn ranges(filter: &UserFilter) -> impl Iterator<Item = Range> {
+pub(super) fn ranges(filter: &UserFilter) -> impl Iterator<Item = Range> {
     let (role, status, disabled) = (filter.role, filter.status, filter.disabled);
     let all = Role::ALL.iter().flat_map(|role| {
         Status::ALL.iter().flat_map(move |status| [false, true].map(|disabled| (*role, *status, disabled)))
@@ -121,7 +68,7 @@ fn ranges(filter: &UserFilter) -> impl Iterator<Item = Range> {
 }
 
 /// What is true of the users of a range, and of their count.
-fn condition(table: &str, (role, status, disabled): Range) -> String {
+pub(super) fn condition(table: &str, (role, status, disabled): Range) -> String {
     let (role, status, disabled) = (role.word(), status.word(), i32::from(disabled));
     format!("{table}.role = '{role}' AND {table}.status = '{status}' AND {table}.disabled = {disabled}")
 }
@@ -137,18 +84,18 @@ fn order(sort: UserSort, table: &str) -> String {
 
 /// A query under construction: the text is made of our own words, every value is a parameter.
 #[derive(Default)]
-struct Statement {
+pub(super) struct Statement {
     params: Vec<Value>,
 }
 
 impl Statement {
     /// The rows of a page, and one more to know whether there is a next page.
-    fn page_of_keys(&mut self, query: &UserQuery, search: &Search, now: Timestamp) -> String {
+    fn page_of_keys(&mut self, query: &UserQuery, rows: &Rows, now: Timestamp) -> String {
         const KEYS: &str = "SELECT u.seq, u.created_at, u.id, u.email_key";
         let limit = self.bind(i64::try_from(query.limit.get() + 1).unwrap_or(i64::MAX));
         let cursor = query.cursor.as_ref().map(|cursor| self.after(cursor, query.sort)).unwrap_or_default();
         let order_by = |table| order(query.sort, table);
-        if let Search::Among(candidates, text) = search {
+        if let Rows::Among(candidates, text) = rows {
             let from = self.among(candidates, text, &query.filter, now);
             return format!("{KEYS} FROM {from}{cursor} ORDER BY {} LIMIT {limit}", order_by("u."));
         }
@@ -160,7 +107,7 @@ impl Statement {
                     Status::Unverified => format!(" AND {}", self.living(now)),
                     Status::Verified => String::new(),
                 };
-                let range = self.range(range, search);
+                let range = self.range(range, rows);
                 let order = order_by("u.");
                 let first = format!(
                     "{KEYS} FROM users u WHERE {range}{living}{cursor} ORDER BY {order} LIMIT {limit}"
@@ -173,25 +120,25 @@ impl Statement {
 
     /// How many users a filter has. Without a text the count of each range is kept, and the few who have expired are
     /// taken off.
-    fn count(&mut self, filter: &UserFilter, search: &Search, now: Timestamp) -> String {
-        if let Search::Among(candidates, text) = search {
+    fn count(&mut self, filter: &UserFilter, rows: &Rows, now: Timestamp) -> String {
+        if let Rows::Among(candidates, text) = rows {
             let from = self.among(candidates, text, filter, now);
             return format!("SELECT count(*) FROM {from}");
         }
         let counts: Vec<_> = ranges(filter)
             .map(|range| {
                 let is_unverified = range.1 == Status::Unverified;
-                let all = match search {
-                    Search::Everyone => format!(
+                let all = match rows {
+                    Rows::All => format!(
                         "ifnull((SELECT c.users FROM user_counts c WHERE {}), 0)",
                         condition("c", range)
                     ),
-                    Search::Walk(_) | Search::Among(..) => {
-                        format!("(SELECT count(*) FROM users u WHERE {})", self.range(range, search))
+                    Rows::Walk(_) | Rows::Among(..) => {
+                        format!("(SELECT count(*) FROM users u WHERE {})", self.range(range, rows))
                     }
                 };
                 if is_unverified {
-                    let range = self.range(range, search);
+                    let range = self.range(range, rows);
                     let expired = self.bind(now.millis());
                     format!(
                         "{all} - (SELECT count(*) FROM users u INDEXED BY users_by_expiry \
@@ -205,37 +152,45 @@ impl Statement {
         format!("SELECT {}", counts.join(" + "))
     }
 
-    /// The candidates who have the text and pass the filter. The plus signs keep SQLite from walking along an index
-    /// when it has the rows in hand.
+    /// The candidates who have the text and pass the filter.
     fn among(&mut self, candidates: &[i64], text: &str, filter: &UserFilter, now: Timestamp) -> String {
         let candidates: Vec<_> = candidates.iter().map(i64::to_string).collect();
         let list = self.bind(format!("[{}]", candidates.join(",")));
+        let passing = self.passing(filter, text, now);
+        format!("json_each({list}) c CROSS JOIN users u ON u.seq = c.value WHERE {passing}")
+    }
+
+    /// The condition to be on a page or behind it.
+    pub(super) fn belonging(&mut self, query: &UserQuery, text: &str, now: Timestamp) -> String {
+        let cursor = query.cursor.as_ref().map(|cursor| self.after(cursor, query.sort)).unwrap_or_default();
+        format!("{}{cursor}", self.passing(&query.filter, text, now))
+    }
+
+    /// The condition to have the text and to pass the filter. The plus signs keep SQLite from walking along an index when
+    /// it has the rows in hand.
+    fn passing(&mut self, filter: &UserFilter, text: &str, now: Timestamp) -> String {
         let text = self.bind(text.to_owned());
-        let mut from = format!(
-            "json_each({list}) c CROSS JOIN users u ON u.seq = c.value \
-             WHERE {} AND instr(u.search_text, {text}) > 0",
-            self.living(now)
-        );
+        let mut passing = format!("{} AND instr(u.search_text, {text}) > 0", self.living(now));
         if let Some(role) = filter.role {
-            let _ = write!(from, " AND +u.role = '{}'", role.word());
+            let _ = write!(passing, " AND +u.role = '{}'", role.word());
         }
         if let Some(status) = filter.status {
-            let _ = write!(from, " AND +u.status = '{}'", status.word());
+            let _ = write!(passing, " AND +u.status = '{}'", status.word());
         }
         if let Some(disabled) = filter.disabled {
-            let _ = write!(from, " AND +u.disabled = {}", i32::from(disabled));
+            let _ = write!(passing, " AND +u.disabled = {}", i32::from(disabled));
         }
-        from
+        passing
     }
 
     /// The condition for one range of the filter.
-    fn range(&mut self, range: Range, search: &Search) -> String {
+    fn range(&mut self, range: Range, rows: &Rows) -> String {
         let range = condition("u", range);
-        match search {
-            Search::Walk(text) => {
+        match rows {
+            Rows::Walk(text) => {
                 format!("{range} AND instr(u.search_text, {}) > 0", self.bind(text.clone()))
             }
-            Search::Everyone | Search::Among(..) => range,
+            Rows::All | Rows::Among(..) => range,
         }
     }
 
@@ -264,7 +219,7 @@ impl Statement {
     }
 
     /// A placeholder for a value; equal values share one.
-    fn bind(&mut self, value: impl Into<Value>) -> String {
+    pub(super) fn bind(&mut self, value: impl Into<Value>) -> String {
         let value = value.into();
         let index = self.params.iter().position(|param| *param == value).unwrap_or_else(|| {
             self.params.push(value);
@@ -273,7 +228,7 @@ impl Statement {
         format!("?{}", index + 1)
     }
 
-    fn params(&self) -> Vec<&dyn ToSql> {
+    pub(super) fn params(&self) -> Vec<&dyn ToSql> {
         self.params.iter().map(|param| param as &dyn ToSql).collect()
     }
 }
@@ -286,7 +241,7 @@ mod tests {
     use crate::model::UserId;
 
     /// How SQLite goes about a page.
-    fn plan(query: &UserQuery, search: &Search) -> Vec<String> {
+    fn plan(query: &UserQuery, rows: &Rows) -> Vec<String> {
         let connection = Connection::open_in_memory().expect("memory");
         for migration in [
             include_str!("../../migrations/V1__accounts.sql"),
@@ -295,7 +250,7 @@ mod tests {
             connection.execute_batch(migration).expect("the schema");
         }
         let mut statement = Statement::default();
-        let keys = statement.page_of_keys(query, search, Timestamp::from_millis(0));
+        let keys = statement.page_of_keys(query, rows, Timestamp::from_millis(0));
         let sql = format!("EXPLAIN QUERY PLAN {keys}");
         let mut explain = connection.prepare(&sql).expect("a query");
         let rows = explain.query_map(statement.params().as_slice(), |row| row.get(3)).expect("a plan");
@@ -324,7 +279,7 @@ mod tests {
                     cursor: Some(cursor.clone()),
                     ..UserQuery::default()
                 };
-                let plan = plan(&query, &Search::Everyone);
+                let plan = plan(&query, &Rows::All);
                 let reads: Vec<_> = plan.iter().filter(|step| step.contains(" u ")).collect();
                 let wanted = format!("INDEX {index} (role=? AND status=? AND disabled=? AND {place})");
                 assert!(
@@ -338,7 +293,7 @@ mod tests {
 
     #[test]
     fn candidates_of_a_search_are_looked_up_one_by_one() {
-        let plan = plan(&UserQuery::default(), &Search::Among(vec![1, 2], "ann".to_owned()));
+        let plan = plan(&UserQuery::default(), &Rows::Among(vec![1, 2], "ann".to_owned()));
         let reads: Vec<_> = plan.iter().filter(|step| step.contains(" u ")).collect();
         assert_eq!(reads, ["SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"], "{plan:#?}");
     }

@@ -125,3 +125,69 @@ async fn the_counts_that_are_kept_are_those_of_the_users() {
     assert_eq!(total(&boss, "").await, 3);
     assert_eq!(total(&boss, "status=unverified").await, 0);
 }
+
+/// Adds users by hand, `from` to `to`, whose times are a second apart give or take a few, and later by `shift` seconds.
+fn crowd(app: &App, from: u32, to: u32, shift: i64) {
+    let many = "INSERT INTO users (id, email, email_key, first_name, search_text, role, status, disabled, created_at, \
+                updated_at, verified_at, expires_at) \
+                WITH RECURSIVE n(i) AS (VALUES(?1) UNION ALL SELECT i + 1 FROM n WHERE i < ?2), \
+                people AS (SELECT i, 'u' || i || '@example.com' AS e, \
+                CASE i % 7 WHEN 0 THEN 'ann smith' WHEN 1 THEN 'smithers ann' ELSE 'bob' || i END AS name, \
+                iif(i % 3 = 0, 'unverified', 'verified') AS status, \
+                (i + ?3) * 1000 + abs(random() % 4) * 1500 AS at FROM n) \
+                SELECT randomblob(16), e, e, name, e || char(10) || name || iif(i < 300, ' the first', ''), \
+                iif(i % 100 = 0, 'admin', 'user'), status, i % 11 = 0, at, at, iif(status = 'verified', at, NULL), \
+                iif(status = 'unverified', 4000000000000, NULL) FROM people";
+    app.opened().execute(many, (from, to, shift)).unwrap();
+}
+
+/// The addresses in the first pages of a list, up to about `most`.
+async fn first(most: usize, boss: &Caller<'_>, query: &str) -> Vec<String> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = boss.get(&format!("/users?limit=60&{query}{cursor}")).await.is(200).body;
+        let items = page["items"].as_array().unwrap();
+        found.extend(items.iter().map(|user| user["email"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next_cursor"].as_str().filter(|_| found.len() < most) else { return found };
+        cursor = format!("&cursor={}", encoded(next));
+    }
+}
+
+#[tokio::test]
+async fn pages_of_a_search_are_in_order_however_disorderly_people_came() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    crowd(&app, 1, 7000, 0);
+    // The clock was set back by a quarter of an hour; then it leapt.
+    crowd(&app, 7001, 11_000, -900);
+    crowd(&app, 11_001, 13_000, 1_000_000);
+    app.opened().execute("DELETE FROM users WHERE seq % 13 = 5 OR email LIKE 'u129__@%'", []).unwrap();
+    let filters = [
+        ("", ""),
+        ("&role=admin", "AND role = 'admin'"),
+        ("&status=unverified", "AND status = 'unverified'"),
+        ("&role=user&disabled=false", "AND role = 'user' AND NOT disabled"),
+    ];
+    let sorts = [
+        ("-created_at", "created_at DESC, id DESC"),
+        ("created_at", "created_at, id"),
+        ("-email", "email_key DESC"),
+    ];
+    let file = app.opened();
+    for q in ["ann smith", "smith", "the first", "u77", "example", "nobody of that name", "b9"] {
+        for (filter, condition) in filters {
+            for (sort, order) in sorts {
+                let sql = format!(
+                    "SELECT email FROM users WHERE instr(search_text, '{q}') {condition} ORDER BY {order} LIMIT 500"
+                );
+                let mut by_hand = file.prepare(&sql).unwrap();
+                let by_hand = by_hand.query_map([], |row| row.get(0)).unwrap();
+                let by_hand: Vec<String> = by_hand.collect::<Result<_, _>>().unwrap();
+                let query = format!("q={}{filter}&sort={sort}", encoded(q));
+                let mut found = first(500, &boss, &query).await;
+                found.truncate(500);
+                assert!(found == by_hand, "{query}: {} and {}", found.len(), by_hand.len());
+            }
+        }
+    }
+}

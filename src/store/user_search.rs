@@ -1,0 +1,225 @@
+//! Searches of the table `users`: who has a text is found through its trigrams, which `users_search` knows, and decided by
+//! the row itself.
+
+use std::ops::ControlFlow;
+
+use super::{
+    Error, Snapshot,
+    tx::timestamp,
+    user_list::{Statement, condition, ranges},
+    users::{COLUMN_COUNT, COLUMNS, read_user},
+};
+use crate::model::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, fold};
+
+/// How many candidates are looked up one by one at most. With more of them the text is so common that walking along the
+/// list, within its index, meets a page of them as soon.
+///
+/// Simplified: a text that many have takes a long walk by address if all of them are far from the start of the list, and
+/// by age if few of them pass the filter. With more time the search would know roles and states, too, and a second one
+/// would be kept in the order of addresses.
+const FEW: u32 = 4_000;
+/// How many users are so few that looking at each of them, within an index, is quicker than any search.
+const NARROW: u64 = 10_000;
+/// How many of the newest users tell whether a text of one or two characters is common, and how many of them must have
+/// it: rarer ones are looked for by the trigrams that begin with them.
+const SAMPLE: u32 = 1_000;
+const COMMON: u64 = 20;
+
+/// How a text is best searched for.
+pub(super) enum Search {
+    /// No text: everybody is meant.
+    Everyone,
+    /// It cannot be in any.
+    Nobody,
+    /// Walk along the list and look at each.
+    Walk(String),
+    /// Look at those who have its trigrams.
+    Trigrams(Trigrams),
+}
+
+/// A text and what is asked of the search for it.
+pub(super) struct Trigrams {
+    expression: String,
+    text: String,
+}
+
+/// The rows that a page or a count looks at.
+pub(super) enum Rows {
+    /// All of them.
+    All,
+    /// All of them, for this text.
+    Walk(String),
+    /// These alone, for this text.
+    Among(Vec<i64>, String),
+}
+
+impl Snapshot<'_> {
+    /// Finds out how a text is best searched for.
+    pub(super) fn search(&self, filter: &UserFilter) -> Result<Search, Error> {
+        let Some(text) = filter.text.as_deref().map(|text| fold(text.trim())).filter(|text| !text.is_empty())
+        else {
+            return Ok(Search::Everyone);
+        };
+        let chars: Vec<char> = text.chars().collect();
+        if chars.iter().any(|c| c.is_control()) {
+            return Ok(Search::Nobody);
+        }
+        if self.is_narrow(filter)? {
+            return Ok(Search::Walk(text));
+        }
+        let expression = if chars.len() < 3 {
+            if self.is_common(&text)? {
+                return Ok(Search::Walk(text));
+            }
+            self.trigrams_from(&text)?.join(" OR ")
+        } else {
+            // Side by side, and the last: one more says little that its neighbours have not said.
+            let threes = chars.chunks_exact(3).chain(chars.windows(3).last());
+            let trigrams = threes.map(|three| quoted(&three.iter().collect::<String>()));
+            trigrams.collect::<Vec<_>>().join(" AND ")
+        };
+        if expression.is_empty() {
+            return Ok(Search::Nobody);
+        }
+        Ok(Search::Trigrams(Trigrams { expression, text }))
+    }
+
+    /// The rows to look at for a search, in whichever order.
+    pub(super) fn rows_of(&self, search: &Search) -> Result<Rows, Error> {
+        let Trigrams { expression, text } = match search {
+            Search::Everyone => return Ok(Rows::All),
+            Search::Nobody => return Ok(Rows::Among(Vec::new(), String::new())),
+            Search::Walk(text) => return Ok(Rows::Walk(text.clone())),
+            Search::Trigrams(trigrams) => trigrams,
+        };
+        let sql = "SELECT rowid FROM users_search WHERE users_search MATCH ?1 LIMIT ?2";
+        let candidates: Vec<i64> = self.all(sql, (expression, FEW + 1), |row| row.get(0))?;
+        let text = text.clone();
+        Ok(if candidates.len() > FEW as usize { Rows::Walk(text) } else { Rows::Among(candidates, text) })
+    }
+
+    /// The users of a page by age who have a text, one more than it shows. The search hands candidates over in the order of
+    /// arrival, or against it: a page costs about as many looks as it has users, wherever they are. None if too many
+    /// candidates do not belong on the page.
+    pub(super) fn matches_by_age(
+        &self,
+        query: &UserQuery,
+        trigrams: &Trigrams,
+        now: Timestamp,
+    ) -> Result<Option<Vec<User>>, Error> {
+        let newest_first = query.sort == UserSort::NewestFirst;
+        let disorder = self.first("SELECT disorder FROM user_arrivals", [], |row| row.get::<_, i64>(0))?;
+        let disorder = disorder.unwrap_or(i64::MAX);
+        let edge = match &query.cursor {
+            Some(UserCursor::Created(at, _)) => self.edge(*at, newest_first, disorder)?,
+            _ => None,
+        };
+        let mut statement = Statement::default();
+        let expression = statement.bind(trigrams.expression.clone());
+        let (sign, order, everybody) =
+            if newest_first { ("<=", "DESC", i64::MAX) } else { (">=", "ASC", i64::MIN) };
+        let edge = statement.bind(edge.unwrap_or(everybody));
+        let belongs = statement.belonging(query, &trigrams.text, now);
+        let sql = format!(
+            "SELECT {COLUMNS}, u.created_at, {belongs} FROM users_search s CROSS JOIN users u ON u.seq = s.rowid \
+             WHERE s.users_search MATCH {expression} AND s.rowid {sign} {edge} ORDER BY s.rowid {order}"
+        );
+        let mut page = PageByAge { newest_first, disorder, most: query.limit.get() + 1, users: Vec::new() };
+        let (mut looked_at, mut is_done) = (0, true);
+        self.until(&sql, statement.params().as_slice(), |row| {
+            if page.is_settled(timestamp(row, COLUMN_COUNT)?) {
+                return Ok(ControlFlow::Break(()));
+            }
+            looked_at += 1;
+            if looked_at > FEW {
+                is_done = false;
+                return Ok(ControlFlow::Break(()));
+            }
+            if row.get(COLUMN_COUNT + 1)? {
+                page.take(read_user(row, 0)?);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(is_done.then_some(page.users))
+    }
+
+    /// A number such that nobody beyond it is after the instant `at` in a list by age: that of somebody who is before it by
+    /// more than the disorder.
+    fn edge(&self, at: Timestamp, newest_first: bool, disorder: i64) -> Result<Option<i64>, Error> {
+        let (past, sign, order, outermost) = if newest_first {
+            (at.millis().saturating_add(disorder), ">", "", "min")
+        } else {
+            (at.millis().saturating_sub(disorder), "<", " DESC", "max")
+        };
+        let nearest: Vec<_> = ranges(&UserFilter::default())
+            .map(|range| {
+                let range = condition("u", range);
+                format!(
+                    "SELECT * FROM (SELECT u.seq FROM users u WHERE {range} AND u.created_at {sign} ?1 \
+                     ORDER BY u.created_at{order} LIMIT 1)"
+                )
+            })
+            .collect();
+        let sql = format!("SELECT {outermost}(seq) FROM ({})", nearest.join(" UNION ALL "));
+        Ok(self.first(&sql, [past], |row| row.get::<_, Option<i64>>(0))?.flatten())
+    }
+
+    /// Whether a filter leaves so few that none of them is worth a search.
+    fn is_narrow(&self, filter: &UserFilter) -> Result<bool, Error> {
+        if filter.role.is_none() && filter.status.is_none() && filter.disabled.is_none() {
+            return Ok(false);
+        }
+        let ranges: Vec<_> = ranges(filter).map(|range| condition("c", range)).collect();
+        let sql = format!("SELECT sum(c.users) FROM user_counts c WHERE {}", ranges.join(" OR "));
+        Ok(self.number(&sql, [])? <= NARROW)
+    }
+
+    /// Whether so many of the newest users have a text that walking along the list meets a page of them at once.
+    fn is_common(&self, text: &str) -> Result<bool, Error> {
+        let sql = "SELECT count(*) FROM (SELECT search_text FROM users ORDER BY seq DESC LIMIT ?2) \
+                   WHERE instr(search_text, ?1) > 0";
+        Ok(self.number(sql, (text, SAMPLE))? >= COMMON)
+    }
+
+    /// The trigrams that begin with a text, as they are written in a search.
+    fn trigrams_from(&self, text: &str) -> Result<Vec<String>, Error> {
+        // Terms are compared byte by byte: those that begin with the text come before it with the last character at its end.
+        let end = format!("{text}{}", char::MAX);
+        let sql = "SELECT term FROM users_search_terms WHERE term >= ?1 AND term <= ?2";
+        self.all(sql, (text, end), |row| Ok(quoted(row.get_ref(0)?.as_str()?)))
+    }
+}
+
+/// A page by age that is filled in the order of arrival, or against it.
+struct PageByAge {
+    newest_first: bool,
+    /// By how many milliseconds whoever arrived later may be older.
+    disorder: i64,
+    most: usize,
+    users: Vec<User>,
+}
+
+impl PageByAge {
+    /// Whether it is full, and neither whoever was created at `at` nor anybody who is still to come belongs on it.
+    fn is_settled(&self, at: Timestamp) -> bool {
+        let Some(last) = self.users.last().filter(|_| self.users.len() == self.most) else { return false };
+        let (at, last) = (at.millis(), last.created_at.millis());
+        let past = if self.newest_first { last.saturating_sub(at) } else { at.saturating_sub(last) };
+        past > self.disorder
+    }
+
+    /// Puts somebody in their place, if they belong on the page.
+    fn take(&mut self, user: User) {
+        let place = |user: &User| (user.created_at, user.id);
+        let index = self.users.partition_point(|other| {
+            if self.newest_first { place(other) > place(&user) } else { place(other) < place(&user) }
+        });
+        self.users.insert(index, user);
+        self.users.truncate(self.most);
+    }
+}
+
+/// A trigram as a string of FTS5's query language.
+fn quoted(trigram: &str) -> String {
+    format!("\"{}\"", trigram.replace('"', "\"\""))
+}
