@@ -1,13 +1,15 @@
 //! The keys that sign tokens and check them, and the access tokens whose signatures were found good.
 
+use std::fmt::Display;
+
 use aws_lc_rs::{
     digest,
     signature::{Ed25519KeyPair, KeyPair},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use quick_cache::sync::Cache;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Error, secret::InstallationSecret, tokens::Access};
 use crate::{model::Timestamp, store::SigningKeyRow};
@@ -38,9 +40,9 @@ pub struct Key {
     /// Its public half.
     pub public: PublicKey,
     /// For signing.
-    pub signing: EncodingKey,
+    signing: Ed25519KeyPair,
     /// For checking.
-    pub checking: DecodingKey,
+    checking: DecodingKey,
 }
 
 impl Keyring {
@@ -61,12 +63,19 @@ impl Keyring {
         &self.keys
     }
 
-    /// The key that signs.
+    /// A token of this type with these claims (RFC 7515, section 7.1), signed by the youngest key. The library would read
+    /// the key anew for each token, which takes as long as signing.
     ///
     /// # Errors
-    /// If there is none.
-    pub fn signing(&self) -> Result<&Key, Error> {
-        self.keys.last().ok_or_else(none)
+    /// `Internal` if it cannot be signed.
+    pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, Error> {
+        let key = self.keys.last().ok_or_else(none)?;
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(typ.to_owned());
+        header.kid = Some(key.public.kid.clone());
+        let message = format!("{}.{}", encoded(&header)?, encoded(claims)?);
+        let signature = key.signing.sign(message.as_bytes());
+        Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
     /// The key with this name.
@@ -97,22 +106,29 @@ impl Keyring {
     }
 }
 
+fn encoded(part: &impl Serialize) -> Result<String, Error> {
+    let json = serde_json::to_vec(part);
+    let json = json.map_err(|e| Error::Internal(format!("cannot write a token: {e}")))?;
+    Ok(URL_SAFE_NO_PAD.encode(json))
+}
+
 fn none() -> Error {
     Error::Internal("there is no signing key".to_owned())
 }
 
 impl Key {
     fn unseal(row: &SigningKeyRow, secret: &InstallationSecret) -> Result<Self, Error> {
-        let private = secret.unseal(&label(&row.kid), &row.sealed_private_key).map_err(|e| {
+        let unreadable = |why: &dyn Display| {
             Error::Internal(format!(
-                "the signing key {} cannot be read with this installation secret: {e}",
+                "the signing key {} cannot be read with this installation secret: {why}",
                 row.kid
             ))
-        })?;
+        };
+        let private = secret.unseal(&label(&row.kid), &row.sealed_private_key).map_err(|e| unreadable(&e))?;
         let public = PublicKey { kid: row.kid.clone(), x: URL_SAFE_NO_PAD.encode(row.public_key) };
         Ok(Self {
             public,
-            signing: EncodingKey::from_ed_der(&private),
+            signing: Ed25519KeyPair::from_pkcs8(&private).map_err(|e| unreadable(&e))?,
             checking: DecodingKey::from_ed_der(&row.public_key),
         })
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, Header, decode_header, encode};
+use jsonwebtoken::decode_header;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
@@ -143,7 +143,7 @@ impl Tokens {
             role: user.role.word().to_owned(),
             status: user.status().word().to_owned(),
         };
-        Ok((self.sign(ACCESS, &claims)?, expires_at))
+        Ok((self.keyring().sign(ACCESS, &claims)?, expires_at))
     }
 
     /// The refresh token of a session with `token` as its `jti`; the same one each time it is asked for.
@@ -152,7 +152,7 @@ impl Tokens {
     /// `Internal` if it cannot be signed.
     pub fn sign_refresh(&self, session: &Session, token: &PlainToken) -> Result<String, Error> {
         let jti = token.as_str().to_owned();
-        self.sign(REFRESH, &self.claims(session, jti, session.last_used_at, session.expires_at))
+        self.keyring().sign(REFRESH, &self.claims(session, jti, session.last_used_at, session.expires_at))
     }
 
     /// What an access token says.
@@ -200,16 +200,6 @@ impl Tokens {
             exp: (expires_at + Duration::from_millis(999)).seconds(),
             nbf: None,
         }
-    }
-
-    fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, Error> {
-        let keyring = self.keyring();
-        let key = keyring.signing()?;
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(typ.to_owned());
-        header.kid = Some(key.public.kid.clone());
-        encode(&header, claims, &key.signing)
-            .map_err(|e| Error::Internal(format!("cannot sign a token: {e}")))
     }
 
     /// When a token with these claims is good; never, if it is not from here or not for here.
