@@ -1,11 +1,19 @@
 //! Tables over the whole API: who may do what, which fields change what, and what is left of tokens and codes after each
 //! event. They are made from the API document, so that a new operation enters them by itself, or fails them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use coffeeshop::api;
 use poem::http::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::app::{Answer, App, Caller, PASSWORD};
 
@@ -341,10 +349,43 @@ const EVENTS: [&str; 11] = [
     "purge",
 ];
 
-#[tokio::test]
+/// Clients who ask with a token without pause.
+struct Askers {
+    ended: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+}
+
+impl Askers {
+    /// Four of them.
+    fn start(app: &Arc<App>, token: &str) -> Self {
+        let (ended, mut tasks) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+        for _ in 0..4 {
+            let (app, token, ended) = (Arc::clone(app), token.to_owned(), Arc::clone(&ended));
+            tasks.spawn(async move {
+                let mut late = 0;
+                while late < 25 {
+                    let is_late = ended.load(Ordering::SeqCst);
+                    let status = app.with_token(&token).get("/me").await.status;
+                    assert!(status == 401 || status == 200 && !is_late, "{status}, late: {is_late}");
+                    late += usize::from(is_late);
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        Self { ended, tasks }
+    }
+
+    /// What ended the token was answered: whatever they ask from now on, a hundred times, is refused.
+    async fn find_it_ended(self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.tasks.join_all().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn after_an_event_nothing_of_before_is_accepted() {
     for event in EVENTS {
-        let app = App::start().await;
+        let app = Arc::new(App::start().await);
         let boss = app.admin().await;
         app.sign_up(ANN).await;
         if event != "purge" {
@@ -359,6 +400,7 @@ async fn after_an_event_nothing_of_before_is_accepted() {
         let moving = app.mail("new@example.com").await;
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
         let reset = app.mail(ANN).await;
+        let askers = Askers::start(&app, tokens["access_token"].as_str().unwrap());
         match event {
             "logout" => {
                 let body = json!({ "refresh_token": tokens["refresh_token"] });
@@ -401,6 +443,7 @@ async fn after_an_event_nothing_of_before_is_accepted() {
             }
             _ => app.wait(Duration::from_hours(48)),
         }
+        askers.find_it_ended().await;
         ann.get("/me").await.refused(401, "invalid_token");
         let refresh = json!({ "refresh_token": tokens["refresh_token"] });
         app.anyone().post("/auth/refresh", refresh).await.refused(401, "invalid_refresh_token");
