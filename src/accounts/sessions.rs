@@ -156,7 +156,9 @@ impl Accounts {
         };
         let by = Author::somebody(refresh.user_id, origin);
         let ended = self.store.write(move |tx| {
-            if tx.delete_session(refresh.session_id, refresh.user_id, now)? {
+            // Of an account whose time ran out nothing is left to end, purged or not.
+            let is_there = living(tx.user(refresh.user_id)?, now).is_some();
+            if is_there && tx.delete_session(refresh.session_id, refresh.user_id, now)? {
                 by.record(tx, Action::SessionEnded, refresh.user_id, now)?;
             }
             Ok::<_, Error>(())

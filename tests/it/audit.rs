@@ -680,3 +680,15 @@ async fn a_sign_up_with_a_taken_address_leaves_no_event_where_that_is_hidden() {
     assert_eq!(free.look(), taken.look());
     assert_eq!(app.events().await.len(), 1);
 }
+
+#[tokio::test]
+async fn nothing_is_told_of_an_account_between_its_end_and_the_clean_up() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let tokens = app.tokens(ANN).await;
+    app.wait(2 * DAY);
+    let before = app.events().await;
+    let body = json!({ "refresh_token": tokens["refresh_token"] });
+    app.anyone().post("/auth/logout", body).await.is(204);
+    assert_eq!(app.events().await, before);
+}
