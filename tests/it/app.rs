@@ -69,6 +69,21 @@ pub struct Mail {
 }
 
 impl Mail {
+    /// The messages in what the console printed.
+    fn read(printed: &str) -> Vec<Self> {
+        let blocks = printed.split("--- message to ").skip(1);
+        let line = |block: &str, name: &str| {
+            block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned()
+        };
+        let mails = blocks.map(|block| Self {
+            to: block.split(" ---").next().unwrap().to_owned(),
+            subject: line(block, "Subject: "),
+            code: line(block, "Code: "),
+            link: line(block, "Link: "),
+        });
+        mails.collect()
+    }
+
     /// The token in the link.
     pub fn token(&self) -> &str {
         self.link.split_once("?token=").unwrap().1
@@ -230,18 +245,16 @@ impl App {
 
     /// Every message to this address so far, oldest first.
     pub async fn mails(&self, to: &str) -> Vec<Mail> {
-        let printed = self.printed().await;
-        let blocks = printed.split("--- message to ").skip(1);
-        let line = |block: &str, name: &str| {
-            block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned()
-        };
-        let mails = blocks.map(|block| Mail {
-            to: block.split(" ---").next().unwrap().to_owned(),
-            subject: line(block, "Subject: "),
-            code: line(block, "Code: "),
-            link: line(block, "Link: "),
-        });
-        mails.filter(|mail| mail.to == to).collect()
+        let mut mails = Mail::read(&self.printed().await);
+        mails.retain(|mail| mail.to == to);
+        mails
+    }
+
+    /// Every message since this was asked last; the console forgets them.
+    pub async fn new_mails(&self) -> Vec<Mail> {
+        let mails = Mail::read(&self.printed().await);
+        self.printed.0.lock().unwrap().clear();
+        mails
     }
 
     /// The latest message to this address.

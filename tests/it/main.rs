@@ -16,6 +16,7 @@ mod keys;
 mod limits;
 mod listener;
 mod matrix;
+mod model;
 mod openapi;
 mod outbox;
 mod own_account;

@@ -1,0 +1,87 @@
+//! Random sequences of all operations, held against a small model of the shop: whatever comes in whatever order, each
+//! answer, each mail and each list is the one that the contract has. `MODEL_STEPS` is how many steps are made in all;
+//! `MODEL_SEED` has one story told, the one that begins with this seed and has as many steps.
+
+mod chance;
+mod look;
+mod shop;
+mod steps;
+mod story;
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe};
+
+use futures_util::FutureExt;
+use tokio::task::JoinSet;
+
+use self::{chance::Chance, story::Story};
+
+/// How many steps are made in all, unless the environment says otherwise.
+const STEPS: u64 = 6_000;
+/// How many steps a story has at most, and at least if there are so many.
+const STORY: (u64, u64) = (1_000, 250);
+/// How many stories are told at a time: some answers take their time on purpose.
+const AT_ONCE: usize = 24;
+
+/// How often each kind of step ended in each status.
+type Tally = BTreeMap<String, u64>;
+
+fn setting(name: &str) -> Option<u64> {
+    #[expect(clippy::disallowed_methods, reason = "the two settings of this test")]
+    let asked = std::env::var(name);
+    asked.ok().map(|number| number.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_done_in_whatever_order_comes_out_as_the_model_says() {
+    let steps = setting("MODEL_STEPS").unwrap_or(STEPS);
+    let each = (steps / AT_ONCE as u64).clamp(STORY.1, STORY.0);
+    let mut stories = match setting("MODEL_SEED") {
+        Some(seed) => vec![(seed, steps)],
+        None => (0..steps)
+            .step_by(usize::try_from(each).unwrap())
+            .map(|begun| (Chance::fresh_seed(), each.min(steps - begun)))
+            .collect(),
+    };
+    let mut telling = JoinSet::new();
+    let mut tally = Tally::new();
+    loop {
+        while telling.len() < AT_ONCE
+            && let Some((seed, steps)) = stories.pop()
+        {
+            telling.spawn(told(seed, steps));
+        }
+        let Some(told) = telling.join_next().await else { break };
+        match told.unwrap() {
+            Ok(more) => more.into_iter().for_each(|(kind, times)| *tally.entry(kind).or_default() += times),
+            Err(report) => panic!("{report}"),
+        }
+    }
+    report(steps, &tally);
+}
+
+/// Tells a story to its end, or up to where the shop and the model differ.
+async fn told(seed: u64, steps: u64) -> Result<Tally, String> {
+    let mut story = Story::begin(seed).await;
+    // A broken promise of the document or of the program itself is a difference, too.
+    let end = AssertUnwindSafe(story.go(steps)).catch_unwind().await;
+    let differs = match end {
+        Ok(Ok(())) => return Ok(story.tally),
+        Ok(Err(differs)) => differs,
+        Err(panic) => panic.downcast::<String>().map_or_else(
+            |panic| panic.downcast_ref().map_or("", |text: &&str| text).to_owned(),
+            |text| *text,
+        ),
+    };
+    let step = story.said.len();
+    let last = story.latest(20);
+    Err(format!(
+        "\nafter {step} steps the shop and the model differ; the last of them were\n  {last}\n{differs}\n\
+         to see it again: MODEL_SEED={seed} MODEL_STEPS={step} cargo test --test it model\n"
+    ))
+}
+
+#[expect(clippy::print_stderr, reason = "figures for whoever asks with --nocapture")]
+fn report(steps: u64, tally: &Tally) {
+    let lines: Vec<_> = tally.iter().map(|(kind, times)| format!("{kind}: {times}")).collect();
+    eprintln!("{steps} steps, no difference\n  {}", lines.join("\n  "));
+}
