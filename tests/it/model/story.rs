@@ -41,6 +41,8 @@ pub struct Story {
     pub app: App,
     pub shop: Shop,
     pub chance: Chance,
+    /// Time passes slowly in this story, so that much happens within an hour.
+    pub calm: bool,
     /// By number: everybody who ever came, every session that ever was.
     pub ids: Vec<String>,
     pub sids: Vec<String>,
@@ -68,7 +70,7 @@ impl Story {
         let folder =
             if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let mut chance = Chance::new(seed);
-        let unverified_may_log_in = !chance.percent(20);
+        let (unverified_may_log_in, calm) = (!chance.percent(20), chance.percent(30));
         let app = App::with(|config| {
             config.database.path = folder.path().join("coffeeshop.db");
             config.auth.allow_unverified_login = unverified_may_log_in;
@@ -78,6 +80,7 @@ impl Story {
             app: app.await,
             shop: Shop::new(START.millis(), unverified_may_log_in),
             chance,
+            calm,
             ids: Vec::new(),
             sids: Vec::new(),
             pairs: Vec::new(),

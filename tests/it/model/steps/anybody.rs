@@ -1,9 +1,12 @@
 //! What anybody can do: sign up, prove an address, ask again, choose a new password.
 
 use poem::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::super::story::{Expected, Same, Story};
+use super::super::{
+    shop::{Address, Proof},
+    story::{Expected, Same, Story},
+};
 
 impl Story {
     pub(super) async fn sign_up(&mut self, kind: &str) -> Same {
@@ -25,7 +28,11 @@ impl Story {
 
     pub(super) async fn verify(&mut self, kind: &str) -> Same {
         let (proof, body) = self.proof("/verify?");
-        let verified = self.shop.verify(&proof);
+        self.verify_with(kind, &proof, body).await
+    }
+
+    pub(super) async fn verify_with(&mut self, kind: &str, proof: &Proof, body: Value) -> Same {
+        let verified = self.shop.verify(proof);
         let answer = self.send(None, Method::POST, "/auth/verify", Some(body)).await;
         let expected = verified.map_or_else(Expected::Refused, |tag| Expected::Body(200, self.user(tag)));
         self.same(kind, &answer, expected)
@@ -33,6 +40,26 @@ impl Story {
 
     pub(super) async fn ask(&mut self, kind: &str) -> Same {
         let email = self.known_address();
+        self.ask_for(kind, email).await
+    }
+
+    /// The same again and again: there is an end to what an address is sent.
+    pub(super) async fn insist(&mut self) -> Same {
+        let kind = self.chance.pick(&["resend", "forgot", "change email"]);
+        let (by, new, mut email) = (self.anybody(), self.address(), self.known_address());
+        if self.chance.percent(50) {
+            email.number = 1;
+        }
+        for _ in 0..=self.chance.below(12) {
+            match kind {
+                "change email" => self.ask_to_move(kind, by.as_ref(), new).await?,
+                _ => self.ask_for(kind, email).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_for(&mut self, kind: &str, email: Address) -> Same {
         let path = if kind == "forgot" {
             self.shop.forgot(email);
             "/auth/password/forgot"
@@ -46,10 +73,14 @@ impl Story {
     }
 
     pub(super) async fn reset(&mut self, kind: &str) -> Same {
-        let (proof, mut body) = self.proof("/reset?");
+        let (proof, body) = self.proof("/reset?");
+        self.reset_with(kind, &proof, body).await
+    }
+
+    pub(super) async fn reset_with(&mut self, kind: &str, proof: &Proof, mut body: Value) -> Same {
         let password = self.new_password();
         body["new_password"] = json!(self.typed(password));
-        let reset = self.shop.reset(&proof, password);
+        let reset = self.shop.reset(proof, password);
         let answer = self.send(None, Method::POST, "/auth/password/reset", Some(body)).await;
         self.same(kind, &answer, reset.map_or_else(Expected::Refused, |()| Expected::Empty(204)))
     }

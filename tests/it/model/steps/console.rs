@@ -28,12 +28,14 @@ impl Story {
         let now = self.shop.now;
         let mut ends = self.shop.ends();
         ends.extend(self.pairs.iter().flat_map(|pair| [pair.good.until, pair.renews.until]));
-        ends.retain(|at| *at > now + 1 && *at < now + 3 * DAY);
+        let far = if self.chance.percent(10) { 40 * DAY } else { 3 * DAY };
+        ends.retain(|at| *at > now + 1 && *at < now + if self.calm { HOUR } else { far });
         ends.sort_unstable();
         let millis = match self.chance.below(100) {
             0..20 if !ends.is_empty() => self.chance.pick(&ends) - now - 2 + self.chance.up_to(3),
             0..75 => self.chance.up_to(20 * SECOND),
-            75..95 => self.chance.up_to(10 * MINUTE),
+            75..95 if !self.calm => self.chance.up_to(10 * MINUTE),
+            _ if self.calm => self.chance.up_to(MINUTE),
             _ => self.chance.up_to(20 * HOUR),
         };
         self.pass("wait", millis);

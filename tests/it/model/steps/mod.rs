@@ -5,6 +5,7 @@ mod admins;
 mod anybody;
 mod choices;
 mod console;
+mod moments;
 mod owner;
 mod pages;
 mod sessions;
@@ -15,9 +16,10 @@ use super::{
 };
 
 /// What may be done, and how often in comparison.
-const KINDS: [(usize, &str); 37] = [
+const KINDS: [(usize, &str); 38] = [
     (11, "wait"),
     (1, "wait for days"),
+    (4, "last moment"),
     (7, "sign up"),
     (10, "verify"),
     (2, "resend"),
@@ -68,6 +70,8 @@ impl Story {
         let kind = match kind.unwrap().1 {
             _ if number == 1 => "create admin",
             _ if !self.has_admin() && self.chance.percent(40) => "log in",
+            "wait for days" | "remind" | "purge the young" if self.calm => "insist",
+            "wait for days" if self.chance.percent(30) => "live long",
             kind => kind,
         };
         match kind {
@@ -82,6 +86,9 @@ impl Story {
             "sign up" => self.sign_up(kind).await,
             "verify" => self.verify(kind).await,
             "resend" | "forgot" => self.ask(kind).await,
+            "last moment" => self.last_moment(kind).await,
+            "live long" => self.live_long(kind).await,
+            "insist" => self.insist().await,
             "log in" => self.log_in(kind).await,
             "refresh" => self.refresh(kind).await,
             "log out" => self.log_out(kind).await,

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{
     super::{
         look,
-        shop::Change,
-        story::{Expected, Same, Story, the_same},
+        shop::{Address, Change},
+        story::{Expected, Pair, Same, Story, the_same},
     },
     admins::written,
 };
@@ -15,8 +15,12 @@ use super::{
 impl Story {
     pub(super) async fn me(&mut self, kind: &str) -> Same {
         let by = self.anybody();
-        let who = self.shop.who(by.as_ref().map(|pair| pair.good));
-        let answer = self.send(by.as_ref(), Method::GET, "/me", None).await;
+        self.me_as(kind, by.as_ref()).await
+    }
+
+    pub(super) async fn me_as(&mut self, kind: &str, by: Option<&Pair>) -> Same {
+        let who = self.shop.who(by.map(|pair| pair.good));
+        let answer = self.send(by, Method::GET, "/me", None).await;
         let expected = who.map_or_else(Expected::Refused, |tag| Expected::Body(200, self.user(tag)));
         self.same(kind, &answer, expected)
     }
@@ -87,12 +91,16 @@ impl Story {
     }
 
     pub(super) async fn change_email(&mut self, kind: &str) -> Same {
-        let by = self.anybody();
-        let (password, new) = (self.own_password(by.as_ref()), self.address());
-        let who = self.shop.who(by.as_ref().map(|pair| pair.good));
+        let (by, new) = (self.anybody(), self.address());
+        self.ask_to_move(kind, by.as_ref(), new).await
+    }
+
+    pub(super) async fn ask_to_move(&mut self, kind: &str, by: Option<&Pair>, new: Address) -> Same {
+        let password = self.own_password(by);
+        let who = self.shop.who(by.map(|pair| pair.good));
         let asked = who.and_then(|tag| self.shop.change_email(tag, new, password));
         let body = json!({ "new_email": self.typed_address(new), "current_password": self.typed(password) });
-        let answer = self.send(by.as_ref(), Method::POST, "/me/email", Some(body)).await;
+        let answer = self.send(by, Method::POST, "/me/email", Some(body)).await;
         self.same(kind, &answer, asked.map_or_else(Expected::Refused, |()| Expected::Empty(202)))
     }
 }

@@ -4,7 +4,7 @@ use poem::http::Method;
 use serde_json::json;
 
 use super::super::{
-    shop::{Access, Session},
+    shop::{Access, Address, Session},
     story::{Expected, Pair, Same, Story, the_same},
 };
 
@@ -18,6 +18,10 @@ impl Story {
             email.number = admin.email.number;
         }
         let password = self.password_of(email);
+        self.log_in_with(kind, email, password).await
+    }
+
+    pub(super) async fn log_in_with(&mut self, kind: &str, email: Address, password: usize) -> Same {
         let body = json!({ "email": self.typed_address(email), "password": self.typed(password) });
         let begun = self.shop.log_in(email, password);
         let answer = self.send(None, Method::POST, "/auth/login", Some(body)).await;
@@ -56,6 +60,15 @@ impl Story {
 
     pub(super) async fn refresh(&mut self, kind: &str) -> Same {
         let (token, known) = self.refresh_token();
+        self.refresh_with(kind, token, known).await
+    }
+
+    pub(super) async fn refresh_with(
+        &mut self,
+        kind: &str,
+        token: String,
+        known: Option<(Access, String)>,
+    ) -> Same {
         let refused = Err((401, "invalid_refresh_token"));
         let renewed = known.as_ref().map_or(refused, |(token, jti)| self.shop.refresh(*token, jti));
         let body = json!({ "refresh_token": token });
