@@ -41,6 +41,13 @@ pub const ADDRESSES: [[&str; 3]; 8] = [
 ];
 
 impl Address {
+    /// The address that is written so.
+    pub fn of(text: &str) -> Self {
+        let at = |number: usize| ADDRESSES[number].iter().position(|spelling| *spelling == text);
+        let mut all = 0..ADDRESSES.len();
+        all.find_map(|number| at(number).map(|spelling| Self { number, spelling })).unwrap()
+    }
+
     pub fn text(self) -> &'static str {
         ADDRESSES[self.number][self.spelling]
     }

@@ -7,6 +7,7 @@ use super::super::{
     shop::{Address, Proof},
     story::{Expected, Same, Story},
 };
+use crate::{app::Mail, verification::wrong};
 
 impl Story {
     pub(super) async fn sign_up(&mut self, kind: &str) -> Same {
@@ -36,6 +37,31 @@ impl Story {
         let answer = self.send(None, Method::POST, "/auth/verify", Some(body)).await;
         let expected = verified.map_or_else(Expected::Refused, |tag| Expected::Body(200, self.user(tag)));
         self.same(kind, &answer, expected)
+    }
+
+    /// Wrong codes in a row, and then the right one.
+    pub(super) async fn guess(&mut self, kind: &str) -> Same {
+        let counts = |mail: &&Mail| {
+            self.shop
+                .codes
+                .iter()
+                .any(|code| code.digits.as_ref() == Some(&mail.code) && code.digits_until > self.shop.now)
+        };
+        let good: Vec<_> = self.mails.iter().filter(counts).cloned().collect();
+        let Some(mail) = self.chance.any(&good) else { return Ok(()) };
+        let to = Address::of(&mail.to);
+        let wrong_ones = 3 + self.chance.below(4);
+        for number in 0..=wrong_ones {
+            let digits = if number < wrong_ones { wrong(&mail.code) } else { mail.code.clone() };
+            let body = json!({ "email": to.text(), "code": digits });
+            let proof = Proof::Code(to, digits);
+            if mail.link.contains("/verify?") {
+                self.verify_with(kind, &proof, body).await?;
+            } else {
+                self.reset_with(kind, &proof, body).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn ask(&mut self, kind: &str) -> Same {

@@ -83,8 +83,7 @@ impl Story {
         if by_link {
             return (Proof::Link(mail.token().to_owned()), json!({ "token": mail.token() }));
         }
-        let number = ADDRESSES.iter().position(|spellings| spellings.contains(&mail.to.as_str())).unwrap();
-        let mut to = Address { number, ..self.address() };
+        let mut to = Address { number: Address::of(&mail.to).number, ..self.address() };
         if self.chance.percent(5) {
             to = self.address();
         }

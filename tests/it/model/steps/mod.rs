@@ -16,12 +16,13 @@ use super::{
 };
 
 /// What may be done, and how often in comparison.
-const KINDS: [(usize, &str); 38] = [
+const KINDS: [(usize, &str); 39] = [
     (11, "wait"),
     (1, "wait for days"),
     (4, "last moment"),
     (7, "sign up"),
     (10, "verify"),
+    (1, "guess"),
     (2, "resend"),
     (14, "log in"),
     (9, "refresh"),
@@ -88,6 +89,7 @@ impl Story {
             "resend" | "forgot" => self.ask(kind).await,
             "last moment" => self.last_moment(kind).await,
             "live long" => self.live_long(kind).await,
+            "guess" => self.guess(kind).await,
             "insist" => self.insist().await,
             "log in" => self.log_in(kind).await,
             "refresh" => self.refresh(kind).await,
