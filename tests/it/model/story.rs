@@ -70,15 +70,16 @@ impl Story {
         let folder =
             if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let mut chance = Chance::new(seed);
-        let (unverified_may_log_in, calm) = (!chance.percent(20), chance.percent(30));
+        let (may, hides, calm) = (!chance.percent(20), chance.percent(15), chance.percent(30));
         let app = App::with(|config| {
             config.database.path = folder.path().join("coffeeshop.db");
-            config.auth.allow_unverified_login = unverified_may_log_in;
+            config.auth.allow_unverified_login = may;
+            config.auth.hide_taken_emails = hides;
             config.password.max_concurrent_hashes = 1;
         });
         Self {
             app: app.await,
-            shop: Shop::new(START.millis(), unverified_may_log_in),
+            shop: Shop::new(START.millis(), may, hides),
             chance,
             calm,
             ids: Vec::new(),

@@ -9,12 +9,23 @@ impl Shop {
         if password == COMMON {
             return Err(INVALID);
         }
-        if self.with_address(email).is_some() {
+        if let Some(owner) = self.with_address(email) {
+            if self.hides_taken_emails {
+                self.tell_owner(self.people[&owner].email);
+            }
             return Err(TAKEN);
         }
         let tag = self.come(email, names, Some(password), "user.signed_up");
         self.ask_to_verify(tag, ASK);
         Ok(tag)
+    }
+
+    /// Tells the owner of an address that somebody tried to sign up with it.
+    fn tell_owner(&mut self, owner: Address) {
+        if let Ok(told) = self.sent("taken", owner) {
+            self.count("taken", owner, told + 1, self.now + DAY);
+            self.notify(owner, "You already have an account at Coffee Shop", true);
+        }
     }
 
     pub fn verify(&mut self, proof: &Proof) -> Result<Tag, Refusal> {

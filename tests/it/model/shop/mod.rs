@@ -19,6 +19,8 @@ struct Sent {
 pub struct Shop {
     pub now: i64,
     unverified_may_log_in: bool,
+    /// Whether a sign-up tells nothing but by mail.
+    pub hides_taken_emails: bool,
     pub people: BTreeMap<Tag, Person>,
     pub sessions: BTreeMap<usize, Session>,
     pub codes: Vec<Code>,
@@ -34,8 +36,8 @@ pub struct Shop {
 }
 
 impl Shop {
-    pub fn new(now: i64, unverified_may_log_in: bool) -> Self {
-        Self { now, unverified_may_log_in, ..Self::default() }
+    pub fn new(now: i64, unverified_may_log_in: bool, hides_taken_emails: bool) -> Self {
+        Self { now, unverified_may_log_in, hides_taken_emails, ..Self::default() }
     }
 
     /// Time passes. What ends by it has ended, whether or not anybody cleans up.
