@@ -158,14 +158,12 @@ impl Story {
         }
     }
 
-    /// Somebody's number: mostly of somebody who is there.
+    /// Somebody's number: mostly of somebody who is there, or was until their time ran out.
     pub fn somebody(&mut self) -> Tag {
         let there: Vec<_> = self.shop.people.keys().copied().collect();
-        if there.is_empty() || self.chance.percent(12) {
-            self.chance.below(self.ids.len() + 1)
-        } else {
-            self.chance.pick(&there)
-        }
+        let gone = self.chance.perhaps(10, &self.shop.gone());
+        let there = gone.or_else(|| self.chance.perhaps(88, &there));
+        there.unwrap_or_else(|| self.chance.below(self.ids.len() + 1))
     }
 
     /// Their id, or one that is nobody's.

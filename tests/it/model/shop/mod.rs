@@ -56,6 +56,11 @@ impl Shop {
         self.sent.retain(|_, sent| sent.until > now);
     }
 
+    /// Who is gone, but for the clean-up.
+    pub fn gone(&self) -> Vec<Tag> {
+        self.unswept.iter().map(|(tag, _)| *tag).collect()
+    }
+
     /// Every instant at which something ends.
     pub fn ends(&self) -> Vec<i64> {
         let people = self.people.values().filter_map(|person| person.expires_at);
