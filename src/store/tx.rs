@@ -116,9 +116,9 @@ impl<'c> Snapshot<'c> {
         read_all.map_err(|error| Error::reading(error, &statement, sql))
     }
 
-    /// The number in the only column of the only row of a query.
+    /// The number in the only column of the only row of a query; 0 for the sum of nothing.
     pub(super) fn number(&self, sql: &str, params: impl Params) -> Result<u64, Error> {
-        let number: Option<i64> = self.first(sql, params, |row| row.get(0))?;
+        let number = self.first(sql, params, |row| row.get::<_, Option<i64>>(0))?.flatten();
         Ok(number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
     }
 

@@ -221,7 +221,9 @@ fn all_that_went_is_added_up() {
 
 #[tokio::test]
 async fn a_clean_up_is_drastic_if_more_than_twenty_go_and_most_of_all() {
-    for (due, all, drastic) in [(20, 20, false), (21, 21, true), (21, 42, false), (22, 43, true)] {
+    for (due, all, drastic) in
+        [(0, 0, false), (20, 20, false), (21, 21, true), (21, 42, false), (22, 43, true)]
+    {
         let app = App::start().await;
         add_unverified(&app, all, START.millis());
         let expire = "UPDATE users SET expires_at = 1 WHERE id IN (SELECT id FROM users LIMIT ?1)";
