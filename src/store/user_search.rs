@@ -73,8 +73,11 @@ impl Snapshot<'_> {
             }
             self.trigrams_from(&text)?.join(" OR ")
         } else {
+            // What is behind an @ is mostly everybody's: to go through that costs more than it tells.
+            let head = chars.split_inclusive(|c| *c == '@').next().filter(|head| head.len() >= 3);
+            let telling = head.unwrap_or(&chars);
             // Side by side, and the last: one more says little that its neighbours have not said.
-            let threes = chars.chunks_exact(3).chain(chars.windows(3).last());
+            let threes = telling.chunks_exact(3).chain(telling.windows(3).last());
             let trigrams = threes.map(|three| quoted(&three.iter().collect::<String>()));
             trigrams.collect::<Vec<_>>().join(" AND ")
         };
