@@ -2,6 +2,7 @@
 
 use std::{fs::File, path::Path};
 
+use refinery::Migration;
 use rusqlite::Connection;
 
 use super::OpenError;
@@ -25,8 +26,7 @@ pub(super) enum Schema {
 /// Looks at a file's schema and changes nothing.
 pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(path, &error);
-    let runner = embedded::migrations::runner();
-    let known = runner.get_migrations();
+    let known = known();
     let names = |from: usize| known[from..].iter().map(ToString::to_string).collect();
     // One state of the file for all questions: another program may be making it right now.
     let connection = connection.unchecked_transaction().map_err(failed)?;
@@ -40,7 +40,7 @@ pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, Op
         };
     }
     let found = number("SELECT ifnull(max(version), 0) FROM refinery_schema_history").map_err(failed)?;
-    let newest = known.iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let newest = known.iter().map(Migration::version).max().unwrap_or(0);
     if found > newest {
         return Err(OpenError::Newer { path: path.display().to_string(), found, known: newest });
     }
@@ -62,6 +62,13 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Vec<St
             Ok(names)
         }
     }
+}
+
+/// Every migration in its order; that of their files has the tenth before the second.
+fn known() -> Vec<Migration> {
+    let mut known = embedded::migrations::runner().get_migrations().clone();
+    known.sort_by_key(Migration::version);
+    known
 }
 
 fn failed(path: &Path, why: &dyn std::fmt::Display) -> OpenError {
