@@ -160,7 +160,9 @@ fn any_system_call_may_fail_once() {
     let server = shop.serve();
     let mut guests = guests(&server, 1);
     let (mut faults, mut refused) = (0, 0);
-    for (call, error, number) in sweep(&[1, 3]) {
+    // At a start the loader itself needs memory, and says so in its own way.
+    let memory = numbers(&[1, 3]).into_iter().map(|number| ("mmap", "ENOMEM", number));
+    for (call, error, number) in sweep(&[1, 3]).into_iter().chain(memory) {
         let fault = Fault::start(&server, &format!("{call}:error={error}:when={number}"));
         for _ in 0..=number.min(8) {
             let before = guests[0].acknowledged();
@@ -209,9 +211,14 @@ fn any_system_call_of_a_start_may_fail_once() {
     say(format_args!("{started} starts, {refused} refused in words"));
 }
 
-/// Every call with every error, at these counts of it; at all up to 40 in the long form.
+/// At which counts of a call it fails: these, or all up to 40 in the long form.
+fn numbers(short: &[usize]) -> Vec<usize> {
+    if rounds(0) >= 40 { (1..=40).collect() } else { short.to_vec() }
+}
+
+/// Every call with every error, at these counts of it.
 fn sweep(short: &[usize]) -> Vec<(&'static str, &'static str, usize)> {
-    let numbers = if rounds(0) >= 40 { (1..=40).collect() } else { short.to_vec() };
+    let numbers = numbers(short);
     let mut all = Vec::new();
     for call in ["pwrite64", "fsync,fdatasync", "ftruncate", "openat", "unlink"] {
         for error in ["EIO", "ENOSPC", "EMFILE", "EINTR"] {
