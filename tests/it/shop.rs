@@ -1,6 +1,7 @@
 //! The real binary in a temporary folder: its commands, its server, and a client that speaks just enough HTTP.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -26,9 +27,16 @@ use tempfile::TempDir;
 /// A password that meets the policy.
 pub const PASSWORD: &str = "mocha stirs slowly";
 
-const BINARY: &str = env!("CARGO_BIN_EXE_coffeeshop");
 /// Longer than anything takes on the slowest machine; only a test that fails waits for so long.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The binary that is tested: the one that was built with the tests, unless `TESTED_BINARY` names another.
+fn binary() -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_coffeeshop"));
+    #[expect(clippy::disallowed_methods, reason = "a setting of tests, and none of the program")]
+    let named = std::env::var_os("TESTED_BINARY");
+    named.map_or_else(|| built.to_owned(), |named| fs::canonicalize(named).unwrap())
+}
 
 /// A folder to run the binary in, and the settings that its environment brings.
 pub struct Shop {
@@ -95,14 +103,14 @@ impl Shop {
 
     /// Runs a command to its end, with this on standard input.
     pub fn run_with_input(&self, args: &[&str], input: impl Into<Vec<u8>>) -> Ran {
-        let mut command = assert_cmd::Command::from_std(self.command(BINARY));
+        let mut command = assert_cmd::Command::from_std(self.command(binary()));
         Ran::read(command.args(args).write_stdin(input).timeout(PATIENCE).output().unwrap())
     }
 
     /// Runs a line of shell, in which `"$0"` is the binary.
     pub fn run_in_shell(&self, line: &str) -> Ran {
         let mut command = assert_cmd::Command::from_std(self.command("sh"));
-        Ran::read(command.args(["-c", line, BINARY]).timeout(PATIENCE).output().unwrap())
+        Ran::read(command.args(["-c", line]).arg(binary()).timeout(PATIENCE).output().unwrap())
     }
 
     pub fn create_admin(&self, email: &str) -> Ran {
@@ -138,7 +146,7 @@ impl Shop {
 
     /// Starts a server and does not wait.
     pub fn start(&self, args: &[&str]) -> Starting {
-        let mut command = self.command(BINARY);
+        let mut command = self.command(binary());
         command.args(args).stdin(Stdio::null());
         Self::spawn(command)
     }
@@ -146,14 +154,16 @@ impl Shop {
     /// Starts a server by a line of shell, in which `"$0"` is the binary.
     pub fn start_in_shell(&self, line: &str) -> Starting {
         let mut command = self.command("sh");
-        command.args(["-c", line, BINARY]).stdin(Stdio::null());
+        command.args(["-c", line]).arg(binary()).stdin(Stdio::null());
         Self::spawn(command)
     }
 
     /// Starts a command at a terminal, on which all that it says is standard output.
     pub fn at_terminal(&self, command: &str) -> Terminal {
         let mut script = self.command("script");
-        script.args(["-qec", &format!("{BINARY} {command}"), "/dev/null"]).stdin(Stdio::piped());
+        script
+            .args(["-qec", &format!("{} {command}", binary().display()), "/dev/null"])
+            .stdin(Stdio::piped());
         let Starting(mut process) = Self::spawn(script);
         Terminal { keys: process.child.stdin.take().unwrap(), process }
     }
@@ -166,7 +176,7 @@ impl Shop {
         Starting(Process { child, out, err })
     }
 
-    fn command(&self, program: &str) -> Command {
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.folder.path()).env_clear().env("PATH", "/usr/bin:/bin");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
@@ -364,7 +374,12 @@ impl Server {
 
     /// What it printed so far.
     pub fn printed(&self) -> String {
-        self.process.out.text()
+        self.printed_after(0)
+    }
+
+    /// What it printed so far, but for its first bytes, so many of them.
+    pub fn printed_after(&self, bytes: usize) -> String {
+        self.process.out.text.lock().unwrap()[bytes..].to_owned()
     }
 
     /// The latest message to this address, as soon as it is printed.
