@@ -2,6 +2,7 @@
 
 mod listener;
 mod pace;
+mod places;
 
 use std::{io, time::Duration};
 

@@ -1,28 +1,31 @@
 //! Takes connections: so many and no more, so many from one client, and none that does not get on with it.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
+use futures_util::TryStreamExt;
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use poem::{
-    Endpoint, Response,
+    Body, Endpoint, Response,
     http::uri::Scheme,
     web::{LocalAddr, RemoteAddr},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use super::pace::{Deadlines, Paced};
+use super::{
+    pace::{Deadlines, Paced, Talk},
+    places::{Place, Places},
+};
 use crate::{config, model::network};
 
 /// How much of a head is read: ours is to say that it is too long, in words, before the parser does without.
@@ -35,22 +38,13 @@ const HEAD_FIELDS: usize = 256;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many connections there may be.
+/// Takes connections, as many as there are places for.
 pub struct Listener {
     socket: TcpListener,
-    all: Arc<Semaphore>,
-    each: usize,
-    clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    places: Arc<Places>,
     /// Proxies speak for many.
     proxies: Vec<config::Proxy>,
     deadlines: Deadlines,
-}
-
-/// A connection's place among those that there may be.
-struct Place {
-    client: Option<IpAddr>,
-    clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    _one_of_all: OwnedSemaphorePermit,
 }
 
 impl Listener {
@@ -58,9 +52,7 @@ impl Listener {
     pub fn new(socket: TcpListener, settings: &config::Server) -> Self {
         Self {
             socket,
-            all: Arc::new(Semaphore::new(settings.connections)),
-            each: settings.connections_per_client,
-            clients: Arc::default(),
+            places: Places::new(settings),
             proxies: settings.trusted_proxies.clone(),
             deadlines: Deadlines {
                 head: settings.head_timeout.get(),
@@ -89,24 +81,30 @@ impl Listener {
         let mut pause = FIRST_PAUSE;
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept() => accepted,
+                accepted = self.socket.accept() => accepted,
                 Some(_) = connections.join_next() => continue,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             match accepted {
-                Ok(Some((stream, peer, place))) => {
+                Ok((stream, peer)) => {
                     pause = FIRST_PAUSE;
+                    let _ = stream.set_nodelay(true);
+                    let (stream, talk) = Paced::new(stream, self.deadlines);
+                    let place = tokio::select! {
+                        place = self.places.take(self.client(peer), &talk) => place,
+                        _ = stop.wait_for(|stop| *stop) => break,
+                    };
+                    let Some(place) = place else { continue };
                     let stopped = stop.clone();
                     connections.spawn(answer(
-                        (stream, self.deadlines),
-                        local,
-                        peer,
+                        (stream, talk),
+                        (local, peer),
                         Arc::clone(&endpoint),
                         stopped,
                         place,
                     ));
                 }
-                Ok(None) => {}
+                Err(_) if self.places.make_room() => tokio::time::sleep(FIRST_PAUSE).await,
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be taken");
                     tokio::time::sleep(pause).await;
@@ -123,56 +121,31 @@ impl Listener {
         Ok(())
     }
 
-    /// The next connection; none if its client has enough of them.
-    async fn accept(&self) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
-        let Ok(one_of_all) = Arc::clone(&self.all).acquire_owned().await else { return Ok(None) };
-        let (stream, peer) = self.socket.accept().await?;
+    /// Who has come, unless they speak for many.
+    fn client(&self, peer: SocketAddr) -> Option<IpAddr> {
         let is_proxy = self.proxies.iter().any(|proxy| proxy.contains(peer.ip().to_canonical()));
-        let client = (!is_proxy).then(|| network(peer.ip()));
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = client {
-            let has = clients.entry(client).or_default();
-            if *has >= self.each {
-                return Ok(None);
-            }
-            *has += 1;
-        }
-        let clients = Arc::clone(&self.clients);
-        Ok(Some((stream, peer, Place { client, clients, _one_of_all: one_of_all })))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = self.client
-            && let Some(has) = clients.get_mut(&client)
-        {
-            *has -= 1;
-            if *has == 0 {
-                clients.remove(&client);
-            }
-        }
+        (!is_proxy).then(|| network(peer.ip()))
     }
 }
 
 /// Answers the requests of one connection.
 async fn answer<E: Endpoint<Output = Response> + 'static>(
-    (stream, deadlines): (TcpStream, Deadlines),
-    local: SocketAddr,
-    peer: SocketAddr,
+    (stream, talk): (Paced, Talk),
+    (local, peer): (SocketAddr, SocketAddr),
     endpoint: Arc<E>,
     mut stop: watch::Receiver<bool>,
     _place: Place,
 ) {
-    let _ = stream.set_nodelay(true);
-    let (stream, talk) = Paced::new(stream, deadlines);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: poem::http::Request<Incoming>| {
+        let has_body = !request.body().is_end_stream();
         talk.begin_request();
         let (endpoint, talk) = (Arc::clone(&endpoint), talk.clone());
         async move {
             let from = (LocalAddr(local.into()), RemoteAddr(peer.into()), Scheme::HTTP);
-            let request = poem::Request::from((request, from.0, from.1, from.2));
+            let mut request = poem::Request::from((request, from.0, from.1, from.2));
+            if has_body {
+                await_body(&mut request, &talk);
+            }
             let answer = endpoint.get_response(request).await;
             talk.end_request();
             Ok::<_, Infallible>(poem::http::Response::from(answer))
@@ -195,5 +168,24 @@ async fn answer<E: Endpoint<Output = Response> + 'static>(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke off");
+    }
+}
+
+/// Has the conversation wait for the body of a request until that was read, or is not wanted any more.
+fn await_body(request: &mut poem::Request, talk: &Talk) {
+    talk.begin_body();
+    let read = Read(talk.clone());
+    let pieces = request.take_body().into_bytes_stream().inspect_ok(move |_| {
+        let _goes_with_the_stream = &read;
+    });
+    request.set_body(Body::from_bytes_stream(pieces));
+}
+
+/// Says that a body was read, when it is let go of.
+struct Read(Talk);
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        self.0.begin_request();
     }
 }

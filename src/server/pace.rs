@@ -5,12 +5,13 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use futures_util::task::AtomicWaker;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -32,23 +33,44 @@ pub struct Deadlines {
     pub write: Duration,
 }
 
-/// Where a connection is in its conversation, and since when: `http` says when it is in a request, the bytes say the
-/// rest. One number, so that a request costs two stores and no timer is touched.
+/// Where a connection is in its conversation, and whether it is to end once there is nothing to read.
 #[derive(Clone, Debug)]
-pub struct Talk(Arc<AtomicU64>);
+pub struct Talk(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Where it is, and since when: `http` says when it is in a request, the bytes say the rest. One number, so that a
+    /// request costs two stores and no timer is touched.
+    step: AtomicU64,
+    leaves: AtomicBool,
+    task: AtomicWaker,
+}
 
 /// Where a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Head,
+    Body,
     Request,
     Idle,
 }
 
 impl Talk {
-    /// The head was read; the request itself has a deadline of its own.
+    /// The head was read, and there is a body behind it; the request itself has a deadline of its own.
+    pub fn begin_body(&self) {
+        self.set(Step::Body);
+    }
+
+    /// All of the request was read.
     pub fn begin_request(&self) {
         self.set(Step::Request);
+        self.0.leaves.store(false, Ordering::Relaxed);
+    }
+
+    /// Ends the connection, unless there is something to read after all: its client has not kept the server waiting then.
+    pub fn leave(&self) {
+        self.0.leaves.store(true, Ordering::Release);
+        self.0.task.wake();
     }
 
     /// The request was answered.
@@ -56,15 +78,27 @@ impl Talk {
         self.set(Step::Idle);
     }
 
+    /// For how long it has kept the server waiting; nothing, if that has something to do for it, or it leaves already.
+    pub fn keeps_waiting(&self) -> Option<Duration> {
+        let (step, time) = self.step();
+        (step != Step::Request && !self.is_leaving()).then_some(time)
+    }
+
+    /// Whether it ends as soon as there is nothing to read.
+    pub fn is_leaving(&self) -> bool {
+        self.0.leaves.load(Ordering::Relaxed)
+    }
+
     fn set(&self, step: Step) {
-        self.0.store(millis(Instant::now()) << 2 | step as u64, Ordering::Relaxed);
+        self.0.step.store(millis(Instant::now()) << 2 | step as u64, Ordering::Relaxed);
     }
 
     fn step(&self) -> (Step, Duration) {
-        let both = self.0.load(Ordering::Relaxed);
+        let both = self.0.step.load(Ordering::Relaxed);
         let step = match both & 3 {
             0 => Step::Head,
-            1 => Step::Request,
+            1 => Step::Body,
+            2 => Step::Request,
             _ => Step::Idle,
         };
         (step, Duration::from_millis(millis(Instant::now()).saturating_sub(both >> 2)))
@@ -105,14 +139,23 @@ impl Paced {
         match self.talk.step() {
             (Step::Head, time) => time >= self.deadlines.head,
             (Step::Idle, time) => time >= self.deadlines.idle,
-            (Step::Request, _) => false,
+            (Step::Body | Step::Request, _) => false,
         }
+    }
+
+    /// Whether it was asked to, and its client keeps the server waiting; looked at again when it is asked.
+    fn leaves(&self, cx: &Context<'_>) -> bool {
+        self.talk.0.task.register(cx.waker());
+        self.talk.0.leaves.load(Ordering::Acquire) && self.talk.step().0 != Step::Request
     }
 
     fn writes(&mut self, wrote: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if wrote.is_ready() {
             self.write_by = None;
             return wrote;
+        }
+        if self.leaves(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let longest = self.deadlines.write;
         let write_by = self.write_by.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + longest)));
@@ -133,6 +176,9 @@ impl AsyncRead for Paced {
                 self.talk.set(Step::Head); // the next request begins
             }
             return Poll::Ready(read);
+        }
+        if self.leaves(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         while self.tick.as_mut().poll(cx).is_ready() {
             if self.is_late() {

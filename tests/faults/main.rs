@@ -25,6 +25,7 @@ mod disk;
 mod flood;
 mod full;
 mod power;
+mod process;
 mod scheduler;
 mod several;
 #[expect(dead_code, reason = "these tests need less of it")]

@@ -143,6 +143,34 @@ fn slow_clients_keep_nobody_else_out_for_long() {
 }
 
 #[test]
+fn whoever_keeps_the_server_waiting_gives_their_place_to_somebody_who_comes() {
+    for setting in ["SERVER__CONNECTIONS_PER_CLIENT", "SERVER__CONNECTIONS"] {
+        let shop = Shop::new().with(setting, "4");
+        let server = shop.serve();
+        let begun = [
+            "",
+            "GET /healthz HTTP/1.1\r\nHost: x\r\n",
+            "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+            "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
+        ];
+        let slow = begun.map(|begun| {
+            let mut stream = connect(&server);
+            stream.write_all(begun.as_bytes()).unwrap();
+            stream
+        });
+        thread::sleep(Duration::from_secs(1));
+        let start = Instant::now();
+        server.get("/healthz").is(200);
+        let newcomers = begun.map(|_| connect(&server));
+        for stream in slow {
+            until_hung_up(stream);
+        }
+        assert!(start.elapsed() < Duration::from_secs(5), "{setting}: {:?}", start.elapsed());
+        drop(newcomers);
+    }
+}
+
+#[test]
 fn a_server_without_file_descriptors_waits_for_some_and_goes_on() {
     let shop = hasty().with("SERVER__CONNECTIONS_PER_CLIENT", "512");
     let server = shop.start_in_shell("ulimit -n 64; exec \"$0\" serve").wait_until_it_listens();
