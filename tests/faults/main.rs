@@ -24,6 +24,8 @@ mod damage;
 mod disk;
 mod flood;
 mod full;
+mod load;
+mod overload;
 mod power;
 mod process;
 mod scheduler;
@@ -77,6 +79,12 @@ fn has(programs: &[&str]) -> bool {
 /// A number below `end`, another one each time.
 fn random(end: usize) -> usize {
     usize::try_from(RandomState::new().hash_one(()) >> 1).unwrap() % end
+}
+
+/// A count, to be divided.
+#[expect(clippy::cast_precision_loss, reason = "counts of what fits into a test")]
+fn float(count: u64) -> f64 {
+    count as f64
 }
 
 /// An empty folder for a server without limits on guessing, which one machine would soon reach.
