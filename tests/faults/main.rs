@@ -35,6 +35,7 @@ mod several;
 #[expect(dead_code, reason = "these tests need less of it")]
 #[path = "../it/shop.rs"]
 mod shop;
+mod soak;
 mod stop;
 mod strace;
 mod syscalls;

