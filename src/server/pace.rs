@@ -151,7 +151,9 @@ impl Paced {
 
     fn writes(&mut self, wrote: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if wrote.is_ready() {
-            self.write_by = None;
+            if self.write_by.take().is_some() && self.talk.step().0 == Step::Idle {
+                self.talk.set(Step::Idle); // whoever reads on, however slowly, keeps nobody waiting
+            }
             return wrote;
         }
         if self.leaves(cx) {
@@ -216,5 +218,37 @@ impl AsyncWrite for Paced {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        task::JoinSet,
+        time::sleep,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_reads_on_keeps_nobody_waiting() {
+        const LONG: Duration = Duration::from_millis(300);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
+        let (stream, _) = listener.accept().await.expect("accepted");
+        let minute = Duration::from_mins(1);
+        let (mut paced, talk) = Paced::new(stream, Deadlines { head: minute, idle: minute, write: minute });
+        talk.begin_request();
+        talk.end_request();
+        let mut answering = JoinSet::new();
+        answering.spawn(async move { paced.write_all(&vec![0; 64 << 20]).await });
+        sleep(LONG).await;
+        assert!(talk.keeps_waiting().is_some_and(|waits| waits >= LONG / 2), "it reads nothing");
+        client.read_exact(&mut vec![0; 32 << 20]).await.expect("an answer");
+        assert!(talk.keeps_waiting().is_some_and(|waits| waits < LONG / 2), "it has read half of it");
+        drop(client);
+        assert!(answering.join_next().await.expect("one").expect("ended").is_err());
     }
 }
