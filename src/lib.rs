@@ -9,6 +9,8 @@ pub mod model; // VALUES: checked on the way in, no I/O
 pub mod store; // SQL, no rules: one writer that groups commits, a few readers
 pub mod accounts; // RULES: every use case, the only door to the store
 
+mod contained; // work that comes again and again: a run that panics ends alone
+
 pub mod api; // HTTP: translate, call, translate
 pub mod delivery; // MESSAGES out
 pub mod timers; // what happens by the clock

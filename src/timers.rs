@@ -14,6 +14,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use crate::{
     accounts::{Accounts, Error, Which},
     config::Cleanup,
+    contained::contained,
     model::{Origin, Timestamp},
 };
 
@@ -109,7 +110,7 @@ async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Rec
             }
         };
         tokio::select! {
-            () = run => {}
+            () = contained("the clean-up", run) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
         tokio::select! {
@@ -167,9 +168,12 @@ async fn look_at_keys(accounts: Accounts, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(LOOK_AT_KEYS) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        if let Err(error) = accounts.look_at_keys().await {
-            tracing::error!(?error, "the signing keys cannot be read");
-        }
+        let look = async {
+            if let Err(error) = accounts.look_at_keys().await {
+                tracing::error!(?error, "the signing keys cannot be read");
+            }
+        };
+        contained("looking at the signing keys", look).await;
     }
 }
 
@@ -177,7 +181,7 @@ async fn look_at_keys(accounts: Accounts, mut stop: watch::Receiver<bool>) {
 async fn remind_in_time(accounts: Accounts, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
-            () = async { remind(&accounts).await; tokio::time::sleep(REMIND).await } => {}
+            () = async { contained("reminding", remind(&accounts)).await; tokio::time::sleep(REMIND).await } => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }

@@ -16,6 +16,7 @@ use self::{file::Folder, mail::Sender, smtp::Smtp};
 use crate::{
     accounts::{Accounts, Error, LEASE, Outgoing, Setback},
     config::{self, Config},
+    contained::contained,
     model::{Letter, Message, MessageState, Timestamp},
 };
 
@@ -103,14 +104,14 @@ impl<T: Transport> Delivery<T> {
     /// Delivers until `stop` says so, and then what is still due.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
-            self.deliver_all().await;
+            contained("delivering", self.deliver_all()).await;
             tokio::select! {
                 () = self.accounts.message_posted() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
-        self.deliver_all().await;
+        contained("delivering", self.deliver_all()).await;
     }
 
     /// Delivers what is due now, at most a batch; answers how many were taken.

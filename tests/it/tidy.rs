@@ -6,15 +6,16 @@ use std::{
 };
 
 /// What each rung may use of the others. Settings and log stand beside the ladder.
-const RUNGS: [(&str, &[&str]); 10] = [
+const RUNGS: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("config", &[]),
     ("telemetry", &["config"]),
+    ("contained", &[]),
     ("store", &["model"]),
     ("accounts", &["model", "store", "config"]),
     ("api", &["model", "accounts", "config"]),
-    ("delivery", &["model", "accounts", "config"]),
-    ("timers", &["model", "accounts", "config"]),
+    ("delivery", &["model", "accounts", "config", "contained"]),
+    ("timers", &["model", "accounts", "config", "contained"]),
     ("server", &["model", "accounts", "api", "delivery", "timers", "config", "telemetry"]),
     ("cli", &["model", "store", "accounts", "api", "delivery", "timers", "server", "config", "telemetry"]),
 ];
