@@ -29,7 +29,8 @@ const NICE: i32 = 10;
 const LONGEST_LOG: u64 = 8 * 1024 * 1024;
 /// How many steps of SQLite's lie between two looks at the log.
 const STEPS: i32 = 500;
-/// It is calm when nobody has written for so long; whoever is never calm is looked at all the same after so many times.
+/// It is calm when nobody has written for so long; whoever is never calm is looked at all the same after so many times,
+/// unless the log stays long, because somebody reads the file for as long.
 const CALM: Duration = Duration::from_secs(1);
 const MOST_CALMS: usize = 60;
 
@@ -81,8 +82,7 @@ impl Checkup {
     /// For one: FTS5 remembers how its index is laid out. A search notices that others have changed that since; a look
     /// for damage does not, and the second one on a connection finds some where there is none (SQLite 3.53.2).
     fn connect(&self, gave_way: &Arc<AtomicBool>) -> Result<Connection, Error> {
-        let connection = Connection::open(&self.path)?;
-        configure(&connection).map_err(Error::Unavailable)?;
+        let connection = self.open()?;
         let handle = connection.get_interrupt_handle();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
         let (told, log) = (Arc::clone(gave_way), self.log());
@@ -92,6 +92,12 @@ impl Checkup {
             is_long
         };
         connection.progress_handler(STEPS, Some(is_in_the_way))?;
+        Ok(connection)
+    }
+
+    fn open(&self) -> Result<Connection, Error> {
+        let connection = Connection::open(&self.path)?;
+        configure(&connection).map_err(Error::Unavailable)?;
         Ok(connection)
     }
 }
@@ -137,8 +143,11 @@ fn look_at_tables(checkup: &Weak<Checkup>, versions: &Versions) {
         wait_for_calm();
     };
     let look_at_all = || {
-        let Some(connection) = connect(&Arc::default())? else { return Ok(None) };
+        let Some(connection) = checkup.upgrade().map(|checkup| checkup.open()).transpose()? else {
+            return Ok(None);
+        };
         let tables = Snapshot::new(&connection).tables()?;
+        drop(connection);
         let mut left = tables.iter().take_while(|_| !is_over());
         left.find_map(|table| look_at(table).transpose()).transpose()
     };

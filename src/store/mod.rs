@@ -120,7 +120,20 @@ impl Store {
         threads.push(thread);
         let threads = Arc::new(Mutex::new(threads));
         let (ballast, checkup) = (Arc::new(Ballast::beside(path)), Arc::new(Checkup::of(path)));
-        Ok((Self { writer, readers, threads, versions, ballast, checkup }, migrated))
+        let store = Self { writer, readers, threads, versions, ballast, checkup };
+        store.look_at_arrivals().await;
+        Ok((store, migrated))
+    }
+
+    /// Finds out anew how disorderly users came, if that is much: those who came by a wrong clock may be gone. It is about
+    /// how quick searches are, and no reason not to start.
+    async fn look_at_arrivals(&self) {
+        if !matches!(self.read(|tx| tx.are_arrivals_disorderly()).await, Ok(true)) {
+            return;
+        }
+        if let Err(error) = self.write(|tx| tx.look_at_arrivals()).await {
+            tracing::warn!(%error, "the order of arrival cannot be looked at: searches may be slow");
+        }
     }
 
     /// Closes the store, and returns once it is closed, if this is its last clone. Nothing is lost without: what was

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use super::{
-    Error, Snapshot,
+    Error, Snapshot, Tx,
     tx::timestamp,
     user_list::{Statement, condition, ranges},
     users::{COLUMN_COUNT, COLUMNS, read_user},
@@ -12,7 +12,8 @@ use super::{
 use crate::model::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, fold};
 
 /// How many candidates are looked up one by one at most. With more of them the text is so common that walking along the
-/// list, within its index, meets a page of them as soon.
+/// list, within its index, meets a page of them as soon. So it is after somebody signed up under a clock that was far in
+/// the future, until the first start without them.
 ///
 /// Simplified: a text that many have takes a long walk by address if all of them are far from the start of the list, and
 /// by age if few of them pass the filter. With more time the search would know roles and states, too, and a second one
@@ -20,10 +21,13 @@ use crate::model::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort,
 const FEW: u32 = 4_000;
 /// How many users are so few that looking at each of them, within an index, is quicker than any search.
 const NARROW: u64 = 10_000;
-/// How many of the newest users tell whether a text of one or two characters is common, and how many of them must have
-/// it: rarer ones are looked for by the trigrams that begin with them.
-const SAMPLE: u32 = 1_000;
-const COMMON: u64 = 20;
+/// How many of the newest users and how many of the oldest tell whether a text of one or two characters is common, and how
+/// many of either must have it: rarer ones are looked for by the trigrams that begin with them.
+const SAMPLE: u32 = 500;
+const COMMON: u64 = 10;
+
+/// By more than so many milliseconds nobody comes in another order than that of their times, unless a clock was wrong.
+const DISORDERLY: i64 = 60 * 60 * 1000;
 
 /// How a text is best searched for.
 pub(super) enum Search {
@@ -73,11 +77,8 @@ impl Snapshot<'_> {
             }
             self.trigrams_from(&text)?.join(" OR ")
         } else {
-            // What is behind an @ is mostly everybody's: to go through that costs more than it tells.
-            let head = chars.split_inclusive(|c| *c == '@').next().filter(|head| head.len() >= 3);
-            let telling = head.unwrap_or(&chars);
             // Side by side, and the last: one more says little that its neighbours have not said.
-            let threes = telling.chunks_exact(3).chain(telling.windows(3).last());
+            let threes = chars.chunks_exact(3).chain(chars.windows(3).last());
             let trigrams = threes.map(|three| quoted(&three.iter().collect::<String>()));
             trigrams.collect::<Vec<_>>().join(" AND ")
         };
@@ -167,6 +168,11 @@ impl Snapshot<'_> {
         Ok(self.first(&sql, [past], |row| row.get::<_, Option<i64>>(0))?.flatten())
     }
 
+    /// Whether users came so disorderly that it must have been by a wrong clock.
+    pub(super) fn are_arrivals_disorderly(&self) -> Result<bool, Error> {
+        Ok(self.number("SELECT disorder > ?1 FROM user_arrivals", [DISORDERLY])? > 0)
+    }
+
     /// Whether a filter leaves so few that none of them is worth a search.
     fn is_narrow(&self, filter: &UserFilter) -> Result<bool, Error> {
         if filter.role.is_none() && filter.status.is_none() && filter.disabled.is_none() {
@@ -177,19 +183,38 @@ impl Snapshot<'_> {
         Ok(self.number(&sql, [])? <= NARROW)
     }
 
-    /// Whether so many of the newest users have a text that walking along the list meets a page of them at once.
+    /// Whether so many at either end of the list have a text that walking along it meets a page of them at once.
     fn is_common(&self, text: &str) -> Result<bool, Error> {
-        let sql = "SELECT count(*) FROM (SELECT search_text FROM users ORDER BY seq DESC LIMIT ?2) \
-                   WHERE instr(search_text, ?1) > 0";
-        Ok(self.number(sql, (text, SAMPLE))? >= COMMON)
+        let having = |order| {
+            format!(
+                "(SELECT count(*) FROM (SELECT search_text FROM users ORDER BY seq {order} LIMIT ?2) \
+                 WHERE instr(search_text, ?1) > 0)"
+            )
+        };
+        let sql = format!("SELECT min({}, {})", having("DESC"), having("ASC"));
+        Ok(self.number(&sql, (text, SAMPLE))? >= COMMON)
     }
 
     /// The trigrams that begin with a text, as they are written in a search.
     fn trigrams_from(&self, text: &str) -> Result<Vec<String>, Error> {
+        // FTS5 has one character for all that are none.
+        let text = text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
         // Terms are compared byte by byte: those that begin with the text come before it with the last character at its end.
         let end = format!("{text}{}", char::MAX);
         let sql = "SELECT term FROM users_search_terms WHERE term >= ?1 AND term <= ?2";
         self.all(sql, (text, end), |row| Ok(quoted(row.get_ref(0)?.as_str()?)))
+    }
+}
+
+impl Tx<'_> {
+    /// Finds out how disorderly those users came who are there now.
+    pub(super) fn look_at_arrivals(&self) -> Result<(), Error> {
+        self.execute_one(
+            "UPDATE user_arrivals SET (latest, disorder) = \
+             (SELECT ifnull(max(latest), 0), ifnull(max(latest - created_at), 0) FROM (SELECT created_at, \
+             max(created_at) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) AS latest FROM users))",
+            [],
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 
-use crate::app::{App, Caller, PASSWORD, encoded};
+use crate::app::{App, Caller, PASSWORD, START, encoded};
 
 const PEOPLE: [(&str, &str, &str); 8] = [
     ("ann@example.com", "Ann", "Smith"),
@@ -174,7 +174,7 @@ async fn pages_of_a_search_are_in_order_however_disorderly_people_came() {
         ("-email", "email_key DESC"),
     ];
     let file = app.opened();
-    for q in ["ann smith", "smith", "the first", "u77", "example", "u777@example.com", "9@exa", "u8@b"] {
+    for q in ["ann smith", "smith", "the first", "u77", "example", "u777@example.com", "9@exa", "b9"] {
         for (filter, condition) in filters {
             for (sort, order) in sorts {
                 let sql = format!(
@@ -189,5 +189,35 @@ async fn pages_of_a_search_are_in_order_however_disorderly_people_came() {
                 assert!(found == by_hand, "{query}: {} and {}", found.len(), by_hand.len());
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_forgotten_at_the_start_after_the_last_who_came_by_it_is_gone() {
+    let app = App::start().await;
+    app.make_admin("boss@example.com").await;
+    let disorder = "SELECT disorder FROM user_arrivals";
+    let year = 365 * 24 * 60 * 60;
+    crowd(&app, 1, 1, START.seconds() + year);
+    crowd(&app, 2, 2, START.seconds() + 10);
+    assert!(app.stored::<i64>(disorder) > 360 * 24 * 60 * 60 * 1000);
+    drop(app.beside(|_| {}).await);
+    assert!(app.stored::<i64>(disorder) > 360 * 24 * 60 * 60 * 1000, "that user is still there");
+    app.opened().execute("DELETE FROM users WHERE email = 'u1@example.com'", []).unwrap();
+    drop(app.beside(|_| {}).await);
+    assert_eq!(app.stored::<i64>(disorder), 0);
+}
+
+#[tokio::test]
+async fn a_character_that_is_none_is_found_like_any_other() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    let body = json!({ "email": "ann@example.com", "password": PASSWORD, "first_name": "\u{ffff}q" });
+    app.anyone().post("/auth/signup", body).await.is(201);
+    for q in ["\u{ffff}", "\u{ffff}q"] {
+        assert_eq!(total(&boss, &format!("q={}", encoded(q))).await, 1, "{q:?}");
+    }
+    for q in ["\u{fffe}", "\u{fffe}q"] {
+        assert_eq!(total(&boss, &format!("q={}", encoded(q))).await, 0, "{q:?}");
     }
 }

@@ -75,6 +75,10 @@ pub fn all(path: &Path) -> Vec<Query> {
         let path = format!("/users?include_total=true&{filter}");
         queries.push(Query { name, kind: Kind::Count, path, deep: None });
     }
+    for (text, who) in [("example", "everybody"), ("smith", "one in 30"), ("ann smith", "one in 900")] {
+        let counted = search(&format!("{who}, counted"), text, "&include_total=true");
+        queries.push(Query { kind: Kind::Count, ..counted });
+    }
     queries
 }
 
