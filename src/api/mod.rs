@@ -32,8 +32,8 @@ use std::{
 };
 
 use poem::{
-    Endpoint, IntoEndpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get, http::header,
-    web::Html,
+    Body, Endpoint, IntoEndpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get,
+    http::header,
 };
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
@@ -46,7 +46,8 @@ use crate::{
 
 type ApiResult<T> = Result<T, ApiError>;
 
-/// The documentation, made when somebody wants to see it: most starts of a server are not for that.
+/// The documentation, made when somebody wants to see it: most starts of a server are not for that. Every answer is this
+/// one text and no copy: whoever asks often and reads nothing would fill the memory.
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}", openapi()));
 static PAGE: LazyLock<String> = LazyLock::new(document::page::<Api>);
 /// The methods of each path, for whoever uses another.
@@ -81,11 +82,14 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
         .at(
             "/docs",
             get(make_sync(|_| {
-                let page = Html(PAGE.clone());
+                let page = Body::from(PAGE.as_str()).with_content_type("text/html; charset=utf-8");
                 page.with_header(header::CONTENT_SECURITY_POLICY, headers::OF_DOCS)
             })),
         )
-        .at("/openapi.json", get(make_sync(|_| DOCUMENT.clone().with_content_type("application/json"))));
+        .at(
+            "/openapi.json",
+            get(make_sync(|_| Body::from(DOCUMENT.as_str()).with_content_type("application/json"))),
+        );
     let clock = accounts.clock();
     let proxies = config.server.trusted_proxies.clone().into();
     let context = Context { accounts: Arc::new(accounts), proxies };

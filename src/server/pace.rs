@@ -21,6 +21,10 @@ use tokio::{
 /// How often a quiet connection's clock is looked at, at most and at least: by so much a deadline may be exceeded.
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
 const LONGEST_TICK: Duration = Duration::from_secs(1);
+/// For so long a client may keep the server waiting, whoever else comes: enough for a head or a body on its way.
+pub const PATIENCE: Duration = Duration::from_millis(500);
+/// The same for the reader of an answer that does not fit into the system's buffers.
+const PATIENCE_WITH_READERS: Duration = Duration::from_secs(5);
 
 /// How long each step of a conversation may take.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +33,7 @@ pub struct Deadlines {
     pub head: Duration,
     /// Nothing, between two requests.
     pub idle: Duration,
-    /// A reader that reads nothing of an answer that waits for it.
+    /// An answer, from when it first waits for its reader until all of it is read.
     pub write: Duration,
 }
 
@@ -52,6 +56,8 @@ enum Step {
     Head,
     Body,
     Request,
+    /// The answer waits for its reader.
+    Answer,
     Idle,
 }
 
@@ -73,35 +79,44 @@ impl Talk {
         self.0.task.wake();
     }
 
-    /// The request was answered.
+    /// The request was answered. Whoever was asked to leave just as it began has something to read first.
     pub fn end_request(&self) {
         self.set(Step::Idle);
+        self.0.leaves.store(false, Ordering::Relaxed);
     }
 
-    /// For how long it has kept the server waiting; nothing, if that has something to do for it, or it leaves already.
+    /// For how long it has kept the server waiting past what it may: a head, a body and the reader of an answer have their
+    /// time, who is idle has none. Nothing, if the server has something to do for it, or it leaves already.
     pub fn keeps_waiting(&self) -> Option<Duration> {
         let (step, time) = self.step();
-        (step != Step::Request && !self.is_leaving()).then_some(time)
+        let may = match step {
+            Step::Request => return None,
+            Step::Head | Step::Body => PATIENCE,
+            Step::Answer => PATIENCE_WITH_READERS,
+            Step::Idle => Duration::ZERO,
+        };
+        time.checked_sub(may).filter(|_| !self.is_leaving())
     }
 
     /// Whether it ends as soon as there is nothing to read.
     pub fn is_leaving(&self) -> bool {
-        self.0.leaves.load(Ordering::Relaxed)
+        self.0.leaves.load(Ordering::Relaxed) && self.step().0 != Step::Request
     }
 
     fn set(&self, step: Step) {
-        self.0.step.store(millis(Instant::now()) << 2 | step as u64, Ordering::Relaxed);
+        self.0.step.store(millis(Instant::now()) << 3 | step as u64, Ordering::Relaxed);
     }
 
     fn step(&self) -> (Step, Duration) {
         let both = self.0.step.load(Ordering::Relaxed);
-        let step = match both & 3 {
+        let step = match both & 7 {
             0 => Step::Head,
             1 => Step::Body,
             2 => Step::Request,
+            3 => Step::Answer,
             _ => Step::Idle,
         };
-        (step, Duration::from_millis(millis(Instant::now()).saturating_sub(both >> 2)))
+        (step, Duration::from_millis(millis(Instant::now()).saturating_sub(both >> 3)))
     }
 }
 
@@ -109,7 +124,7 @@ impl Talk {
 fn millis(now: Instant) -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = *START.get_or_init(|| now);
-    u64::try_from(now.saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX >> 2)
+    u64::try_from(now.saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX >> 3)
 }
 
 /// A connection with deadlines.
@@ -138,6 +153,7 @@ impl Paced {
     fn is_late(&self) -> bool {
         match self.talk.step() {
             (Step::Head, time) => time >= self.deadlines.head,
+            (Step::Answer, time) => time >= self.deadlines.write,
             (Step::Idle, time) => time >= self.deadlines.idle,
             (Step::Body | Step::Request, _) => false,
         }
@@ -151,12 +167,13 @@ impl Paced {
 
     fn writes(&mut self, wrote: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if wrote.is_ready() {
-            if self.write_by.take().is_some() && self.talk.step().0 == Step::Idle {
-                self.talk.set(Step::Idle); // whoever reads on, however slowly, keeps nobody waiting
-            }
+            self.write_by = None;
             return wrote;
         }
-        if self.leaves(cx) {
+        if self.talk.step().0 == Step::Idle {
+            self.talk.set(Step::Answer); // from now until all of it is read
+        }
+        if self.leaves(cx) || self.is_late() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let longest = self.deadlines.write;
@@ -176,6 +193,7 @@ impl AsyncRead for Paced {
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
             if buffer.filled().len() > before && self.talk.step().0 == Step::Idle {
                 self.talk.set(Step::Head); // the next request begins
+                self.talk.0.leaves.store(false, Ordering::Relaxed);
             }
             return Poll::Ready(read);
         }
@@ -233,22 +251,26 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_reads_on_keeps_nobody_waiting() {
-        const LONG: Duration = Duration::from_millis(300);
+    async fn an_answer_has_one_deadline_however_steadily_it_is_read() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
         let (stream, _) = listener.accept().await.expect("accepted");
-        let minute = Duration::from_mins(1);
-        let (mut paced, talk) = Paced::new(stream, Deadlines { head: minute, idle: minute, write: minute });
+        let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
+        let (mut paced, talk) = Paced::new(stream, Deadlines { head: minute, idle: minute, write: second });
         talk.begin_request();
+        assert!(talk.keeps_waiting().is_none(), "it waits for us");
         talk.end_request();
+        assert!(talk.keeps_waiting().is_some(), "it is idle");
+        let start = Instant::now();
         let mut answering = JoinSet::new();
-        answering.spawn(async move { paced.write_all(&vec![0; 64 << 20]).await });
-        sleep(LONG).await;
-        assert!(talk.keeps_waiting().is_some_and(|waits| waits >= LONG / 2), "it reads nothing");
-        client.read_exact(&mut vec![0; 32 << 20]).await.expect("an answer");
-        assert!(talk.keeps_waiting().is_some_and(|waits| waits < LONG / 2), "it has read half of it");
-        drop(client);
+        answering.spawn(async move { paced.write_all(&vec![0; 512 << 20]).await });
+        sleep(Duration::from_millis(100)).await;
+        assert!(talk.keeps_waiting().is_none(), "its reader has some time");
+        let mut piece = vec![0; 64 << 10];
+        while client.read_exact(&mut piece).await.is_ok() {
+            sleep(Duration::from_millis(5)).await;
+        }
         assert!(answering.join_next().await.expect("one").expect("ended").is_err());
+        assert!(start.elapsed() >= second);
     }
 }

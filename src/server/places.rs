@@ -13,8 +13,6 @@ use tokio::sync::Notify;
 use super::pace::Talk;
 use crate::config;
 
-/// For so long a client may keep the server waiting, whoever else comes: enough for a head or a body on its way.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// How soon it is looked again whether somebody has kept the server waiting for longer.
 const LOOK: Duration = Duration::from_millis(50);
 /// How many give their places up when the system has no descriptor left.
@@ -133,15 +131,15 @@ impl Taken {
         self.ask_slowest(is_meant) || is_leaving
     }
 
-    /// Asks the connection that has kept the server waiting for longest, of those that are meant, to leave; answers
-    /// whether there is one. One whose request is being answered waits for us.
+    /// Asks one connection, of those that are meant, to leave; answers whether there is one that keeps the server waiting.
+    /// It is one of the client who has most of them, and of these the one that has done so for longest.
     fn ask_slowest(&self, is_meant: impl Fn(&Connection) -> bool) -> bool {
         let meant = self.connections.values().filter(|connection| is_meant(connection));
         let waiting = meant.filter_map(|connection| {
-            let waits = connection.talk.keeps_waiting().filter(|waits| *waits >= PATIENCE)?;
-            Some((waits, &connection.talk))
+            let has = connection.client.and_then(|client| self.clients.get(&client)).copied();
+            Some(((has.unwrap_or(0), connection.talk.keeps_waiting()?), &connection.talk))
         });
-        let slowest = waiting.max_by_key(|(waits, _)| *waits);
+        let slowest = waiting.max_by_key(|(rank, _)| *rank);
         slowest.inspect(|(_, talk)| talk.leave()).is_some()
     }
 
@@ -168,7 +166,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::pace::{Deadlines, Paced};
+    use crate::server::pace::{Deadlines, PATIENCE, Paced};
 
     /// A conversation that has just begun.
     async fn talk() -> Talk {

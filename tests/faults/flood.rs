@@ -10,7 +10,7 @@ use std::{
 
 use rustix::{
     io::Errno,
-    net::{self, AddressFamily, SocketType},
+    net::{self, AddressFamily, SocketFlags, SocketType},
     process::{Resource, Rlimit, Signal, getrlimit, setrlimit},
 };
 
@@ -114,7 +114,7 @@ fn are_hung_up_on(server: &Server, quiet: usize) {
 
 /// A connection from this address, which is not waited for.
 fn connect(from: Ipv4Addr, server: SocketAddr) -> io::Result<TcpStream> {
-    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     net::bind(&socket, &SocketAddr::from((from, 0)))?;
     let stream = TcpStream::from(socket);
     stream.set_nonblocking(true)?;
