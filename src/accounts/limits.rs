@@ -4,7 +4,7 @@
 //! A try at a password counts for the account as seen from the client, for the account as seen from anywhere, and for
 //! the client over all accounts. An account is what was typed, in its compared form, whether or not there is one; a
 //! client is an IPv4 address or an IPv6 /64. Who knows an address cannot shut its owner out: from where the owner is
-//! logged in the second budget does not count, and a password reset by mail makes both whole.
+//! logged in, or has just chosen a new password by mail, the second budget does not count.
 
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use crate::{
     model::{Client, CountKey, Email, Timestamp, UserId, network},
     store::{Snapshot, Tx},
 };
+
+/// For how long somebody counts as at home where they chose a new password by mail.
+const AT_HOME: Duration = Duration::from_hours(1);
 
 /// Every budget's size.
 pub(super) struct Limits {
@@ -37,6 +40,7 @@ pub(super) struct Try {
     login: CountKey,
     account: CountKey,
     client: CountKey,
+    home: CountKey,
 }
 
 impl Limits {
@@ -71,15 +75,19 @@ impl Accounts {
         let (accounts, email, client) = (self.clone(), email.clone(), client.clone());
         let taken = self.store.write(move |tx| {
             let limits = &accounts.limits;
-            take(tx, tried.login, limits.login, now)?;
-            take(tx, tried.client, limits.client, now)?;
             let owner = tx.user_by_email(&email)?.map(|(user, _)| user.id);
-            match owner {
-                Some(id) if is_at_home(tx, id, &client, now)? => {
-                    spend(tx, tried.account, limits.account, now)?;
+            let account = match owner {
+                Some(id) if is_at_home(tx, id, &client, tried.home, now)? => {
+                    spend(tx, tried.account, limits.account, now)
                 }
-                _ => take(tx, tried.account, limits.account, now)?,
-            }
+                _ => take(tx, tried.account, limits.account, now),
+            };
+            let taken = [
+                take(tx, tried.login, limits.login, now),
+                take(tx, tried.client, limits.client, now),
+                account,
+            ];
+            all(taken)?;
             Ok::<_, Error>(tried)
         });
         taken.await.map(Some)
@@ -87,7 +95,7 @@ impl Accounts {
 
     /// The password was right: the account owes nothing any more, to this client or to anybody.
     pub(super) fn was_right(&self, tx: &Tx<'_>, tried: Option<Try>, now: Timestamp) -> Result<(), Error> {
-        let Some(Try { login, account, client }) = tried else { return Ok(()) };
+        let Some(Try { login, account, client, .. }) = tried else { return Ok(()) };
         tx.delete_spent(login)?;
         tx.delete_spent(account)?;
         give_back(tx, client, self.limits.client, now)
@@ -129,6 +137,16 @@ impl Accounts {
         }
     }
 
+    /// Whether there is such a try left, asked before work that costs more than the try itself.
+    ///
+    /// # Errors
+    /// `TooManyRequests`.
+    pub(super) async fn may_guess(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
+        let Some(key) = self.client_key("secrets", client) else { return Ok(()) };
+        let rate = self.limits.client;
+        self.store.read(move |tx| left(tx, key, rate, now).map(|_| ())).await
+    }
+
     /// The code or link was good.
     pub(super) fn guessed_right(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
         match self.client_key("secrets", client) {
@@ -137,12 +155,20 @@ impl Accounts {
         }
     }
 
-    /// The owner has proven themself in another way: whatever others tried is forgiven.
-    pub(super) fn forgive(&self, tx: &Tx<'_>, email: &Email, client: &Client) -> Result<(), Error> {
+    /// The owner has proven themself in another way: whatever others tried is forgiven, and what they go on to try does not
+    /// count here for a while.
+    pub(super) fn forgive(
+        &self,
+        tx: &Tx<'_>,
+        email: &Email,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         if self.limits.enabled {
-            let Try { login, account, .. } = self.try_of(email, client);
+            let Try { login, account, home, .. } = self.try_of(email, client);
             tx.delete_spent(login)?;
             tx.delete_spent(account)?;
+            tx.put_spent(home, 1, now, now + AT_HOME)?;
         }
         Ok(())
     }
@@ -164,6 +190,7 @@ impl Accounts {
             login: key("login", &[email.key(), &from]),
             account: key("account", &[email.key()]),
             client: key("secrets", &[&from]),
+            home: key("home", &[email.key(), &from]),
         }
     }
 
@@ -174,19 +201,41 @@ impl Accounts {
     }
 }
 
-/// Whether a user is logged in from where this client is.
-fn is_at_home(tx: &Snapshot<'_>, id: UserId, client: &Client, now: Timestamp) -> Result<bool, Error> {
+/// Whether a user is logged in from where this client is, or has just proven there who they are.
+fn is_at_home(
+    tx: &Snapshot<'_>,
+    id: UserId,
+    client: &Client,
+    home: CountKey,
+    now: Timestamp,
+) -> Result<bool, Error> {
     let Some(here) = client.ip.map(network) else { return Ok(false) };
-    Ok(tx.is_logged_in_from(id, here, now)?)
+    let proven = tx.spent(home)?.is_some_and(|(_, since)| now.since(since) < AT_HOME);
+    Ok(proven || tx.is_logged_in_from(id, here, now)?)
+}
+
+/// All of them, or the refusal that lasts longest: whoever waits for that is not refused again by another.
+fn all(taken: [Result<(), Error>; 3]) -> Result<(), Error> {
+    let wait = |refusal: &Error| match refusal {
+        Error::TooManyRequests { retry_after } => *retry_after,
+        _ => u64::MAX,
+    };
+    taken.into_iter().filter_map(Result::err).max_by_key(wait).map_or(Ok(()), Err)
 }
 
 /// Takes one out of a budget.
 fn take(tx: &Tx<'_>, key: CountKey, rate: Rate, now: Timestamp) -> Result<(), Error> {
+    let (spent, since) = left(tx, key, rate, now)?;
+    put(tx, key, rate, spent + 1, since)
+}
+
+/// What is gone of a budget in which something is left.
+fn left(tx: &Snapshot<'_>, key: CountKey, rate: Rate, now: Timestamp) -> Result<(u32, Timestamp), Error> {
     let (spent, since) = balance(tx, key, rate, now)?;
     if spent >= rate.burst {
         return Err(Error::too_many_requests((since + rate.refill).since(now)));
     }
-    put(tx, key, rate, spent + 1, since)
+    Ok((spent, since))
 }
 
 /// Takes one out of a budget, even if there is none left in it.

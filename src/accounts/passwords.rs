@@ -66,14 +66,16 @@ impl Accounts {
     async fn try_to_reset(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
         const PURPOSES: [Purpose; 2] = [Purpose::ResetPassword, Purpose::AcceptInvitation];
         let now = self.clock.now();
-        let hash = self.hasher.hash(self.check_new_password(&typed, &claimed_profile(&proof))?).await?;
+        let new = self.check_new_password(&typed, &claimed_profile(&proof))?;
+        self.may_guess(&origin.client, now).await?;
+        let hash = self.hasher.hash(new).await?;
         let accounts = self.clone();
         let reset = self.store.write(move |tx| {
             accounts.take_guess(tx, &origin.client, now)?;
             let Some(spent) = accounts.spend(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
             let user = spent.user;
             accounts.guessed_right(tx, &origin.client, now)?;
-            accounts.forgive(tx, &user.profile.email, &origin.client)?;
+            accounts.forgive(tx, &user.profile.email, &origin.client, now)?;
             // Only now that the proof is good may an answer depend on whose account it is.
             accounts.check_new_password(&typed, &user.profile)?;
             let had_one = tx.password(user.id)?.is_some();

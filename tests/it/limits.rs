@@ -140,6 +140,42 @@ async fn a_new_password_by_mail_makes_the_budgets_whole() {
 }
 
 #[tokio::test]
+async fn whoever_chose_a_password_by_mail_is_at_home_whatever_others_go_on_to_guess() {
+    let app = limited().await;
+    app.sign_up(ANN).await;
+    app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
+    let token = app.mail(ANN).await.token().to_owned();
+    let owner = app.anyone().from("203.0.113.1");
+    owner.post("/auth/password/reset", json!({ "token": token, "new_password": NEW })).await.is(204);
+    for network in 0..60 {
+        log_in(&app, &format!("198.51.{network}.1"), ANN, WRONG).await;
+    }
+    log_in(&app, "192.0.2.1", ANN, NEW).await.refused(429, "too_many_requests");
+    // There, too, there are only so many tries.
+    for _ in 0..10 {
+        log_in(&app, "203.0.113.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+    }
+    log_in(&app, "203.0.113.1", ANN, NEW).await.refused(429, "too_many_requests");
+    app.wait(Duration::from_mins(59));
+    log_in(&app, "203.0.113.1", ANN, NEW).await.is(200);
+}
+
+#[tokio::test]
+async fn whoever_waits_as_long_as_they_are_told_is_not_told_to_wait_again() {
+    let app = limited().await;
+    app.sign_up(ANN).await;
+    for _ in 0..10 {
+        log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+    }
+    for network in 0..60 {
+        log_in(&app, &format!("198.51.{network}.1"), ANN, WRONG).await;
+    }
+    let refused = log_in(&app, "192.0.2.1", ANN, PASSWORD).await.refused(429, "too_many_requests");
+    app.wait(Duration::from_secs(refused.header("retry-after").parse().unwrap()));
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+}
+
+#[tokio::test]
 async fn whatever_asks_for_a_password_asks_from_one_budget() {
     for exhausted in ["/auth/login", "/me/password", "/me/email", "/me"] {
         let app = limited().await;
