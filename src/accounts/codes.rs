@@ -12,8 +12,8 @@ use crate::{
 
 /// How many wrong codes kill a code.
 const TRIES: u8 = 5;
-/// How many codes an address is sent until a day after the last of them: with five tries each, a guess succeeds once in
-/// 20,000 such spells.
+/// How many codes an address is sent for one purpose, as long as they count: with five tries each, guessing at all of
+/// them succeeds once in 20,000 times.
 const MOST_CODES: u8 = 10;
 /// How many messages at once. Past the codes there are links alone, and past these messages one link an hour: as long as a
 /// link to choose a password lives, so that nobody who asks in somebody else's name shuts them out.
@@ -23,6 +23,9 @@ const ONE_MORE: Duration = RESET_TTL;
 const RESET_TTL: Duration = Duration::from_hours(1);
 /// How long after its link is dead a message still counts.
 pub(super) const COUNTED_FOR: Duration = Duration::from_hours(24);
+/// The same for a new password, which can be asked for as long as there is the account: until its owner has chosen one, or
+/// for a year.
+const RESETS_COUNTED_FOR: Duration = Duration::from_hours(365 * 24);
 
 /// A code and link that are made before the transaction that stores them.
 pub(super) struct FreshCode {
@@ -91,7 +94,11 @@ impl Accounts {
         let sent = counted(tx, count, now)?;
         let code = fresh.code.as_ref().filter(|_| sent < MOST_CODES);
         let kept = self.keep_code(tx, user, to, purpose, (code, &fresh.link), now)?;
-        tx.put_sent_codes(count, sent.saturating_add(1), now, kept.token_expires_at + COUNTED_FOR)?;
+        let counted_for = match purpose {
+            Purpose::ResetPassword => RESETS_COUNTED_FOR,
+            Purpose::VerifyEmail | Purpose::ChangeEmail | Purpose::AcceptInvitation => COUNTED_FOR,
+        };
+        tx.put_sent_codes(count, sent.saturating_add(1), now, kept.token_expires_at + counted_for)?;
         let message = Message {
             code: code.map(|code| code.as_str().to_owned()),
             code_until: code.map(|_| kept.code_expires_at),
@@ -100,6 +107,11 @@ impl Accounts {
             ..Message::plain(to.as_str().to_owned(), letter)
         };
         self.post(tx, user, to, &message, kept.token_expires_at, now)
+    }
+
+    /// The owner has chosen a new password by what was sent: nothing of it counts any more.
+    pub(super) fn forget_resets(&self, tx: &Tx<'_>, email: &Email) -> Result<(), Error> {
+        Ok(tx.delete_sent_codes(self.secret.hash_count(kind(Purpose::ResetPassword), email))?)
     }
 
     /// Sends a code like `send_code`, or not, and nobody outside is told; answers whether it did.

@@ -82,6 +82,7 @@ impl Accounts {
             tx.set_password(user.id, &hash)?;
             tx.delete_sessions_of(user.id)?;
             tx.delete_codes_of(user.id)?;
+            accounts.forget_resets(tx, &user.profile.email)?;
             let action = match spent.purpose {
                 Purpose::AcceptInvitation => Action::InvitationAccepted,
                 _ => Action::PasswordReset,

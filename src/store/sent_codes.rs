@@ -31,6 +31,12 @@ impl Tx<'_> {
         )
     }
 
+    /// Forgets a count.
+    pub(crate) fn delete_sent_codes(&self, key: CountKey) -> Result<(), Error> {
+        self.execute("DELETE FROM sent_codes WHERE key = ?1", [key.0])?;
+        Ok(())
+    }
+
     /// Deletes counts that are over, at most `limit`; answers how many.
     pub(crate) fn delete_old_sent_codes(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
         self.execute(

@@ -93,6 +93,7 @@ impl Shop {
         let action = if purpose == Purpose::ResetPassword { "password.reset" } else { "invitation.accepted" };
         self.end_sessions(tag);
         self.kill(tag, None);
+        self.uncount("password", self.people[&tag].email);
         self.tell(tag, action);
         let old = self.people.get_mut(&tag).unwrap().password.replace(password);
         if !self.people[&tag].verified() {

@@ -23,6 +23,10 @@ impl Shop {
         self.sent.insert((kind, to.number), Sent { messages, latest: self.now, until });
     }
 
+    pub(super) fn uncount(&mut self, kind: &'static str, to: Address) {
+        self.sent.remove(&(kind, to.number));
+    }
+
     pub(super) fn keep(&mut self, tag: Tag, purpose: Purpose, to: Address) -> i64 {
         let now = self.now;
         let account = self.people[&tag].expires_at;
@@ -49,7 +53,8 @@ impl Shop {
     ) -> Result<(), Refusal> {
         let sent = self.sent(kind(purpose), to)?;
         let link_until = self.keep(tag, purpose, to);
-        self.count(kind(purpose), to, sent + 1, link_until + DAY);
+        let counted_for = if purpose == Purpose::ResetPassword { 365 * DAY } else { DAY };
+        self.count(kind(purpose), to, sent + 1, link_until + counted_for);
         let (has_code, carries) = (sent < 10, Some((tag, purpose)));
         self.letters.push(Letter { to, subject, has_code, has_link: true, carries });
         Ok(())
