@@ -46,7 +46,8 @@ pub fn origin(request: &Request) -> Origin {
     Origin { client: Client { user_agent, ip }, request_id, ..Origin::default() }
 }
 
-fn address(request: &Request, proxies: &[Proxy]) -> Option<IpAddr> {
+/// The address that a request comes from; none if it came by no network.
+pub fn address(request: &Request, proxies: &[Proxy]) -> Option<IpAddr> {
     let peer = request.remote_addr().as_socket_addr()?.ip();
     let hops: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
     let hops = hops.iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));

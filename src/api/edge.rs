@@ -17,12 +17,15 @@ use poem::{Endpoint, IntoResponse, Request, Response};
 use uuid::{Builder, Uuid};
 
 use super::{
-    client::RequestId,
+    client::{self, RequestId},
     cors::Cors,
     error::{ApiError, Code},
     headers, page, pages,
 };
-use crate::model::{Clock, Timestamp};
+use crate::{
+    config::Proxy,
+    model::{Clock, Timestamp},
+};
 
 const LONGEST_ADDRESS: usize = 8 * 1024;
 const MOST_HEADERS: usize = 64;
@@ -36,6 +39,8 @@ pub struct Edge<E> {
     pub clock: Clock,
     /// The methods of each path.
     pub methods: &'static LazyLock<BTreeMap<String, Vec<String>>>,
+    /// The proxies whose word about clients counts.
+    pub proxies: Arc<[Proxy]>,
     /// Whose scripts may read the answers.
     pub cors: Cors,
     /// How long a request may take, its body included.
@@ -53,6 +58,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let start = Instant::now();
         let id = request_id(&request, self.clock.now());
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let client = client::address(&request, &self.proxies);
         let origin = self.cors.named(&request);
         let preflight = origin.as_ref().and_then(|_| Cors::preflight(&request));
         let mut answer = match preflight {
@@ -68,7 +74,8 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let took_ms = start.elapsed().as_secs_f64() * 1e3;
         let path = uri.path();
         if status >= 400 {
-            tracing::info!(%method, path, status, took_ms, request_id = &*id, "refused");
+            let client = client.map(tracing::field::display);
+            tracing::info!(%method, path, status, took_ms, client, request_id = &*id, "refused");
         } else {
             tracing::debug!(%method, path, status, took_ms, request_id = &*id, "answered");
         }
@@ -167,6 +174,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_one_refusal_and_the_next_request_is_answered() {
         let edge = Edge {
+            proxies: Arc::default(),
             inner: make_sync(|request: Request| assert_ne!(request.uri().path(), "/panics")),
             clock: Clock::system(),
             methods: &METHODS,

@@ -40,7 +40,7 @@ use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 use self::{client::Context, cors::Cors, edge::Edge, error::ApiError};
 use crate::{
     accounts::Accounts,
-    config::Config,
+    config::{Config, Proxy},
     model::{AuditEvent, Session, User},
 };
 
@@ -91,14 +91,14 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
             get(make_sync(|_| Body::from(DOCUMENT.as_str()).with_content_type("application/json"))),
         );
     let clock = accounts.clock();
-    let proxies = config.server.trusted_proxies.clone().into();
-    let context = Context { accounts: Arc::new(accounts), proxies };
+    let proxies: Arc<[Proxy]> = config.server.trusted_proxies.clone().into();
+    let context = Context { accounts: Arc::new(accounts), proxies: Arc::clone(&proxies) };
     let inner = Site { pages, api: service.into_endpoint(), context };
     let cors = Cors(config.server.cors_origins.clone());
     let is_https = config.server.public_url.starts_with("https://");
     let deadline = config.server.request_timeout.get();
     let shop_name = config.messages.shop_name.clone();
-    Edge { inner, clock, methods: &METHODS, cors, deadline, is_https, shop_name }
+    Edge { inner, clock, methods: &METHODS, proxies, cors, deadline, is_https, shop_name }
 }
 
 /// Pages and documents at their few paths, the API everywhere else. (A route around the API's own would take every path

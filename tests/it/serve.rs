@@ -296,3 +296,17 @@ fn a_shop_that_is_open_to_all_is_warned_of_what_is_for_trying_out() {
         assert_eq!(ran.err.matches(setting).count(), 1, "{ran:?}");
     }
 }
+
+#[test]
+fn a_refusal_is_logged_with_the_address_of_the_client() {
+    for (proxies, client) in [("", "127.0.0.1"), ("127.0.0.1", "192.0.2.7")] {
+        let shop = Shop::with_admin().with("SERVER__TRUSTED_PROXIES", proxies);
+        let server = shop.serve();
+        server.ask("GET", "/nope", "X-Forwarded-For: 192.0.2.7\r\n", None).unwrap().is(404);
+        let line = wait_for("the refusal in the log", || {
+            let log = server.logged();
+            log.lines().find(|line| line.contains("refused") && line.contains("/nope")).map(str::to_owned)
+        });
+        assert!(line.contains(&format!("client={client} ")), "{line}");
+    }
+}

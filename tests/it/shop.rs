@@ -325,6 +325,7 @@ impl Terminal {
     /// Types an answer as soon as there is the question.
     pub fn answer(&mut self, question: &str, answer: &str) {
         wait_for(question, || self.process.out.text().contains(question).then_some(()));
+        thread::sleep(Duration::from_millis(100)); // it is asked just before what is typed is hidden
         writeln!(self.keys, "{answer}").unwrap();
     }
 
