@@ -213,6 +213,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_of_the_client_with_the_most_leaves_however_lately_it_was_answered() {
+        let settings =
+            config::Server { connections: 3, connections_per_client: 3, ..config::Server::default() };
+        let places = Places::new(&settings);
+        let (ann, bob) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        let (mut held, mut talks) = (Vec::new(), Vec::new());
+        for client in [ann, bob, bob] {
+            let talk = talk().await;
+            talk.begin_request();
+            talk.end_request();
+            held.push(places.take(client, &talk).await.expect("free"));
+            talks.push(talk);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let newcomer = talk().await;
+        assert!(matches!(places.taken().offer(None, &newcomer, (3, 3), false), Offer::Later));
+        assert_eq!(talks.iter().map(Talk::is_leaving).collect::<Vec<_>>(), [false, true, false]);
+    }
+
+    #[tokio::test]
     async fn a_client_has_so_many_places_and_gets_those_back_that_it_leaves() {
         let settings =
             config::Server { connections: 9, connections_per_client: 2, ..config::Server::default() };
