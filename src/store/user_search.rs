@@ -16,8 +16,8 @@ use crate::model::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort,
 /// the future, until the first start without them.
 ///
 /// Simplified: a text that many have takes a long walk by address if all of them are far from the start of the list, and
-/// by age if few of them pass the filter. With more time the search would know roles and states, too, and a second one
-/// would be kept in the order of addresses.
+/// by age if few of them pass the filter, and to be counted. With more time the search would know roles and states, too, and
+/// count by itself, and a second one would be kept in the order of addresses.
 const FEW: u32 = 4_000;
 /// How many users are so few that looking at each of them, within an index, is quicker than any search.
 const NARROW: u64 = 10_000;
