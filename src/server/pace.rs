@@ -100,7 +100,7 @@ impl Talk {
 
     /// Whether it ends as soon as there is nothing to read.
     pub fn is_leaving(&self) -> bool {
-        self.0.leaves.load(Ordering::Relaxed) && self.step().0 != Step::Request
+        self.0.leaves.load(Ordering::Acquire) && self.step().0 != Step::Request
     }
 
     fn set(&self, step: Step) {
@@ -162,7 +162,7 @@ impl Paced {
     /// Whether it was asked to, and its client keeps the server waiting; looked at again when it is asked.
     fn leaves(&self, cx: &Context<'_>) -> bool {
         self.talk.0.task.register(cx.waker());
-        self.talk.0.leaves.load(Ordering::Acquire) && self.talk.step().0 != Step::Request
+        self.talk.is_leaving()
     }
 
     fn writes(&mut self, wrote: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
