@@ -21,15 +21,19 @@ impl Snapshot<'_> {
             }
             _ => None,
         };
-        let mut items = match found {
-            Some(items) => items,
-            None => self.page(query, &self.rows_of(&search)?, now)?,
+        let (mut items, rows) = match found {
+            Some(items) => (items, None),
+            None => {
+                let rows = self.rows_of(&search)?;
+                (self.page(query, &rows, now)?, Some(rows))
+            }
         };
         let more = items.len() > query.limit.get();
         items.truncate(query.limit.get());
         let next = items.last().filter(|_| more).map(|last| UserCursor::after(last, query.sort));
         let total = if query.count {
-            Some(self.count_users(&query.filter, &self.rows_of(&search)?, now)?)
+            let rows = rows.map_or_else(|| self.rows_of(&search), Ok)?;
+            Some(self.count_users(&query.filter, &rows, now)?)
         } else {
             None
         };
