@@ -13,17 +13,20 @@ use crate::{
 /// How much of a `User-Agent` is kept.
 const AGENT_CHARS: usize = 256;
 
-/// The id of a request, as the outermost layer gave it.
+/// What the outermost layer has found out about a request.
 #[derive(Clone)]
-pub struct RequestId(pub Arc<str>);
+pub struct Arrival {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Whom it comes from; nobody if it came by no network.
+    pub client: Option<IpAddr>,
+}
 
 /// What every request is given along on its way in.
 #[derive(Clone)]
 pub struct Context {
     /// Whom the guards ask.
     pub accounts: Arc<Accounts>,
-    /// The proxies whose word counts.
-    pub proxies: Arc<[Proxy]>,
 }
 
 /// Where a request comes from.
@@ -40,9 +43,9 @@ pub fn origin(request: &Request) -> Origin {
     let user_agent = request
         .header(header::USER_AGENT)
         .map(|agent| agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect());
-    let proxies = request.data::<Context>().map_or(&[][..], |context| &context.proxies);
-    let ip = address(request, proxies);
-    let request_id = request.data::<RequestId>().map(|id| Arc::clone(&id.0));
+    let arrival = request.data::<Arrival>();
+    let ip = arrival.and_then(|arrival| arrival.client);
+    let request_id = arrival.map(|arrival| Arc::clone(&arrival.id));
     Origin { client: Client { user_agent, ip }, request_id, ..Origin::default() }
 }
 

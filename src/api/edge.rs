@@ -17,7 +17,7 @@ use poem::{Endpoint, IntoResponse, Request, Response};
 use uuid::{Builder, Uuid};
 
 use super::{
-    client::{self, RequestId},
+    client::{self, Arrival},
     cors::Cors,
     error::{ApiError, Code},
     headers, page, pages,
@@ -40,7 +40,7 @@ pub struct Edge<E> {
     /// The methods of each path.
     pub methods: &'static LazyLock<BTreeMap<String, Vec<String>>>,
     /// The proxies whose word about clients counts.
-    pub proxies: Arc<[Proxy]>,
+    pub proxies: Vec<Proxy>,
     /// Whose scripts may read the answers.
     pub cors: Cors,
     /// How long a request may take, its body included.
@@ -64,7 +64,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let mut answer = match preflight {
             Some(answer) => answer,
             None => {
-                request.set_data(RequestId(Arc::clone(&id)));
+                request.set_data(Arrival { id: Arc::clone(&id), client });
                 self.answer(request, uri.path(), &id).await
             }
         };
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_one_refusal_and_the_next_request_is_answered() {
         let edge = Edge {
-            proxies: Arc::default(),
+            proxies: Vec::new(),
             inner: make_sync(|request: Request| assert_ne!(request.uri().path(), "/panics")),
             clock: Clock::system(),
             methods: &METHODS,

@@ -40,7 +40,7 @@ use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 use self::{client::Context, cors::Cors, edge::Edge, error::ApiError};
 use crate::{
     accounts::Accounts,
-    config::{Config, Proxy},
+    config::Config,
     model::{AuditEvent, Session, User},
 };
 
@@ -91,8 +91,8 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
             get(make_sync(|_| Body::from(DOCUMENT.as_str()).with_content_type("application/json"))),
         );
     let clock = accounts.clock();
-    let proxies: Arc<[Proxy]> = config.server.trusted_proxies.clone().into();
-    let context = Context { accounts: Arc::new(accounts), proxies: Arc::clone(&proxies) };
+    let proxies = config.server.trusted_proxies.clone();
+    let context = Context { accounts: Arc::new(accounts) };
     let inner = Site { pages, api: service.into_endpoint(), context };
     let cors = Cors(config.server.cors_origins.clone());
     let is_https = config.server.public_url.starts_with("https://");
