@@ -25,7 +25,7 @@ use crate::{
     config::Config,
     model::Clock,
     store::{Missing, Store},
-    telemetry,
+    telemetry::Log,
 };
 
 /// User accounts for a small shop's own server.
@@ -83,7 +83,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         return openapi::run();
     }
     let config = Config::load(cli.config.as_deref(), environment())?;
-    telemetry::start(&config.log);
+    let _log = Log::start(&config.log)?;
     match command {
         Command::Serve => in_runtime(serve::run(&config)),
         Command::Migrate(args) => in_runtime(migrate::run(&args, &config)),

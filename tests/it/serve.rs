@@ -1,6 +1,7 @@
 //! The real server: it starts, serves, stops when it is asked to, and loses nothing when it is not asked.
 
 use std::{
+    fs,
     hash::{BuildHasher, RandomState},
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::PASSWORD,
-    shop::{Reply, Shop, try_to_sign_up, wait_for},
+    shop::{Reply, Server, Shop, try_to_sign_up, wait_for},
 };
 
 #[test]
@@ -309,4 +310,60 @@ fn a_refusal_is_logged_with_the_address_of_the_client() {
         });
         assert!(line.contains(&format!("client={client} ")), "{line}");
     }
+}
+
+/// A server whose log goes through a pipe: read until it listens, and then by this line of shell.
+fn logging_to(shop: &Shop, reader: &str) -> Server {
+    let reader = format!("{{ sed -u /Swagger/q; {reader}; }} <log >&2 &");
+    let line = format!("mkfifo log go; {reader} exec \"$0\" serve 2>log");
+    shop.start_in_shell(&line).wait_until_it_listens()
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up_and_says_afterwards_how_much_was_lost() {
+    let shop = Shop::new();
+    let mut server = logging_to(&shop, "cat go; cat");
+    for _ in 0..2_000 {
+        server.get("/nope").is(404);
+    }
+    server.sign_up("ann@example.com").is(201);
+    fs::write(shop.path("go"), "").unwrap();
+    let seen = |log: &str| log.matches("refused").count();
+    wait_for("each line, or word of its loss", || {
+        let log = server.logged();
+        let (_, lost) = log.rsplit_once("lost=")?;
+        let lost: usize = lost.split_whitespace().next()?.parse().ok()?;
+        (lost > 500 && seen(&log) + lost >= 2_000).then_some(())
+    });
+    let before = seen(&server.logged());
+    server.get("/nope").is(404);
+    wait_for("the next refusal", || (seen(&server.logged()) > before).then_some(()));
+    server.signal(Signal::TERM);
+    server.ended().is(0);
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_keep_a_server_from_its_end() {
+    let shop = Shop::new();
+    let mut server = logging_to(&shop, "cat go; cat");
+    for _ in 0..2_000 {
+        server.get("/nope").is(404);
+    }
+    server.signal(Signal::TERM);
+    let stat = format!("/proc/{}/stat", server.pid().as_raw_nonzero());
+    wait_for("its end", || fs::read_to_string(&stat).unwrap().contains(") Z ").then_some(()));
+    fs::write(shop.path("go"), "").unwrap();
+    server.ended().is(0);
+}
+
+#[test]
+fn a_log_whose_reader_is_gone_holds_nobody_up() {
+    let shop = Shop::new();
+    let mut server = logging_to(&shop, "true");
+    for _ in 0..100 {
+        server.get("/nope").is(404);
+    }
+    server.sign_up("ann@example.com").is(201);
+    server.signal(Signal::TERM);
+    server.ended().is(0);
 }
