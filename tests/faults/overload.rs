@@ -15,7 +15,7 @@ use crate::{
     float, is_calm,
     load::{Answer, Request, at_once, at_rate},
     process::most_memory,
-    rounds, say, shop,
+    reaches, rounds, say, shop,
     shop::{PASSWORD, Server, wait_for},
 };
 
@@ -55,8 +55,11 @@ fn of_five_times_too_many_logins_most_of_what_can_be_done_is_done_and_nobody_els
         say(format_args!(
             "a login takes {calm:.0?} when it is calm, and about that {again:.1?} after the last answer"
         ));
-        assert!(times.iter().all(|(_, time)| *time <= Duration::from_secs(3)), "{times:?}");
-        assert!(again <= Duration::from_secs(20), "{again:?}");
+        reaches(
+            times.iter().all(|(_, time)| *time <= Duration::from_secs(3)),
+            format_args!("meanwhile {times:?}"),
+        );
+        reaches(again <= Duration::from_secs(20), format_args!("as quick as before after {again:?}"));
         answers
     });
     // A shared machine drifts: the better of what could be done before and after counts.
@@ -78,7 +81,7 @@ fn of_five_times_too_many_logins_most_of_what_can_be_done_is_done_and_nobody_els
         assert!(answer.status() == 200 || answer.is_put_off(), "{answer:?}");
         assert!(answer.kind == "login" || answer.status() == 200, "{answer:?}");
     }
-    assert!(good >= GOOD * peak, "{good:.1} of {peak:.1} logins a second");
+    reaches(good >= GOOD * peak, format_args!("{good:.1} of {peak:.1} logins a second"));
     assert!(most_memory(&server) <= MOST_MEMORY);
     is_calm(&server.stop(Signal::TERM).is(0).err);
 }

