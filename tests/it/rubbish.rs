@@ -1,4 +1,5 @@
 //! Rubbish: whatever bytes come, every operation answers as its document says, nothing panics, nothing is a defect.
+//! `RUBBISH_ROUNDS` has so many times as many cases tried, other ones each time.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -12,7 +13,7 @@ use proptest::{
     collection::vec,
     prelude::*,
     sample::select,
-    test_runner::{Config as Runs, TestCaseError, TestError, TestRunner},
+    test_runner::{Config as Runs, RngSeed, TestCaseError, TestError, TestRunner},
 };
 use serde_json::{Map, Number, Value, json};
 
@@ -201,13 +202,22 @@ fn rubbish() -> impl Strategy<Value = Rubbish> {
     })
 }
 
-/// Runs a check over many cases, the same ones each time.
+/// Runs a check over many cases: the same ones each time, unless the environment asks for rounds of them.
 fn check<T: std::fmt::Debug>(
     cases: u32,
     strategy: impl Strategy<Value = T>,
     test: impl Fn(T) -> Result<(), TestCaseError>,
 ) {
-    let runs = Runs { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Runs::default() };
+    #[expect(clippy::disallowed_methods, reason = "the one setting of these tests")]
+    let rounds = std::env::var("RUBBISH_ROUNDS").ok().map(|rounds| rounds.parse::<u32>().unwrap());
+    let runs = Runs {
+        cases: cases * rounds.unwrap_or(1),
+        rng_seed: if rounds.is_some() { RngSeed::Random } else { RngSeed::Fixed(1) },
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        max_global_rejects: u32::MAX,
+        ..Runs::default()
+    };
     match TestRunner::new(runs).run(&strategy, test) {
         Ok(()) => {}
         Err(TestError::Fail(why, case)) => panic!("{why}: {case:?}"),
