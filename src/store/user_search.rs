@@ -78,7 +78,8 @@ impl Snapshot<'_> {
             self.trigrams_from(&text)?.join(" OR ")
         } else {
             // Side by side, and the last: one more says little that its neighbours have not said.
-            let threes = chars.chunks_exact(3).chain(chars.windows(3).last());
+            let told = telling(&chars);
+            let threes = told.chunks_exact(3).chain(told.windows(3).last());
             let trigrams = threes.map(|three| quoted(&three.iter().collect::<String>()));
             trigrams.collect::<Vec<_>>().join(" AND ")
         };
@@ -244,6 +245,15 @@ impl PageByAge {
         });
         self.users.insert(index, user);
         self.users.truncate(self.most);
+    }
+}
+
+/// What of a text tells its owner from others: of an address not the end of its domain, which many have, and of which long
+/// lists would be read.
+fn telling(text: &[char]) -> &[char] {
+    match text.iter().position(|c| *c == '@') {
+        Some(at) if at >= 3 => &text[..text.len().min(at + 3)],
+        _ => text,
     }
 }
 
