@@ -7,7 +7,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -132,11 +132,9 @@ pub struct Paced {
     stream: TcpStream,
     talk: Talk,
     deadlines: Deadlines,
-    /// Ticks while there is nothing to read: then the clock is looked at.
+    /// Ticks while nothing can be read or written: then the clock is looked at.
     tick: Pin<Box<Sleep>>,
     every: Duration,
-    /// Running while an answer cannot be written.
-    write_by: Option<Pin<Box<Sleep>>>,
 }
 
 impl Paced {
@@ -146,7 +144,7 @@ impl Paced {
         talk.set(Step::Head);
         let every = (deadlines.head.min(deadlines.idle) / 8).clamp(SHORTEST_TICK, LONGEST_TICK);
         let tick = Box::pin(sleep_until(Instant::now() + every));
-        (Self { stream, talk: talk.clone(), deadlines, tick, every, write_by: None }, talk)
+        (Self { stream, talk: talk.clone(), deadlines, tick, every }, talk)
     }
 
     /// Whether whoever is at the other end has taken too long.
@@ -159,27 +157,26 @@ impl Paced {
         }
     }
 
-    /// Whether it was asked to, and its client keeps the server waiting; looked at again when it is asked.
-    fn leaves(&self, cx: &Context<'_>) -> bool {
+    /// Waits until something can be read or written; or ends it, if it is late, or was asked to leave.
+    fn waits<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         self.talk.0.task.register(cx.waker());
-        self.talk.is_leaving()
+        let mut ends = self.talk.is_leaving();
+        while !ends && self.tick.as_mut().poll(cx).is_ready() {
+            ends = self.is_late();
+            let next = Instant::now() + self.every;
+            self.tick.as_mut().reset(next);
+        }
+        if ends { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
     }
 
     fn writes(&mut self, wrote: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if wrote.is_ready() {
-            self.write_by = None;
             return wrote;
         }
         if self.talk.step().0 == Step::Idle {
             self.talk.set(Step::Answer); // from now until all of it is read
         }
-        if self.leaves(cx) || self.is_late() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let longest = self.deadlines.write;
-        let write_by = self.write_by.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + longest)));
-        ready!(write_by.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        self.waits(cx)
     }
 }
 
@@ -197,17 +194,7 @@ impl AsyncRead for Paced {
             }
             return Poll::Ready(read);
         }
-        if self.leaves(cx) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        while self.tick.as_mut().poll(cx).is_ready() {
-            if self.is_late() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            let next = Instant::now() + self.every;
-            self.tick.as_mut().reset(next);
-        }
-        Poll::Pending
+        self.waits(cx)
     }
 }
 
