@@ -1,7 +1,7 @@
 //! Requests at the same moment: whatever their order, no rule is broken and no answer is a lie. `RACE_ROUNDS` is how often
 //! each race is run.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, thread, time::Duration};
 
 use coffeeshop::{accounts::Which, model::Origin};
 use poem::http::Method;
@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     app::{Answer, App, MOMENT, PASSWORD},
+    shop::Shop,
     verification::wrong,
 };
 
@@ -145,6 +146,38 @@ async fn two_admins_who_take_each_others_rights_leave_one() {
                 if one.get("/users").await.status == 200 { (&one, &paths[1]) } else { (&two, &paths[0]) };
             left.0.patch(left.1, back.clone()).await.is(200);
         }
+    }
+}
+
+#[test]
+fn two_admins_of_whom_one_is_demoted_over_http_and_one_at_the_console_leave_one() {
+    let shop = Shop::with_admin();
+    shop.create_admin("other@example.com").is(0);
+    let server = shop.serve();
+    let boss = server.token("boss@example.com");
+    let other = server.get_as(&server.token("other@example.com"), "/me").is(200).json();
+    let path = format!("/users/{}", other["id"].as_str().unwrap());
+    let role = |admin: &str, role: &str| shop.run(&["users", "set-role", admin, role]);
+    let demotion = json!({ "role": "user" });
+    let headers = format!("Authorization: Bearer {boss}\r\n");
+    for round in 0..rounds(6) {
+        let (reply, ran) = thread::scope(|scope| {
+            let console = scope.spawn(|| role("boss@example.com", "user"));
+            // A command takes a moment to start.
+            thread::sleep(Duration::from_millis(u64::try_from(round).unwrap() * 7 % 40));
+            let reply = server.ask("PATCH", &path, &headers, Some(&demotion)).unwrap();
+            (reply, console.join().unwrap())
+        });
+        let demoted = if reply.status == 200 {
+            ran.refused("the last admin");
+            "other@example.com"
+        } else {
+            reply.is(403);
+            ran.is(0);
+            "boss@example.com"
+        };
+        assert_eq!(shop.count("users WHERE role = 'admin'"), 1);
+        role(demoted, "admin").is(0);
     }
 }
 
