@@ -90,11 +90,11 @@ impl Browser {
     }
 
     pub fn open(&self, url: &str) {
-        self.tell("POST", "/url", &json!({ "url": url }));
+        self.leave_by("/url", &json!({ "url": url }));
     }
 
     pub fn reload(&self) {
-        self.tell("POST", "/refresh", &json!({}));
+        self.leave_by("/refresh", &json!({}));
     }
 
     pub fn title(&self) -> String {
@@ -121,11 +121,20 @@ impl Browser {
         wait_for(what, || self.text().contains(what).then_some(()));
     }
 
-    /// Presses the button with this on it.
+    /// Presses the button with this on it, which brings another page.
     #[track_caller]
     pub fn press(&self, button: &str) {
         let button = self.find("xpath", &format!("//button[normalize-space()='{button}']"));
-        self.tell("POST", &format!("/element/{}/click", button.0), &json!({}));
+        self.leave_by(&format!("/element/{}/click", button.0), &json!({}));
+    }
+
+    /// Does what brings another page, and waits until this one is gone: chromedriver waits only where scripts run.
+    #[track_caller]
+    fn leave_by(&self, path: &str, body: &Value) {
+        let page = self.find("css selector", "html");
+        self.tell("POST", path, body);
+        let look = format!("/element/{}/name", page.0);
+        wait_for("another page", || self.try_to_tell("GET", &look, &Value::Null).is_err().then_some(()));
     }
 
     /// Types into the field with this label.
@@ -180,10 +189,10 @@ impl Browser {
         self.tell("POST", "/se/log", &json!({ "type": kind })).as_array().unwrap().clone()
     }
 
+    /// Waits until there is such an element: a page is seen before all of it is there.
     #[track_caller]
     fn find(&self, by: &str, what: &str) -> Element {
-        let found = self.find_all(by, what).pop();
-        found.unwrap_or_else(|| panic!("there is no {what} on the page:\n{}", self.text()))
+        wait_for(what, || self.find_all(by, what).pop())
     }
 
     fn find_all(&self, by: &str, what: &str) -> Vec<Element> {
