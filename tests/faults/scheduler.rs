@@ -154,8 +154,14 @@ fn unverified(sql: &Connection, name: &str, count: i64, first: i64, step: i64) {
 
 /// Gives everybody what belongs to an account: a past, a session, a message that waits, and perhaps a code.
 fn complete(sql: &Connection) {
+    // Who reads first and then writes is refused if the server wrote meanwhile.
+    let (begin, end) = if sql.is_autocommit() {
+        ("BEGIN IMMEDIATE", "COMMIT")
+    } else {
+        ("SAVEPOINT complete", "RELEASE complete")
+    };
     sql.execute_batch(&format!(
-        "SAVEPOINT complete;
+        "{begin};
          CREATE TEMP TABLE IF NOT EXISTS due (id BLOB PRIMARY KEY, expires_at INTEGER);
          CREATE TEMP TABLE new AS SELECT * FROM users u WHERE NOT EXISTS
              (SELECT 1 FROM audit_events WHERE user_id = u.id);
@@ -172,7 +178,7 @@ fn complete(sql: &Connection) {
          INSERT INTO outbox (id, user_id, recipient, sealed, state, attempts, due_at, created_at, expires_at)
              SELECT randomblob(16), id, email_key, zeroblob(200), 'waiting', 0, {FAR_AWAY}, created_at, {FAR_AWAY} FROM new;
          DROP TABLE new;
-         RELEASE complete"
+         {end}"
     ))
     .unwrap();
 }
