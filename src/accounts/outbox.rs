@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 use super::{
     Accounts, Admin, Error,
+    codes::{COUNTED_FOR, counted},
     setback::{Setback, pause},
 };
 use crate::{
-    model::{Email, Message, MessageId, MessageState, Posted, Timestamp, User, UserId},
+    model::{Email, Letter, Message, MessageId, MessageState, Posted, Timestamp, User, UserId},
     store::{SealedMessage, Tx},
 };
 
@@ -73,6 +74,27 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<(), Error> {
         self.enqueue(tx, None, to, message, now + NOTICE_TTL, now)
+    }
+
+    /// Puts a notice into the outbox with the address of the form for a new password; not past the most that an address
+    /// is sent of a kind, since it can be caused again and again.
+    pub(super) fn notify_with_form(
+        &self,
+        tx: &Tx<'_>,
+        kind: &str,
+        letter: Letter,
+        to: &Email,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let count = self.secret.hash_count(kind, to);
+        let told = match counted(tx, count, now) {
+            Err(Error::TooManyRequests { .. }) => return Ok(()),
+            told => told?,
+        };
+        tx.put_sent_codes(count, told.saturating_add(1), now, now + COUNTED_FOR)?;
+        let link = Some(self.rules.reset_url.clone());
+        let message = Message { link, ..Message::plain(to.as_str().to_owned(), letter) };
+        self.notify(tx, to, &message, now)
     }
 
     fn enqueue(

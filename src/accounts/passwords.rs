@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        Action, Email, Invalid, Letter, Message, NewPassword, Origin, Password, Profile, Purpose, Status,
-        Timestamp, User, UserId,
+        Action, Email, Invalid, Letter, NewPassword, Origin, Password, Profile, Purpose, Status, Timestamp,
+        User, UserId,
     },
     store::Tx,
 };
@@ -119,10 +119,10 @@ impl Accounts {
             tx.delete_other_sessions(user.id, actor.session_id())?;
             tx.delete_codes_of(user.id)?;
             actor.author().record(tx, Action::PasswordChanged, user.id, now)?;
-            if user.status() == Status::Unverified {
-                accounts.ask_to_verify(tx, &user, &fresh, now)?; // the code that they had is dead, too
+            match user.status() {
+                Status::Unverified => accounts.ask_to_verify(tx, &user, &fresh, now), // their code is dead, too
+                Status::Verified => accounts.tell_password_changed(tx, &user, now),
             }
-            accounts.tell_password_changed(tx, &user, now)
         });
         changed.await?;
         self.posted.notify_one();
@@ -153,11 +153,7 @@ impl Accounts {
 
     /// Tells a user that their password is another now, and where to choose one again if it was not them.
     fn tell_password_changed(&self, tx: &Tx<'_>, user: &User, now: Timestamp) -> Result<(), Error> {
-        let message = Message {
-            link: Some(self.rules.reset_url.clone()),
-            ..Message::plain(user.profile.email.as_str().to_owned(), Letter::PasswordChanged)
-        };
-        self.notify(tx, &user.profile.email, &message, now)
+        self.notify_with_form(tx, "changed", Letter::PasswordChanged, &user.profile.email, now)
     }
 }
 

@@ -1,16 +1,9 @@
 //! Signing up, and making the first admin.
 
-use super::{
-    Accounts, Admin, Error,
-    audit::Author,
-    codes::{COUNTED_FOR, FreshCode, counted},
-    silence::in_steps,
-    users::free,
-};
+use super::{Accounts, Admin, Error, audit::Author, codes::FreshCode, silence::in_steps, users::free};
 use crate::{
     model::{
-        Action, Email, Invalid, Letter, Message, Name, NewPassword, Origin, PasswordHash, Problems, Profile,
-        User,
+        Action, Email, Invalid, Letter, Name, NewPassword, Origin, PasswordHash, Problems, Profile, User,
     },
     store::{self, Tx},
 };
@@ -118,14 +111,7 @@ impl Accounts {
     fn tell_owner(&self, tx: &Tx<'_>, newcomer: &User) -> Result<(), Error> {
         let now = newcomer.created_at;
         let Some((owner, _)) = tx.user_by_email(&newcomer.profile.email)? else { return Ok(()) };
-        let count = self.secret.hash_count("taken", &owner.profile.email);
-        let Ok(told) = counted(tx, count, now) else { return Ok(()) };
-        tx.put_sent_codes(count, told.saturating_add(1), now, now + COUNTED_FOR)?;
-        let message = Message {
-            link: Some(self.rules.reset_url.clone()),
-            ..Message::plain(owner.profile.email.as_str().to_owned(), Letter::AddressTaken)
-        };
-        self.notify(tx, &owner.profile.email, &message, now)
+        self.notify_with_form(tx, "taken", Letter::AddressTaken, &owner.profile.email, now)
     }
 }
 

@@ -77,6 +77,32 @@ async fn its_owner_hears_of_a_new_password_and_the_message_holds_no_secret() {
 }
 
 #[tokio::test]
+async fn who_changes_the_password_again_and_again_fills_nobodys_mailbox() {
+    let app = App::start().await;
+    let ann = app.signed_in(ANN).await;
+    let before = app.mails(ANN).await.len();
+    for _ in 0..25 {
+        change(&ann, PASSWORD, PASSWORD).await.is(204);
+    }
+    assert_eq!(app.mails(ANN).await.len() - before, 20);
+    app.clock.advance(Duration::from_hours(1));
+    change(&app.log_in(ANN).await, PASSWORD, PASSWORD).await.is(204);
+    assert_eq!(app.mails(ANN).await.len() - before, 21, "one more an hour");
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_confirmed_does_not_hear_of_a_new_password() {
+    let app = App::start().await;
+    let stranger = app.unverified("bob@example.com").await;
+    for _ in 0..3 {
+        change(&stranger, PASSWORD, NEW).await.is(204);
+        change(&stranger, NEW, PASSWORD).await.is(204);
+    }
+    let mails = app.mails("bob@example.com").await;
+    assert!(mails.iter().all(|mail| mail.subject == "Confirm your e-mail"), "{mails:?}");
+}
+
+#[tokio::test]
 async fn a_new_password_kills_every_code_and_link_that_was_sent() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;

@@ -22,10 +22,7 @@ impl Shop {
 
     /// Tells the owner of an address that somebody tried to sign up with it.
     fn tell_owner(&mut self, owner: Address) {
-        if let Ok(told) = self.sent("taken", owner) {
-            self.count("taken", owner, told + 1, self.now + DAY);
-            self.notify(owner, "You already have an account at Coffee Shop", true);
-        }
+        self.notify_with_form("taken", owner, "You already have an account at Coffee Shop");
     }
 
     pub fn verify(&mut self, proof: &Proof) -> Result<Tag, Refusal> {
@@ -100,7 +97,7 @@ impl Shop {
             self.confirm(tag);
         }
         if old.is_some() {
-            self.notify(self.people[&tag].email, "Your password was changed", true);
+            self.notify_with_form("changed", self.people[&tag].email, "Your password was changed");
         }
         Ok(())
     }
@@ -134,10 +131,11 @@ impl Shop {
         self.sessions.retain(|number, session| session.whose != tag || *number == by.session);
         self.kill(tag, None);
         self.tell(tag, "password.changed");
-        if !self.people[&tag].verified() {
+        if self.people[&tag].verified() {
+            self.notify_with_form("changed", self.people[&tag].email, "Your password was changed");
+        } else {
             self.ask_to_verify(tag, ASK);
         }
-        self.notify(self.people[&tag].email, "Your password was changed", true);
         Ok(())
     }
 

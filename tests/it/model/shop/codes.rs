@@ -10,6 +10,14 @@ impl Shop {
         self.letters.push(Letter { to, subject, has_code: false, has_link, carries: None });
     }
 
+    /// A notice with the form for a new password, of which an address is sent so many and no more.
+    pub(super) fn notify_with_form(&mut self, kind: &'static str, to: Address, subject: &'static str) {
+        if let Ok(sent) = self.sent(kind, to) {
+            self.count(kind, to, sent + 1, self.now + DAY);
+            self.notify(to, subject, true);
+        }
+    }
+
     /// How many messages of a kind an address was sent, if it may be sent one more.
     pub(super) fn sent(&self, kind: &'static str, to: Address) -> Result<usize, Refusal> {
         match self.sent.get(&(kind, to.number)) {
