@@ -1,6 +1,13 @@
 //! Whoever is signed in: found behind an access token, and asked for the password again where that matters.
 
-use super::{Accounts, Error, audit::Author, limits::Try, living, sessions::is_open, sightings::Found};
+use super::{
+    Accounts, Error,
+    audit::Author,
+    limits::Try,
+    living,
+    sessions::{is_open, still_open},
+    sightings::Found,
+};
 use crate::{
     model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
     store::Tx,
@@ -33,8 +40,7 @@ impl Actor {
 
     /// Looks again, inside the transaction: the session may have ended since the request came.
     pub(super) fn still_here(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
-        let found = tx.session(self.session_id())?.filter(|(session, user)| is_open(session, user, now));
-        found.map(|(_, user)| user).ok_or(Error::InvalidToken)
+        still_open(tx, self.session_id(), now)
     }
 }
 

@@ -28,11 +28,6 @@ impl Author {
         Self { actor_id: None, origin }
     }
 
-    /// Who it is.
-    pub(super) const fn id(&self) -> Option<UserId> {
-        self.actor_id
-    }
-
     /// Writes down what was done to an account.
     pub(super) fn record(
         &self,

@@ -54,7 +54,7 @@ impl Accounts {
         let fresh = FreshCode::new();
         let (accounts, by) = (self.clone(), by.clone());
         let made = self.store.write(move |tx| {
-            by.still_acts(tx)?;
+            by.still_acts(tx, now)?;
             let lifetime = accounts.rules.unverified_after;
             let user = User { role: invitee.role, ..User::signed_up(invitee.profile, now, lifetime) };
             insert(tx, &user, None)?;

@@ -63,7 +63,7 @@ impl Accounts {
         let info = KeyInfo { kid: key.kid.clone(), created_at: now, retired_at: None };
         let by = by.clone();
         let rotated = self.store.write(move |tx| {
-            by.still_acts(tx)?;
+            by.still_acts(tx, now)?;
             match rotation {
                 Rotation::Gentle => tx.retire_signing_keys(now)?,
                 Rotation::Emergency => {

@@ -138,7 +138,7 @@ impl Accounts {
         let fresh = FreshCode::link();
         let (accounts, by) = (self.clone(), by.clone());
         let made = self.store.write(move |tx| {
-            by.still_acts(tx)?;
+            by.still_acts(tx, now)?;
             let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
             by.author().record(tx, Action::PasswordLinkMade, user.id, now)?;
             let (link, expires_at) = accounts.make_link(tx, &user, Purpose::ResetPassword, &fresh, now)?;

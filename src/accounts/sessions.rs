@@ -8,7 +8,7 @@ use crate::model::{
     Action, Client, Email, Origin, Password, PasswordHash, PlainToken, Session, SessionId, Status, Timestamp,
     User, UserId,
 };
-use crate::store::Tx;
+use crate::store::{Snapshot, Tx};
 
 /// How often a login looks again if the hash that it checked was renewed by another login at the same moment.
 const LOGIN_ROUNDS: usize = 3;
@@ -220,7 +220,7 @@ impl Accounts {
     pub async fn end_sessions_of(&self, by: &Admin, id: UserId) -> Result<(), Error> {
         let (by, now) = (by.clone(), self.clock.now());
         let ended = self.store.write(move |tx| {
-            by.still_acts(tx)?;
+            by.still_acts(tx, now)?;
             let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
             end_all(tx, user.id, by.author(), now)
         });
@@ -315,6 +315,12 @@ fn end_all(tx: &Tx<'_>, user_id: UserId, by: &Author, now: Timestamp) -> Result<
         by.record(tx, Action::SessionsEnded, user_id, now)?;
     }
     Ok(())
+}
+
+/// Whose session this is, if it has not ended.
+pub(super) fn still_open(tx: &Snapshot<'_>, id: SessionId, now: Timestamp) -> Result<User, Error> {
+    let found = tx.session(id)?.filter(|(session, user)| is_open(session, user, now));
+    found.map(|(_, user)| user).ok_or(Error::InvalidToken)
 }
 
 pub(super) fn is_open(session: &Session, user: &User, now: Timestamp) -> bool {

@@ -5,6 +5,7 @@ use super::{
     audit::{Author, console},
     codes::FreshCode,
     living,
+    sessions::still_open,
 };
 use crate::{
     model::{
@@ -40,13 +41,12 @@ impl Admin {
         self.session_id
     }
 
-    /// Looks again, inside the transaction: between the request and now somebody may have taken the rights away.
-    pub(super) fn still_acts(&self, tx: &Snapshot<'_>) -> Result<(), Error> {
-        match self.author.id() {
-            None => Ok(()),
-            Some(id) if tx.user(id)?.is_some_and(|user| user.is_acting_admin()) => Ok(()),
-            Some(_) => Err(Error::Forbidden),
-        }
+    /// Looks again, inside the transaction: between the request and now the session may have ended, or somebody may have
+    /// taken the rights away.
+    pub(super) fn still_acts(&self, tx: &Snapshot<'_>, now: Timestamp) -> Result<(), Error> {
+        let Some(session_id) = self.session_id else { return Ok(()) };
+        let user = still_open(tx, session_id, now)?;
+        if user.is_acting_admin() { Ok(()) } else { Err(Error::Forbidden) }
     }
 }
 
@@ -116,7 +116,7 @@ impl Accounts {
         let fresh = FreshCode::new();
         let (accounts, by) = (self.clone(), by.clone());
         let changed = self.store.write(move |tx| {
-            by.still_acts(tx)?;
+            by.still_acts(tx, now)?;
             let old = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
             let mut user = accounts.changed(&old, change, now);
             if user == old {
@@ -147,7 +147,7 @@ impl Accounts {
         let now = self.clock.now();
         let by = by.clone();
         let deleted = self.store.write(move |tx| {
-            by.still_acts(tx)?;
+            by.still_acts(tx, now)?;
             let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
             delete(tx, &user, by.author(), now)
         });

@@ -15,8 +15,9 @@ use coffeeshop::{
     model::{AuditQuery, Clock, Timestamp, User},
     store::{Missing, Store},
 };
+use futures_util::{StreamExt, stream};
 use poem::{
-    Endpoint, EndpointExt, Request, Response,
+    Body, Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
     http::{HeaderMap, HeaderValue, Method, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
@@ -336,6 +337,24 @@ impl Caller<'_> {
         self.call(method, path, Request::builder().content_type(media_type), body).await
     }
 
+    /// A request whose last byte comes once something has happened meanwhile.
+    pub async fn send_late(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        meanwhile: impl Future<Output = ()> + Send + 'static,
+    ) -> Answer {
+        let mut first = body.to_string().into_bytes();
+        let last = first.split_off(first.len() - 1);
+        let last = async move {
+            meanwhile.await;
+            Ok::<_, std::io::Error>(last)
+        };
+        let body = Body::from_bytes_stream(stream::once(async { Ok(first) }).chain(stream::once(last)));
+        self.call(method, path, Request::builder().content_type("application/json"), body).await
+    }
+
     /// A form, as a browser sends it.
     pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let fields: Vec<_> =
@@ -344,7 +363,13 @@ impl Caller<'_> {
         self.send_bytes(Method::POST, path, "application/x-www-form-urlencoded", body).await
     }
 
-    async fn call(&self, method: Method, path: &str, request: poem::RequestBuilder, body: Vec<u8>) -> Answer {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        request: poem::RequestBuilder,
+        body: impl Into<Body>,
+    ) -> Answer {
         let mut request = request.method(method.clone()).uri(path.parse().unwrap());
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -352,7 +377,7 @@ impl Caller<'_> {
         for (name, value) in &self.headers {
             request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
         }
-        let response = self.app.endpoint.get_response(self.sent_from(request.body(body))).await;
+        let response = self.app.endpoint.get_response(self.sent_from(request.body(body.into()))).await;
         let answer = Answer::read(response).await;
         self.app.document.allows(&method, path, &answer);
         answer

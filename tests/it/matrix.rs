@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -471,6 +471,37 @@ async fn after_an_event_nothing_of_before_is_accepted() {
             assert_ne!(app.anyone().post("/auth/login", body).await.status, 200);
         }
     }
+}
+
+/// Whoever was let in and is not done with asking has no more rights then than somebody who comes later.
+#[tokio::test]
+async fn a_request_that_ends_after_its_session_changes_nothing() {
+    let mut tried = 0;
+    for operation in operations().into_iter().filter(|operation| operation.example.is_some()) {
+        let (_, access) = ACCESS.into_iter().find(|(id, _)| *id == operation.id).unwrap();
+        if access == Access::Open {
+            continue;
+        }
+        let app = Arc::new(App::start().await);
+        let boss = app.admin().await;
+        let token = boss.token.clone().unwrap();
+        let eve = app.signed_in(EVE).await.id().await;
+        let before = Arc::new(Mutex::new(Vec::new()));
+        let end = {
+            let (app, before) = (Arc::clone(&app), Arc::clone(&before));
+            async move {
+                app.with_token(&token).post("/auth/logout-all", None).await.is(204);
+                *before.lock().unwrap() = contents(&app);
+            }
+        };
+        let path = operation.path.replace("{id}", &eve);
+        let body = operation.example.as_ref().unwrap();
+        let answer = boss.send_late(operation.method.clone(), &path, body, end).await;
+        assert_eq!(answer.status, 401, "{}: {}", operation.id, answer.body);
+        assert_eq!(contents(&app), *before.lock().unwrap(), "{} changed something", operation.id);
+        tried += 1;
+    }
+    assert!(tried >= 6, "{tried}");
 }
 
 #[tokio::test]
