@@ -3,6 +3,9 @@
 use super::{Accounts, Actor, Error};
 use crate::model::{AuditEvent, Code, Door, Origin, Posted, Session, Timestamp, User};
 
+/// How many events an export holds.
+const MOST_EVENTS: u32 = 2_000;
+
 /// Everything that is stored about a user; of secrets no more than that they are there.
 #[derive(Clone, Debug)]
 pub struct Export {
@@ -18,15 +21,15 @@ pub struct Export {
     pub codes: Vec<Code>,
     /// Messages that were not sent yet.
     pub messages: Vec<Posted>,
-    /// What they did, and what was done to them.
+    /// What they did, and what was done to them: the latest 2,000 events.
     pub events: Vec<AuditEvent>,
 }
 
 impl Accounts {
     /// Everything that is stored about whoever asks.
     ///
-    /// Simplified: it is put together in memory. With more time it would be written out as it is read, for admins with a
-    /// long history.
+    /// Simplified: it is put together in memory, and so has an end. With more time it would be written out as it is read,
+    /// with the whole of a long history.
     ///
     /// # Errors
     /// `InvalidToken` if the account went away in the meantime.
@@ -36,7 +39,7 @@ impl Accounts {
         let read = self.store.read(move |tx| {
             let user = tx.user(id)?.ok_or(Error::InvalidToken)?;
             let messages = tx.messages_of(&user)?;
-            let mut events = tx.audit_events_of(id)?;
+            let mut events = tx.audit_events_of(id, MOST_EVENTS)?;
             let own = |event: &AuditEvent| match event.actor_id {
                 Some(actor) => actor == id,
                 None => event.origin.door != Door::Console,

@@ -13,6 +13,9 @@ use crate::store::{Snapshot, Tx};
 /// How often a login looks again if the hash that it checked was renewed by another login at the same moment.
 const LOGIN_ROUNDS: usize = 3;
 
+/// How many sessions a user has at most: more than devices, and few enough to be shown at once.
+const MOST_SESSIONS: u32 = 100;
+
 /// What a login gives: two tokens and how many seconds each lives.
 #[derive(Clone)]
 pub struct TokenPair {
@@ -35,7 +38,7 @@ enum Refreshed {
 }
 
 impl Accounts {
-    /// Starts a session.
+    /// Starts a session. Past the most that a user has, the one that was not used for the longest time ends.
     ///
     /// # Errors
     /// `InvalidCredentials` for an unknown address and for a wrong password, after the same time; after the right one
@@ -102,6 +105,9 @@ impl Accounts {
                 tx.set_password(user.id, &renewed)?;
             }
             by.record(tx, Action::SessionStarted, user.id, now)?;
+            for _ in 0..tx.delete_sessions_beyond(user.id, MOST_SESSIONS, now)? {
+                by.record(tx, Action::SessionEnded, user.id, now)?;
+            }
             accounts.was_right(tx, tried, now)?;
             Ok::<_, Error>(Some(user))
         });

@@ -95,7 +95,7 @@ impl Exports {
     /// Export your data
     ///
     /// Everything that is stored about you, in one document: the account, sessions, codes and messages on their way, and
-    /// the audit events that you caused or that are about you. Where an admin sat who did something is left out.
+    /// the latest 2,000 audit events that you caused or that are about you. Where an admin sat who did something is left out.
     #[oai(path = "/me/export", method = "get", operation_id = "export_me")]
     async fn export(&self, who: SignedIn) -> ApiResult<Json<Export>> {
         let export = self.0.export(&who.0).await?;

@@ -47,12 +47,12 @@ impl Snapshot<'_> {
         Ok(Page { items: rows.into_iter().map(|(_, event)| event).collect(), next, total: None })
     }
 
-    /// Every event that a user did, or that was done to them, newest first.
-    pub(crate) fn audit_events_of(&self, id: UserId) -> Result<Vec<AuditEvent>, Error> {
+    /// The latest events that a user did, or that were done to them, newest first.
+    pub(crate) fn audit_events_of(&self, id: UserId, most: u32) -> Result<Vec<AuditEvent>, Error> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM audit_events WHERE user_id = ?1 OR actor_id = ?1 ORDER BY seq DESC"
+            "SELECT {COLUMNS} FROM audit_events WHERE user_id = ?1 OR actor_id = ?1 ORDER BY seq DESC LIMIT ?2"
         );
-        self.all(&sql, [id.as_uuid().as_bytes()], read_event)
+        self.all(&sql, (id.as_uuid().as_bytes(), most), read_event)
     }
 
     /// How many events happened before.

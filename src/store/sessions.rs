@@ -104,6 +104,18 @@ impl Tx<'_> {
         Ok(self.execute(sql, (id, user_id, now.millis()))? > 0)
     }
 
+    /// Ends all sessions of a user that are not over but the `most` that were used last; answers how many.
+    pub(crate) fn delete_sessions_beyond(
+        &self,
+        user_id: UserId,
+        most: u32,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        let sql = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE user_id = ?1 AND expires_at > ?2 \
+                   ORDER BY last_used_at DESC, seq DESC LIMIT -1 OFFSET ?3)";
+        self.execute(sql, (user_id.as_uuid().as_bytes(), now.millis(), most))
+    }
+
     /// Ends every session of a user.
     pub(crate) fn delete_sessions_of(&self, user_id: UserId) -> Result<(), Error> {
         self.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])?;

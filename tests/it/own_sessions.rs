@@ -42,6 +42,28 @@ fn path(session: &Value) -> String {
 }
 
 #[tokio::test]
+async fn past_a_hundred_sessions_the_one_that_was_not_used_for_longest_ends() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    app.sign_up(BOB).await;
+    let others = tokens(&app, BOB, "phone/1.0").await;
+    let (till, phone) = (tokens(&app, ANN, "till/2.1").await, tokens(&app, ANN, "phone/1.0").await);
+    for _ in 0..98 {
+        app.wait(Duration::from_secs(1));
+        tokens(&app, ANN, "script").await;
+    }
+    let till = refresh(&app, &till).await.is(200).body;
+    assert_eq!(own(&bearer(&app, &till)).await.len(), 100);
+    let last = tokens(&app, ANN, "script").await;
+    let left = own(&bearer(&app, &last)).await;
+    assert_eq!(left.len(), 100);
+    assert!(left.iter().all(|session| session["user_agent"] != "phone/1.0"), "{left:?}");
+    refresh(&app, &phone).await.refused(401, "invalid_refresh_token");
+    refresh(&app, &till).await.is(200);
+    refresh(&app, &others).await.is(200);
+}
+
+#[tokio::test]
 async fn each_login_is_a_session_with_its_program_and_its_times() {
     let app = App::start().await;
     app.sign_up(ANN).await;

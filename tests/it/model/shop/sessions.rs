@@ -26,6 +26,14 @@ impl Shop {
         self.logins += 1;
         self.sessions.insert(number, session);
         self.tell(tag, "session.started");
+        let mut open: Vec<_> =
+            self.sessions.iter().filter(|(_, s)| s.whose == tag && s.expires_at > now).collect();
+        open.sort_by_key(|(number, session)| (session.last_used_at, **number));
+        let beyond: Vec<_> = open.iter().rev().skip(100).map(|(number, _)| **number).collect();
+        for number in beyond {
+            self.sessions.remove(&number);
+            self.tell(tag, "session.ended");
+        }
         Ok(number)
     }
 
