@@ -3,7 +3,6 @@
 use super::{
     Accounts, Error,
     audit::Author,
-    limits::Try,
     living,
     sessions::{is_open, still_open},
     sightings::Found,
@@ -46,22 +45,16 @@ impl Actor {
 
 /// Somebody who is signed in and has just given the password.
 pub(super) struct Confirmed {
-    accounts: Accounts,
     actor: Actor,
     hash: PasswordHash,
-    tried: Option<Try>,
 }
 
 impl Confirmed {
-    /// Looks again, inside the transaction: the session may have ended, the password may have changed. Whoever made wrong
-    /// tries before is forgiven them.
+    /// Looks again, inside the transaction: the session may have ended, the password may have changed.
     pub(super) fn still_here(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
         let user = self.actor.still_here(tx, now)?;
         match tx.password(user.id)? {
-            Some(hash) if hash == self.hash => {
-                self.accounts.was_right(tx, self.tried, now)?;
-                Ok(user)
-            }
+            Some(hash) if hash == self.hash => Ok(user),
             _ => Err(Error::WrongPassword),
         }
     }
@@ -89,7 +82,7 @@ impl Accounts {
     }
 
     /// Asks for the password again, for what must not be done with a stolen token alone. A wrong one counts like one at
-    /// a login, in the same budget.
+    /// a login, in the same budget; after the right one nothing is owed any more, whatever comes of the rest.
     ///
     /// # Errors
     /// `WrongPassword`, `TooManyRequests`.
@@ -98,7 +91,11 @@ impl Accounts {
         let tried = self.take_try(&actor.user().profile.email, &actor.origin.client, now).await?;
         let checked = self.check_password(actor, password, now).await;
         self.settle_try(tried, &checked, now).await?;
-        Ok(Confirmed { tried, ..checked? })
+        if checked.is_ok() && tried.is_some() {
+            let accounts = self.clone();
+            self.store.write(move |tx| accounts.was_right(tx, tried, now)).await?;
+        }
+        checked
     }
 
     async fn check_password(
@@ -111,9 +108,7 @@ impl Accounts {
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.user(id)?.zip(tx.password(id)?))).await?;
         let hash = found.and_then(|(user, hash)| living(Some(user), now).map(|_| hash));
         match (self.hasher.check(password, hash.clone()).await?.is_right(), hash) {
-            (true, Some(hash)) => {
-                Ok(Confirmed { accounts: self.clone(), actor: actor.clone(), hash, tried: None })
-            }
+            (true, Some(hash)) => Ok(Confirmed { actor: actor.clone(), hash }),
             _ => Err(Error::WrongPassword),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use coffeeshop::{accounts::Which, model::Origin};
+use poem::http::Method;
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, Caller, PASSWORD};
@@ -35,6 +36,17 @@ async fn exhaust(app: &App, ip: &str, email: &str) -> u32 {
 
 async fn tokens(answer: Answer, app: &App) -> Caller<'_> {
     app.with_token(answer.is(200).body["access_token"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_right_password_costs_no_try_whatever_comes_of_the_rest() {
+    let app = limited().await;
+    let boss = app.admin().await.from("192.0.2.1");
+    for _ in 0..12 {
+        let body = json!({ "current_password": PASSWORD });
+        boss.send(Method::DELETE, "/me", Some(body)).await.refused(409, "last_admin");
+    }
+    log_in(&app, "192.0.2.1", "boss@example.com", PASSWORD).await.is(200);
 }
 
 #[tokio::test]
