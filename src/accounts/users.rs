@@ -106,8 +106,8 @@ impl Accounts {
     }
 
     /// Changes a user. An address that an admin sets is in force at once, under the status that the user has; sessions
-    /// end, codes sent to the old address die, and it is told. Disabling ends every session and kills every code. Who is unverified from now on has as
-    /// much time as after a sign-up, and gets a message.
+    /// end, codes sent to the old address die, and it is told. Disabling ends every session and kills every code. Who is
+    /// unverified from now on has as much time as after a sign-up, and gets a message, unless they are disabled.
     ///
     /// # Errors
     /// `NotFound`, `EmailTaken`, `LastAdmin`.
@@ -187,7 +187,7 @@ impl Accounts {
         }
         match user.status() {
             Status::Verified => tx.delete_code(user.id, Purpose::VerifyEmail)?,
-            Status::Unverified if moved || old.status() == Status::Verified => {
+            Status::Unverified if !user.disabled && (moved || old.status() == Status::Verified) => {
                 self.ask_to_verify(tx, user, fresh, user.updated_at)?;
             }
             Status::Unverified => {}

@@ -478,6 +478,21 @@ async fn a_change_that_has_not_its_form_is_named_field_by_field() {
 }
 
 #[tokio::test]
+async fn who_is_disabled_is_sent_nothing_that_works() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    let ann = app.signed_in(ANN).await.me().await;
+    let before = app.mails(ANN).await.len();
+    boss.patch(&path(&ann), json!({ "disabled": true, "status": "unverified" })).await.is(200);
+    boss.patch(&path(&ann), json!({ "email": "new@example.com" })).await.is(200);
+    assert_eq!((app.mails(ANN).await.len(), app.mails("new@example.com").await.len()), (before, 0));
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM codes"), 0);
+    boss.patch(&path(&ann), json!({ "disabled": false })).await.is(200);
+    app.anyone().post("/auth/verify/resend", json!({ "email": "new@example.com" })).await.is(202);
+    app.verify("new@example.com").await;
+}
+
+#[tokio::test]
 async fn the_last_admin_stays_by_every_door() {
     let app = App::start().await;
     let boss = app.admin().await;

@@ -216,7 +216,7 @@ impl Shop {
         }
         if new.verified() {
             self.kill(tag, Some(Purpose::VerifyEmail));
-        } else if moves || old.verified() {
+        } else if !new.disabled && (moves || old.verified()) {
             self.ask_to_verify(tag, ASK);
         }
         Ok(())
