@@ -3,7 +3,10 @@
 //! Allocating 19 MiB for each hash lets the process grow to gigabytes under a storm of logins; a thread that keeps its
 //! block does not. The threads stand back (nice), so that a request which needs no hash does not wait for those that do.
 
-use std::thread;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash as Phc, Version, password_hash::phc::Salt};
 use aws_lc_rs::constant_time;
@@ -47,11 +50,7 @@ impl Check {
     }
 }
 
-enum Job {
-    Hash(NewPassword, oneshot::Sender<Result<PasswordHash, Error>>),
-    Check(Password, Option<PasswordHash>, oneshot::Sender<Result<Check, Error>>),
-    Renew(Password, oneshot::Sender<Result<PasswordHash, Error>>),
-}
+type Job = Box<dyn FnOnce(&Params, &mut Memory) + Send>;
 
 impl Hasher {
     /// Starts `threads` threads, which stop when the last `Hasher` is gone. Memory is taken at the first hash.
@@ -77,7 +76,7 @@ impl Hasher {
     /// # Errors
     /// `Busy` if too many wait.
     pub async fn hash(&self, password: NewPassword) -> Result<PasswordHash, Error> {
-        self.ask(|reply| Job::Hash(password, reply)).await
+        self.ask(move |params, memory| hash(params, password.as_bytes(), memory)).await
     }
 
     /// Whether `password` is the one in `hash`. Without a hash the answer is no, and costs the same.
@@ -85,7 +84,7 @@ impl Hasher {
     /// # Errors
     /// `Busy` if too many wait.
     pub async fn check(&self, password: Password, hash: Option<PasswordHash>) -> Result<Check, Error> {
-        self.ask(|reply| Job::Check(password, hash, reply)).await
+        self.ask(move |params, memory| check(params, password.as_bytes(), hash.as_ref(), memory)).await
     }
 
     /// The hash, under the parameters of the settings, of a password that was just found right.
@@ -93,13 +92,22 @@ impl Hasher {
     /// # Errors
     /// `Busy` if too many wait.
     pub async fn renew(&self, password: Password) -> Result<PasswordHash, Error> {
-        self.ask(|reply| Job::Renew(password, reply)).await
+        self.ask(move |params, memory| hash(params, password.as_bytes(), memory)).await
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Job) -> Result<T, Error> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Params, &mut Memory) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(job(reply)).map_err(|_| Error::Busy)?;
-        answer.await.unwrap_or_else(|_| Err(Error::Internal("a hashing thread stopped".to_owned())))
+        let job: Job = Box::new(move |params, memory| {
+            // Whoever has gone away needs no answer.
+            if !reply.is_closed() {
+                let _ = reply.send(work(params, memory));
+            }
+        });
+        self.queue.try_send(job).map_err(|_| Error::Busy)?;
+        answer.await.unwrap_or_else(|_| Err(Error::Internal("hashing panicked".to_owned())))
     }
 }
 
@@ -114,19 +122,8 @@ fn run(jobs: &Receiver<Job>, params: &Params) {
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut memory = Memory::default();
     while let Ok(job) = jobs.recv() {
-        // Whoever has gone away needs no hash.
-        match job {
-            Job::Hash(password, reply) if !reply.is_closed() => {
-                let _ = reply.send(hash(params, password.as_bytes(), &mut memory));
-            }
-            Job::Renew(password, reply) if !reply.is_closed() => {
-                let _ = reply.send(hash(params, password.as_bytes(), &mut memory));
-            }
-            Job::Check(password, stored, reply) if !reply.is_closed() => {
-                let _ = reply.send(check(params, password.as_bytes(), stored.as_ref(), &mut memory));
-            }
-            _ => {}
-        }
+        // A job that panics answers by not answering; without the thread nobody would log in any more.
+        let _ = catch_unwind(AssertUnwindSafe(|| job(params, &mut memory)));
         // A stored hash with larger parameters is not a reason to keep more memory for good.
         memory.keep(params.block_count());
     }
@@ -252,6 +249,14 @@ mod tests {
 
     fn password(typed: &str) -> Password {
         Password::parse("password", typed).expect("short enough")
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_panics_is_the_only_one() {
+        let hasher = Hasher::start(&CHEAP, 1).expect("started");
+        let panicked = hasher.ask::<()>(|_, _| panic!("as the test wants it")).await;
+        assert!(matches!(panicked, Err(Error::Internal(_))), "{panicked:?}");
+        hasher.hash(new_password("mocha stirs slowly")).await.expect("hashed");
     }
 
     #[tokio::test]
