@@ -151,13 +151,24 @@ impl Brake {
             return true;
         }
         let plan = accounts.plan_purge(Which::Expired, Origin::timer());
-        let drastic = matches!(accounts.is_drastic(&plan).await, Ok(true));
-        if leapt || drastic {
-            self.held_since = Some(tick);
-            let why = if leapt { "the clock leapt" } else { "most users would go" };
-            tracing::error!(why, "no clean-up for an hour: look at the clock of this machine");
-        }
-        !(leapt || drastic)
+        let why = if leapt {
+            "the clock leapt"
+        } else {
+            match accounts.is_drastic(&plan).await {
+                Ok(false) => return true,
+                Ok(true) => "most users would go",
+                Err(error) => {
+                    tracing::error!(
+                        ?error,
+                        "no clean-up: nobody knows how many would go; the next run looks again"
+                    );
+                    return false;
+                }
+            }
+        };
+        self.held_since = Some(tick);
+        tracing::error!(why, "no clean-up for an hour: look at the clock of this machine");
+        false
     }
 }
 
