@@ -68,10 +68,9 @@ fn run(connection: &Owned, jobs: &Receiver<Job>) {
 /// Runs a job in a transaction, so that all its statements see one state of the store.
 fn read(connection: &Connection, job: Job) {
     let begun = execute(connection, "BEGIN");
-    let is_begun = begun.is_ok();
     // A job that panics answers by not answering; the connection is as good as before.
     let _ = catch_unwind(AssertUnwindSafe(|| job(begun.map(|()| Snapshot::new(connection)))));
-    if is_begun {
+    if !connection.is_autocommit() {
         let _ = execute(connection, "ROLLBACK");
     }
 }
