@@ -78,6 +78,7 @@ impl From<store::Error> for Error {
             store::Error::Taken(column) => Self::Internal(format!("{column} is taken")),
             store::Error::Full(why) => Self::StorageFull(why),
             store::Error::Unavailable(why) => Self::Unavailable(why),
+            store::Error::Damaged(_) => Self::Unavailable(error.to_string()),
             store::Error::Defect(why) => Self::Internal(why),
         }
     }

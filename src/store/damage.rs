@@ -33,6 +33,8 @@ const STEPS: i32 = 500;
 /// unless the log stays long, because somebody reads the file for as long.
 const CALM: Duration = Duration::from_secs(1);
 const MOST_CALMS: usize = 60;
+/// How often a table that cannot be looked at, as while the file is locked, is tried.
+const TRIES: usize = 10;
 
 /// The look at the whole file, and what it found.
 pub(super) struct Checkup {
@@ -59,7 +61,7 @@ impl Checkup {
 
     /// Refuses once the file is known to be damaged: what it says may be somebody else's, or lack somebody.
     pub(super) fn passed_so_far(&self) -> Result<(), Error> {
-        self.found.get().map_or(Ok(()), |found| Err(Error::damaged(found)))
+        self.found.get().map_or(Ok(()), |found| Err(Error::Damaged(found.clone())))
     }
 
     /// Why the store cannot be opened.
@@ -69,12 +71,12 @@ impl Checkup {
 
     /// Looks in a thread, one table after the other, so that none of its snapshots gets old. It ends with the store.
     pub(super) fn start(self: &Arc<Self>, versions: &Arc<Versions>) -> Result<JoinHandle<()>, String> {
-        let (checkup, versions) = (Arc::downgrade(self), Arc::clone(versions));
-        let look = move || {
+        let look = Look { checkup: Arc::downgrade(self), versions: Arc::clone(versions) };
+        let run = move || {
             let _ = rustix::process::setpriority_process(None, NICE);
-            look_at_tables(&checkup, &versions); // let go of after every connection
+            look.run();
         };
-        thread::Builder::new().name("store-checkup".to_owned()).spawn(look).map_err(|e| e.to_string())
+        thread::Builder::new().name("store-checkup".to_owned()).spawn(run).map_err(|e| e.to_string())
     }
 
     /// A connection for one look, which gives way, and says so, once the log is long.
@@ -113,50 +115,18 @@ fn bytes(path: &Path) -> u64 {
     path.metadata().map_or(0, |file| file.len())
 }
 
-fn look_at_tables(checkup: &Weak<Checkup>, versions: &Versions) {
-    let is_over = || checkup.strong_count() == 0;
-    let wait_for_calm = || {
-        for _ in 0..MOST_CALMS {
-            let before = versions.now();
-            for _ in 0..50 {
-                if is_over() {
-                    return;
-                }
-                thread::sleep(CALM / 50);
-            }
-            if versions.now() == before {
-                return;
-            }
-        }
-    };
-    // Nothing, once the store is closed.
-    let connect =
-        |gave_way: &Arc<AtomicBool>| checkup.upgrade().map(|checkup| checkup.connect(gave_way)).transpose();
-    let look_at = |table: &String| loop {
-        let gave_way = Arc::default();
-        let Some(connection) = connect(&gave_way)? else { return Ok(None) };
-        let found = Snapshot::new(&connection).damage_of(table);
-        if found.is_ok() || is_over() || !gave_way.load(Ordering::Relaxed) {
-            return found;
-        }
-        drop(connection);
-        wait_for_calm();
-    };
-    let look_at_all = || {
-        let Some(connection) = checkup.upgrade().map(|checkup| checkup.open()).transpose()? else {
-            return Ok(None);
-        };
-        let tables = Snapshot::new(&connection).tables()?;
-        drop(connection);
-        let mut left = tables.iter().take_while(|_| !is_over());
-        left.find_map(|table| look_at(table).transpose()).transpose()
-    };
-    wait_for_calm(); // a start begins with a clean-up
-    let found = look_at_all();
-    let Some(checkup) = checkup.upgrade() else { return };
-    match found {
-        Ok(None) => tracing::debug!("the store was looked at and is whole"),
-        Ok(Some(found)) => {
+/// A look at the whole of a large file, one table after the other. It holds on to the store only while it is connected.
+struct Look {
+    checkup: Weak<Checkup>,
+    versions: Arc<Versions>,
+}
+
+impl Look {
+    fn run(&self) {
+        self.wait_for_calm(); // a start begins with a clean-up
+        let found = self.all_tables();
+        let Some(checkup) = self.checkup.upgrade() else { return };
+        if let Err(found) = found {
             tracing::error!(
                 found,
                 hint = RESTORE,
@@ -164,7 +134,73 @@ fn look_at_tables(checkup: &Weak<Checkup>, versions: &Versions) {
             );
             let _ = checkup.found.set(found);
         }
-        Err(error) => tracing::error!(%error, "the store could not be looked at for damage"),
+    }
+
+    fn is_over(&self) -> bool {
+        self.checkup.strong_count() == 0
+    }
+
+    fn wait_for_calm(&self) {
+        for _ in 0..MOST_CALMS {
+            let before = self.versions.now();
+            for _ in 0..50 {
+                if self.is_over() {
+                    return;
+                }
+                thread::sleep(CALM / 50);
+            }
+            if self.versions.now() == before {
+                return;
+            }
+        }
+    }
+
+    /// What is wrong with any of them.
+    fn all_tables(&self) -> Result<(), String> {
+        for table in self.patiently("the store", || self.tables())?.unwrap_or_default() {
+            if let Some(found) = self.patiently(&table, || self.damage_of(&table))?.flatten() {
+                return Err(found);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a look gives, which is tried again if it cannot be had, as while the file is locked; nothing if it cannot for long.
+    /// If it cannot because of damage, that is what is wrong.
+    fn patiently<T>(&self, what: &str, look: impl Fn() -> Result<T, Error>) -> Result<Option<T>, String> {
+        for _ in 0..TRIES {
+            match look() {
+                Ok(seen) => return Ok(Some(seen)),
+                Err(Error::Damaged(why)) => return Err(why),
+                Err(_) if self.is_over() => return Ok(None),
+                Err(error) => tracing::warn!(what, %error, "cannot be looked at for damage now"),
+            }
+            self.wait_for_calm();
+        }
+        tracing::error!(what, "could not be looked at for damage, and will not be before the next start");
+        Ok(None)
+    }
+
+    fn tables(&self) -> Result<Vec<String>, Error> {
+        let Some(connection) = self.checkup.upgrade().map(|checkup| checkup.open()).transpose()? else {
+            return Ok(Vec::new());
+        };
+        Snapshot::new(&connection).tables()
+    }
+
+    /// What is wrong with a table, if anything is; begun anew as often as it has to give way.
+    fn damage_of(&self, table: &str) -> Result<Option<String>, Error> {
+        loop {
+            let gave_way = Arc::default();
+            let connection = self.checkup.upgrade().map(|checkup| checkup.connect(&gave_way)).transpose()?;
+            let Some(connection) = connection else { return Ok(None) };
+            let found = Snapshot::new(&connection).damage_of(table);
+            if found.is_ok() || self.is_over() || !gave_way.load(Ordering::Relaxed) {
+                return found;
+            }
+            drop(connection);
+            self.wait_for_calm();
+        }
     }
 }
 

@@ -19,6 +19,9 @@ pub enum Error {
     /// The store cannot answer now; nothing was changed.
     #[error("the store cannot answer: {0}")]
     Unavailable(String),
+    /// What the file holds cannot be relied upon.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
     /// A mistake in this program.
     #[error("{0}")]
     Defect(String),
@@ -40,8 +43,8 @@ impl From<rusqlite::Error> for Error {
             | ErrorCode::OutOfMemory
             | ErrorCode::PermissionDenied
             | ErrorCode::FileLockingProtocolFailed => Self::Unavailable(text),
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::damaged(&text),
-            _ if is_of_damage(&text) => Self::damaged(&text),
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged(text),
+            _ if is_of_damage(&text) => Self::Damaged(text),
             _ => Self::Defect(text),
         }
     }
@@ -56,11 +59,6 @@ fn is_of_damage(text: &str) -> bool {
 }
 
 impl Error {
-    /// What the file holds cannot be relied upon.
-    pub(super) fn damaged(why: &str) -> Self {
-        Self::Unavailable(format!("the store is damaged: {why}"))
-    }
-
     /// Why the rows of a statement cannot be read.
     pub(super) fn reading(error: rusqlite::Error, statement: &Statement<'_>, sql: &str) -> Self {
         use rusqlite::Error as E;
@@ -73,7 +71,7 @@ impl Error {
             return error.into();
         };
         let column = statement.column_name(column).unwrap_or("?");
-        Self::damaged(&format!("an unexpected value in column {column} of {sql}"))
+        Self::Damaged(format!("an unexpected value in column {column} of {sql}"))
     }
 }
 
