@@ -217,7 +217,11 @@ impl AsyncWrite for Paced {
         self.stream.is_write_vectored()
     }
 
+    /// Asked for once everything is written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.talk.step().0 == Step::Answer {
+            self.talk.set(Step::Idle); // all of it is read, or on its way
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -236,6 +240,32 @@ mod tests {
     };
 
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_has_read_a_slow_answer_is_idle() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
+        let (stream, _) = listener.accept().await.expect("accepted");
+        let minute = Duration::from_mins(1);
+        let (mut paced, talk) = Paced::new(stream, Deadlines { head: minute, idle: minute, write: minute });
+        talk.begin_request();
+        talk.end_request();
+        let mut answering = JoinSet::new();
+        answering.spawn(async move {
+            paced.write_all(&vec![0; 32 << 20]).await.expect("written");
+            paced.flush().await.expect("flushed");
+            paced
+        });
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(talk.step().0, Step::Answer);
+        let mut all = vec![0; 32 << 20];
+        client.read_exact(&mut all).await.expect("read");
+        let mut paced = answering.join_next().await.expect("one").expect("ended");
+        assert_eq!(talk.step().0, Step::Idle);
+        client.write_all(b"GET").await.expect("sent");
+        paced.read_exact(&mut [0; 3]).await.expect("read");
+        assert_eq!(talk.step().0, Step::Head);
+    }
 
     #[tokio::test]
     async fn an_answer_has_one_deadline_however_steadily_it_is_read() {
