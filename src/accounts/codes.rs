@@ -76,6 +76,9 @@ pub(super) struct Spent {
     pub(super) email: Email,
 }
 
+/// A code or link with its owner, or the codes at which a proof was a wrong try.
+type Found = Result<(Code, User), Vec<Code>>;
+
 impl Accounts {
     /// Keeps a fresh code in the place of the one before it, and sends it in the same commit. Past the most that an
     /// address is sent, nothing happens.
@@ -201,48 +204,84 @@ impl Accounts {
         purposes: &[Purpose],
         now: Timestamp,
     ) -> Result<Option<Spent>, Error> {
-        let found = match proof {
-            Proof::Link(link) => find_by_link(tx, link, now)?,
-            Proof::Code(email, typed) => match PlainCode::typed(typed) {
-                Some(typed) => self.find_by_code(tx, email, &typed, purposes, now)?,
-                None => None,
-            },
-        };
-        let Some((code, user)) = found.filter(|(code, _)| purposes.contains(&code.purpose)) else {
-            return Ok(None);
+        let (code, user) = match self.find(tx, proof, purposes, now)? {
+            Ok(found) => found,
+            Err(wrong) => {
+                count_wrong_try(tx, wrong)?;
+                return Ok(None);
+            }
         };
         tx.delete_code(user.id, code.purpose)?;
         Ok(Some(Spent { user, purpose: code.purpose, email: code.email }))
     }
 
-    /// The right code among those that were sent to this address. If it is none of them, it is a wrong try at each.
+    /// Who owns a proof that would be good now. It is not used up, nor a wrong one counted: whoever asks goes on to spend
+    /// it, before anybody learns whether it was good.
+    pub(super) async fn owner_of(
+        &self,
+        proof: &Proof,
+        purposes: &'static [Purpose],
+        now: Timestamp,
+    ) -> Result<Option<User>, Error> {
+        let (accounts, proof) = (self.clone(), proof.clone());
+        let found = self.store.read(move |tx| accounts.find(tx, &proof, purposes, now)).await?;
+        Ok(found.ok().map(|(_, user)| user))
+    }
+
+    /// What was sent as this proof, and to whom, if it is good for one of these purposes; or the codes at which it is a
+    /// wrong try.
+    fn find(
+        &self,
+        tx: &Snapshot<'_>,
+        proof: &Proof,
+        purposes: &[Purpose],
+        now: Timestamp,
+    ) -> Result<Found, Error> {
+        match proof {
+            Proof::Link(link) => {
+                let found = find_by_link(tx, link, now)?;
+                Ok(found.filter(|(code, _)| purposes.contains(&code.purpose)).ok_or_else(Vec::new))
+            }
+            Proof::Code(email, typed) => match PlainCode::typed(typed) {
+                Some(typed) => self.find_by_code(tx, email, &typed, purposes, now),
+                None => Ok(Err(Vec::new())),
+            },
+        }
+    }
+
+    /// The right code among those that were sent to this address, or those that it is not.
     fn find_by_code(
         &self,
-        tx: &Tx<'_>,
+        tx: &Snapshot<'_>,
         email: &Email,
         typed: &PlainCode,
         purposes: &[Purpose],
         now: Timestamp,
-    ) -> Result<Option<(Code, User)>, Error> {
+    ) -> Result<Found, Error> {
         let mut wrong = Vec::new();
         for code in tx.codes_to(email)?.into_iter().filter(|code| purposes.contains(&code.purpose)) {
             let Some(user) = owner(tx, &code, now)?.filter(|_| code.code_expires_at > now) else { continue };
             let Some(expected) = code.code_hash else { continue };
             let given = self.secret.hash_code(typed, user.id, code.purpose, &code.email);
             if secret::same_code(expected, given) {
-                return Ok(Some((code, user)));
+                return Ok(Ok((code, user)));
             }
             wrong.push(code);
         }
-        for mut code in wrong {
-            code.tries_left = code.tries_left.saturating_sub(1);
-            if code.tries_left == 0 {
-                code.code_hash = None;
-            }
-            tx.put_code(&code)?;
-        }
-        Ok(None)
+        Ok(Err(wrong))
     }
+}
+
+/// Takes a try off each of these codes; the last one kills it.
+fn count_wrong_try(tx: &Tx<'_>, codes: Vec<Code>) -> Result<(), Error> {
+    for mut code in codes {
+        code.tries_left = code.tries_left.saturating_sub(1);
+        if code.tries_left == 0 {
+            code.code_hash = None;
+        }
+        tx.put_code(&code)?;
+    }
+    Ok(())
 }
 
 /// How much was counted under a key.

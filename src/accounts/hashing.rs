@@ -95,6 +95,17 @@ impl Hasher {
         self.ask(move |params, memory| hash(params, password.as_bytes(), memory)).await
     }
 
+    /// Other work that takes milliseconds, behind the same queue and standing back as far.
+    ///
+    /// # Errors
+    /// `Busy` if too many wait.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.ask(move |_, _| Ok(work())).await
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Params, &mut Memory) -> Result<T, Error> + Send + 'static,

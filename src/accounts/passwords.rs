@@ -1,5 +1,7 @@
 //! Passwords forgotten and chosen anew, and one exchanged for another.
 
+use std::sync::Arc;
+
 use super::{
     Accounts, Actor, Admin, Error, Proof,
     audit::Author,
@@ -66,8 +68,11 @@ impl Accounts {
     async fn try_to_reset(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
         const PURPOSES: [Purpose; 2] = [Purpose::ResetPassword, Purpose::AcceptInvitation];
         let now = self.clock.now();
-        let new = self.check_new_password(&typed, &claimed_profile(&proof))?;
         self.may_guess(&origin.client, now).await?;
+        // The answer may depend on whose account it is if the proof is good, and on no account if it is not.
+        let owner = self.owner_of(&proof, &PURPOSES, now).await?;
+        let beside = owner.map_or_else(|| claimed_profile(&proof), |owner| owner.profile);
+        let new = self.judge_new_password(typed, beside).await?;
         let hash = self.hasher.hash(new).await?;
         let accounts = self.clone();
         let reset = self.store.write(move |tx| {
@@ -76,8 +81,6 @@ impl Accounts {
             let user = spent.user;
             accounts.guessed_right(tx, &origin.client, now)?;
             accounts.forgive(tx, &user.profile.email, &origin.client, now)?;
-            // Only now that the proof is good may an answer depend on whose account it is.
-            accounts.check_new_password(&typed, &user.profile)?;
             let had_one = tx.password(user.id)?.is_some();
             tx.set_password(user.id, &hash)?;
             tx.delete_sessions_of(user.id)?;
@@ -108,7 +111,7 @@ impl Accounts {
     /// `Invalid`, `WrongPassword`, `TooManyRequests`.
     pub async fn change_password(&self, actor: &Actor, current: Password, typed: &str) -> Result<(), Error> {
         let now = self.clock.now();
-        let new = self.check_new_password(typed, &actor.user().profile)?;
+        let new = self.judge_new_password(typed.to_owned(), actor.user().profile.clone()).await?;
         let confirmed = self.confirm(actor, current).await?;
         let hash = self.hasher.hash(new).await?;
         let fresh = FreshCode::new();
@@ -147,8 +150,10 @@ impl Accounts {
         made.await
     }
 
-    fn check_new_password(&self, typed: &str, profile: &Profile) -> Result<NewPassword, Invalid> {
-        self.rules.policy.check("new_password", typed, profile).map_err(|error| Invalid(vec![error]))
+    async fn judge_new_password(&self, typed: String, owner: Profile) -> Result<NewPassword, Error> {
+        let rules = Arc::clone(&self.rules);
+        let judged = self.hasher.run(move || rules.policy.check("new_password", &typed, &owner)).await?;
+        judged.map_err(|error| Invalid(vec![error]).into())
     }
 
     /// Tells a user that their password is another now, and where to choose one again if it was not them.

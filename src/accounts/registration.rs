@@ -1,9 +1,12 @@
 //! Signing up, and making the first admin.
 
+use std::sync::Arc;
+
 use super::{Accounts, Admin, Error, audit::Author, codes::FreshCode, silence::in_steps, users::free};
 use crate::{
     model::{
-        Action, Email, Invalid, Letter, Name, NewPassword, Origin, PasswordHash, Problems, Profile, User,
+        Action, Email, Invalid, Letter, Name, NewPassword, Origin, PasswordHash, PasswordPolicy, Problems,
+        Profile, User,
     },
     store::{self, Tx},
 };
@@ -19,6 +22,20 @@ pub struct SignupDraft {
     pub first_name: Option<String>,
     /// Last name, if told.
     pub last_name: Option<String>,
+}
+
+impl SignupDraft {
+    fn check(self, policy: &PasswordPolicy) -> Result<NewUser, Invalid> {
+        let mut problems = Problems::new();
+        let email = problems.take(Email::parse("email", &self.email));
+        let first_name = problems.take(name("first_name", self.first_name.as_deref())).flatten();
+        let last_name = problems.take(name("last_name", self.last_name.as_deref())).flatten();
+        // A password is judged beside whatever is known about its owner, even if that is nothing yet.
+        let known = email.clone().unwrap_or_else(|| Email::stored(self.email.clone(), self.email));
+        let profile = Profile { email: known, first_name, last_name };
+        let password = problems.take(policy.check("password", &self.password, &profile));
+        problems.finish(email.zip(password).map(|(_, password)| NewUser { profile, password }))
+    }
 }
 
 /// Somebody who may have an account: every rule is met but the uniqueness of the address.
@@ -41,17 +58,10 @@ impl Accounts {
     /// Looks at everything that was typed, so that all that is wrong with it is said at once.
     ///
     /// # Errors
-    /// Every field that breaks a rule.
-    pub fn check_signup(&self, draft: &SignupDraft) -> Result<NewUser, Invalid> {
-        let mut problems = Problems::new();
-        let email = problems.take(Email::parse("email", &draft.email));
-        let first_name = problems.take(name("first_name", draft.first_name.as_deref())).flatten();
-        let last_name = problems.take(name("last_name", draft.last_name.as_deref())).flatten();
-        // A password is judged beside whatever is known about its owner, even if that is nothing yet.
-        let known = email.clone().unwrap_or_else(|| Email::stored(draft.email.clone(), draft.email.clone()));
-        let profile = Profile { email: known, first_name, last_name };
-        let password = problems.take(self.rules.policy.check("password", &draft.password, &profile));
-        problems.finish(email.zip(password).map(|(_, password)| NewUser { profile, password }))
+    /// `Invalid` with every field that breaks a rule; `Busy`, for judging a password takes some milliseconds.
+    pub async fn check_signup(&self, draft: SignupDraft) -> Result<NewUser, Error> {
+        let rules = Arc::clone(&self.rules);
+        Ok(self.hasher.run(move || draft.check(&rules.policy)).await??)
     }
 
     /// Signs somebody up: an unverified user, and a message with a code and a link to verify with.

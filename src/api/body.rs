@@ -15,7 +15,10 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, Code};
-use crate::model::{FieldError, Invalid};
+use crate::{
+    accounts::Error,
+    model::{FieldError, Invalid},
+};
 
 /// The most bytes a body may have.
 pub const LIMIT: usize = 16 * 1024;
@@ -36,18 +39,34 @@ impl<T> Body<T> {
     /// # Errors
     /// Everything that is wrong with either. A field that is wrong in its form is not judged by its content, too.
     pub fn check<U>(self, check: impl FnOnce(T) -> Result<U, Invalid>) -> Result<U, ApiError> {
-        let mut problems = self.problems;
-        match check(self.value) {
-            Ok(checked) if problems.is_empty() => return Ok(checked),
-            Ok(_) => {}
-            Err(Invalid(found)) => {
-                let new = |error: &FieldError| problems.iter().all(|problem| problem.field != error.field);
-                let found: Vec<_> = found.into_iter().filter(new).collect();
-                problems.extend(found);
-            }
-        }
-        Err(ApiError::invalid(problems))
+        both(self.problems, check(self.value))
     }
+
+    /// The same where judging the content takes its time.
+    ///
+    /// # Errors
+    /// The same, and whatever keeps it from being judged.
+    pub async fn judge<U>(self, judge: impl AsyncFnOnce(T) -> Result<U, Error>) -> Result<U, ApiError> {
+        match judge(self.value).await {
+            Ok(judged) => both(self.problems, Ok(judged)),
+            Err(Error::Invalid(invalid)) => both(self.problems, Err(invalid)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What was made of a body whose form has these problems.
+fn both<U>(mut problems: Vec<FieldError>, checked: Result<U, Invalid>) -> Result<U, ApiError> {
+    match checked {
+        Ok(checked) if problems.is_empty() => return Ok(checked),
+        Ok(_) => {}
+        Err(Invalid(found)) => {
+            let new = |error: &FieldError| problems.iter().all(|problem| problem.field != error.field);
+            let found: Vec<_> = found.into_iter().filter(new).collect();
+            problems.extend(found);
+        }
+    }
+    Err(ApiError::invalid(problems))
 }
 
 impl<'a, T: Type + ParseFromJSON> ApiExtractor<'a> for Body<T> {

@@ -41,7 +41,8 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let email = args.email.clone();
     let draft =
         SignupDraft { email: args.email, password, first_name: args.first_name, last_name: args.last_name };
-    let user = accounts.create_admin(&Admin::at_console(), accounts.check_signup(&draft)?).await;
+    let new = accounts.check_signup(draft).await?;
+    let user = accounts.create_admin(&Admin::at_console(), new).await;
     let user = match user {
         Err(taken @ Error::EmailTaken) => {
             return Err(output::Hinted::new(taken, hint(&accounts, email).await).into());

@@ -183,7 +183,7 @@ impl App {
     pub async fn make_admin(&self, email: &str) -> User {
         let draft =
             SignupDraft { email: email.to_owned(), password: PASSWORD.to_owned(), ..SignupDraft::default() };
-        let new = self.accounts.check_signup(&draft).unwrap();
+        let new = self.accounts.check_signup(draft).await.unwrap();
         self.accounts.create_admin(&Admin::at_console(), new).await.unwrap()
     }
 

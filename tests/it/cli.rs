@@ -55,7 +55,7 @@ async fn signed_up(shop: &Shop, ago: Duration, emails: &[&str]) {
             first_name: Some("Ann".to_owned()),
             ..SignupDraft::default()
         };
-        accounts.register(accounts.check_signup(&draft).unwrap(), Origin::default()).await.unwrap();
+        accounts.register(accounts.check_signup(draft).await.unwrap(), Origin::default()).await.unwrap();
     }
     accounts.close().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffeeshop::accounts::SignupDraft;
+use coffeeshop::accounts::{Error, SignupDraft};
 use serde_json::{Value, json};
 
 use crate::{
@@ -310,7 +310,8 @@ async fn the_same_passwords_are_refused_at_every_door() {
     for (bad, why) in BAD.into_iter().chain([(long.as_str(), "too_long")]) {
         let refused = |name: &str| [(name.to_owned(), why.to_owned())];
         let draft = SignupDraft { email: ANN.to_owned(), password: bad.to_owned(), ..SignupDraft::default() };
-        let invalid = app.accounts.check_signup(&draft).unwrap_err();
+        let invalid = app.accounts.check_signup(draft).await.unwrap_err();
+        let Error::Invalid(invalid) = invalid else { panic!("{invalid}") };
         assert_eq!(invalid.0.iter().map(|error| error.code).collect::<Vec<_>>(), [why], "{bad}: the console");
         let sign_up = app.anyone().post("/auth/signup", json!({ "email": ANN, "password": bad })).await;
         assert_eq!(fields(sign_up), refused("password"), "{bad}: sign-up");

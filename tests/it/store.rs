@@ -49,7 +49,7 @@ fn count(connection: &Connection, table: &str) -> i64 {
 
 async fn sign_up(accounts: Accounts, email: String) -> Result<Registered, Error> {
     let draft = SignupDraft { email, password: PASSWORD.to_owned(), ..SignupDraft::default() };
-    accounts.register(accounts.check_signup(&draft)?, Origin::default()).await
+    accounts.register(accounts.check_signup(draft).await?, Origin::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

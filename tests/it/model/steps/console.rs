@@ -73,7 +73,7 @@ impl Story {
         let typed = self.typed(password).to_owned();
         let draft =
             SignupDraft { email: self.typed_address(email), password: typed, ..SignupDraft::default() };
-        let new = self.app.accounts.check_signup(&draft).unwrap();
+        let new = self.app.accounts.check_signup(draft).await.unwrap();
         let made = self.app.accounts.create_admin(&Admin::at_console(), new).await;
         let expected = self.shop.create_admin(email, password);
         self.count(kind, if expected.is_ok() { "done" } else { "taken" });
