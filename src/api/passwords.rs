@@ -84,9 +84,8 @@ impl Passwords {
     /// Choose a new password
     ///
     /// Takes either the address and the six-digit code, or the token of the link, of the message about a forgotten password
-    /// or of an invitation. Every session of the user ends, and
-    /// the address counts as verified, for its owner has read the message. A new password that breaks a rule does not use
-    /// the code or link up.
+    /// or of an invitation. Every session of the user ends, and the address counts as verified, for its owner has read the
+    /// message. A new password that breaks a rule does not use the code or link up.
     #[oai(
         path = "/auth/password/reset",
         method = "post",

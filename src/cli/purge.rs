@@ -17,8 +17,7 @@ use crate::{
 /// Between two slices of the work.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Delete unverified users whose time has run out, and dead sessions, codes, messages and
-/// audit events.
+/// Delete unverified users whose time has run out, and dead sessions, codes, messages and audit events.
 ///
 /// The server does the same on schedule. No verified user is ever deleted. Prints how many of each went.
 #[derive(clap::Args)]

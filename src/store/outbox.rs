@@ -86,8 +86,8 @@ impl Tx<'_> {
     }
 
     /// Takes messages that are due, the least tried and then the oldest first, at most `limit`, and for each address only
-    /// the first that waits. Until
-    /// `again` they are nobody else's; then, if whoever took them was stopped in between, they are due once more.
+    /// the first that waits. Until `again` they are nobody else's; then, if whoever took them was stopped in between, they
+    /// are due once more.
     pub(crate) fn take_messages(
         &self,
         now: Timestamp,
