@@ -15,7 +15,12 @@ mod serve;
 mod user_sessions;
 mod users;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -45,6 +50,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    OfShop(OfShop),
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+/// What is done by the settings of a shop.
+#[derive(Subcommand)]
+enum OfShop {
     /// Bring the store up to date, then serve until SIGTERM or SIGINT.
     Serve,
     Migrate(migrate::Args),
@@ -59,8 +73,6 @@ enum Command {
     Keys(keys::Command),
     /// Ask the running server whether it can work: the container's health check.
     Healthcheck,
-    /// Print the OpenAPI document.
-    Openapi,
     Config(config::Args),
 }
 
@@ -78,24 +90,26 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let command = cli.command.unwrap_or(Command::Serve);
-    if matches!(command, Command::Openapi) {
-        return openapi::run();
+    match cli.command.unwrap_or(Command::OfShop(OfShop::Serve)) {
+        Command::OfShop(command) => run_by_settings(command, cli.config.as_deref()),
+        Command::Openapi => openapi::run(),
     }
-    let config = Config::load(cli.config.as_deref(), environment())?;
+}
+
+fn run_by_settings(command: OfShop, file: Option<&Path>) -> Result<ExitCode> {
+    let config = Config::load(file, environment())?;
     let _log = Log::start(&config.log)?;
     match command {
-        Command::Serve => in_runtime(serve::run(&config)),
-        Command::Migrate(args) => in_runtime(migrate::run(&args, &config)),
-        Command::CreateAdmin(args) => in_runtime(create_admin::run(args, &config)),
-        Command::Purge(args) => in_runtime(purge::run(&args, &config)),
-        Command::Users(command) => in_runtime(users::run(command, &config)),
-        Command::Audit(args) => in_runtime(audit::run(args, &config)),
-        Command::Messages(command) => in_runtime(messages::run(command, &config)),
-        Command::Keys(command) => in_runtime(keys::run(command, &config)),
-        Command::Healthcheck => healthcheck::run(&config),
-        Command::Openapi => openapi::run(),
-        Command::Config(args) => config::run(&args, &config),
+        OfShop::Serve => in_runtime(serve::run(&config)),
+        OfShop::Migrate(args) => in_runtime(migrate::run(&args, &config)),
+        OfShop::CreateAdmin(args) => in_runtime(create_admin::run(args, &config)),
+        OfShop::Purge(args) => in_runtime(purge::run(&args, &config)),
+        OfShop::Users(command) => in_runtime(users::run(command, &config)),
+        OfShop::Audit(args) => in_runtime(audit::run(args, &config)),
+        OfShop::Messages(command) => in_runtime(messages::run(command, &config)),
+        OfShop::Keys(command) => in_runtime(keys::run(command, &config)),
+        OfShop::Healthcheck => healthcheck::run(&config),
+        OfShop::Config(args) => config::run(&args, &config),
     }
 }
 
