@@ -231,15 +231,25 @@ fn parse(text: &str) -> Option<[u8; 32]> {
 
 /// Makes the file whole and durable, or not at all; if two programs start together, the first one's stays.
 fn make(folder: &Path, path: &Path) -> io::Result<()> {
+    make_by(folder, path, |file| {
+        writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random::<32>()))?;
+        file.sync_all()
+    })
+}
+
+fn make_by(
+    folder: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let draft = folder.join(format!(".{FILE}.{}", URL_SAFE_NO_PAD.encode(random::<8>())));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random::<32>()))?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&draft, path);
-    fs::remove_file(&draft)?;
-    match linked {
+    let made = write(&mut file).and_then(|()| fs::hard_link(&draft, path));
+    // Whatever came of it: on a full disk each start would leave one more.
+    let removed = fs::remove_file(&draft);
+    match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::File::open(folder)?.sync_all(),
+        _ => removed.and_then(|()| fs::File::open(folder)?.sync_all()),
     }
 }
 
@@ -336,6 +346,18 @@ mod tests {
         assert_eq!(fs::read(&path).expect("there"), first);
         assert!(make(folder.path(), &folder.path().join("nowhere").join(FILE)).is_err());
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn a_secret_that_finds_no_room_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let full = |file: &mut fs::File| {
+            file.write_all(b"half of the sec")?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        let made = make_by(folder.path(), &folder.path().join(FILE), full);
+        assert_eq!(made.expect_err("no room").kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 
     #[test]
