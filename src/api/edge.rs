@@ -30,6 +30,8 @@ use crate::{
 const LONGEST_ADDRESS: usize = 8 * 1024;
 const MOST_HEADERS: usize = 64;
 const LARGEST_HEADERS: usize = 16 * 1024;
+/// How much of a path is logged: those of ours have less than a hundred bytes, and what is refused may have 64 KiB.
+const LONGEST_LOGGED: usize = 300;
 
 /// An endpoint in the outermost layer.
 pub struct Edge<E> {
@@ -72,7 +74,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         headers::add(answer.headers_mut(), &id, self.is_https);
         let status = answer.status().as_u16();
         let took_ms = start.elapsed().as_secs_f64() * 1e3;
-        let path = uri.path();
+        let path = start_of(uri.path());
         if status >= 400 {
             let client = client.map(tracing::field::display);
             tracing::info!(%method, path, status, took_ms, client, request_id = &*id, "refused");
@@ -150,6 +152,10 @@ fn fresh_id(now: Timestamp) -> Uuid {
     let mut bytes = [0; 10];
     bytes.copy_from_slice(&random.to_be_bytes()[6..]);
     Builder::from_unix_timestamp_millis(u64::try_from(now.millis()).unwrap_or(0), &bytes).into_uuid()
+}
+
+fn start_of(path: &str) -> &str {
+    &path[..path.floor_char_boundary(LONGEST_LOGGED)]
 }
 
 fn matches(template: &str, path: &str) -> bool {

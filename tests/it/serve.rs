@@ -312,6 +312,18 @@ fn a_refusal_is_logged_with_the_address_of_the_client() {
     }
 }
 
+#[test]
+fn a_refusal_of_a_long_path_is_logged_in_short() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    server.get(&format!("/{}", "é".repeat(30_000))).is(414);
+    let line = wait_for("the refusal in the log", || {
+        let log = server.logged();
+        log.lines().find(|line| line.contains("refused")).map(str::to_owned)
+    });
+    assert!(line.contains("/éééé") && line.contains("status=414") && line.len() < 600, "{line}");
+}
+
 /// A server whose log goes through a pipe: read until it listens, and then by this line of shell.
 fn logging_to(shop: &Shop, reader: &str) -> Server {
     let reader = format!("{{ sed -u /Swagger/q; {reader}; }} <log >&2 &");
