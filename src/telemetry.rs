@@ -2,8 +2,10 @@
 
 use std::{
     io::{self, Write},
+    panic::{self, PanicHookInfo},
+    path::Path,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -26,6 +28,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 #[must_use]
 pub struct Log {
     lines: Sender<Line>,
+    /// Gone when the log is.
+    _open: Arc<()>,
 }
 
 enum Line {
@@ -54,8 +58,11 @@ impl Log {
             LogFormat::Text => layer.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).boxed(),
             LogFormat::Json => layer.json().flatten_event(true).boxed(),
         };
-        let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
-        Ok(Self { lines })
+        let open = Arc::new(());
+        if tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().is_ok() {
+            take_panics(Arc::downgrade(&open));
+        }
+        Ok(Self { lines, _open: open })
     }
 }
 
@@ -106,6 +113,28 @@ fn write(lines: &Receiver<Line>, lost: &AtomicU64) {
             tracing::warn!(lost, "lines of the log were lost: it was not read fast enough");
         }
     }
+}
+
+/// Has panics told by the log for as long as it is open. The standard library would have whoever panics wait for whoever
+/// reads standard error.
+fn take_panics(open: Weak<()>) {
+    let by_standard = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if open.strong_count() == 0 {
+            return by_standard(panic);
+        }
+        let at = panic.location().map(tracing::field::display);
+        tracing::error!(at, why = why(panic), "panicked");
+    }));
+}
+
+/// What a panic says. A library may have put anything into its words, a password even: of the libraries only words that are
+/// always the same.
+fn why<'a>(panic: &'a PanicHookInfo<'_>) -> Option<&'a str> {
+    // The compiler knows our own files by where they are in the repository.
+    let is_ours = panic.location().is_some_and(|at| Path::new(at.file()).is_relative());
+    let fixed = panic.payload().downcast_ref::<&str>().copied();
+    fixed.or_else(|| panic.payload_as_str().filter(|_| is_ours))
 }
 
 const fn level(level: LogLevel) -> LevelFilter {

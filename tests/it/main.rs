@@ -21,6 +21,7 @@ mod openapi;
 mod outbox;
 mod own_account;
 mod own_sessions;
+mod panics;
 mod pages;
 mod passwords;
 mod profile;
