@@ -56,7 +56,7 @@ impl Accounts {
     /// emergency it is gone, and every session has ended.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// If the store does not answer; then nothing was changed.
     pub async fn rotate_keys(&self, by: &Admin, rotation: Rotation) -> Result<KeyInfo, Error> {
         let now = self.clock.now();
         let key = keyring::make_key(&self.secret, now)?;
@@ -76,7 +76,7 @@ impl Accounts {
             Ok::<_, Error>(tx.insert_signing_key(&key)?)
         });
         rotated.await?;
-        self.look_at_keys().await?;
+        self.follow_keys().await;
         Ok(info)
     }
 
@@ -106,8 +106,16 @@ impl Accounts {
         let rows = self.store.read(|tx| Ok::<_, Error>(tx.signing_keys()?)).await?;
         if rows.iter().any(|row| row.retired_at.is_some_and(|at| at < before)) {
             self.store.write(move |tx| Ok::<_, Error>(tx.delete_retired_keys(before)?)).await?;
-            self.look_at_keys().await?;
+            self.follow_keys().await;
         }
         Ok(())
+    }
+
+    /// Goes by the keys that were just changed. If they cannot be read, they are changed all the same: the server looks
+    /// again within seconds.
+    async fn follow_keys(&self) {
+        if let Err(error) = self.look_at_keys().await {
+            tracing::error!(?error, "the signing keys were changed, and cannot be read");
+        }
     }
 }

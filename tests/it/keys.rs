@@ -121,6 +121,19 @@ async fn whatever_is_sent_another_server_looks_for_a_new_key_once_a_second() {
 }
 
 #[test]
+fn an_emergency_that_has_ended_every_session_does_not_say_that_it_failed() {
+    let shop = Shop::with_admin();
+    let server = shop.serve();
+    let token = server.token("boss@example.com");
+    // Nobody can read the new key once it is there.
+    let broken = "CREATE TRIGGER broken AFTER INSERT ON signing_keys BEGIN UPDATE signing_keys SET private_key = x'00'; END";
+    shop.sql().execute_batch(broken).unwrap();
+    let ran = shop.run(&["keys", "rotate", "--emergency", "--yes"]).is(0);
+    assert!(ran.err.contains("cannot be read"), "{ran:?}");
+    server.get_as(&token, "/me").is(401);
+}
+
+#[test]
 fn the_command_line_exchanges_the_keys_of_a_running_server() {
     let shop = Shop::new();
     shop.create_admin("boss@example.com").is(0);
