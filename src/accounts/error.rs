@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::{model::Invalid, store};
 
-/// Why a use case did not do what it was asked to; unless it says otherwise, nothing was changed.
+/// Why a use case did not do what it was asked to; unless it says otherwise, nothing was changed. As text it is for
+/// clients.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Fields that break a rule.
@@ -52,18 +53,29 @@ pub enum Error {
     /// Too much to do right now.
     #[error("The server is busy. Try again in a moment.")]
     Busy,
-    /// The store cannot answer; the text is for the log.
+    /// The store cannot answer; the text, like the next two, is for the log and the console, and holds no secret.
     #[error("The server cannot answer right now. Nothing was changed. Try again in a moment.")]
     Unavailable(String),
-    /// The disk is full; the text is for the log.
+    /// The disk is full.
     #[error("The server's disk is full. Nothing was changed. Try again when there is space.")]
     StorageFull(String),
-    /// A defect; the text is for the log.
+    /// A defect.
     #[error("Something went wrong on the server. It was logged under the request id.")]
     Internal(String),
 }
 
 impl Error {
+    /// The same for whoever runs the program: what hinders it, and nothing about a request, which nobody made.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        match self {
+            Self::Unavailable(why) => format!("the store cannot answer: {why}"),
+            Self::StorageFull(why) => format!("the disk is full: {why}"),
+            Self::Internal(why) => format!("this should not happen: {why}"),
+            refused => refused.to_string(),
+        }
+    }
+
     /// Too many, for so long.
     pub(super) fn too_many_requests(wait: Duration) -> Self {
         let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
@@ -87,6 +99,16 @@ impl From<store::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_runs_the_program_is_told_what_hinders_it_and_a_client_is_not() {
+        for error in [Error::Unavailable, Error::StorageFull, Error::Internal] {
+            let error = error("the till is shut".to_owned());
+            assert!(error.in_full().ends_with(": the till is shut"), "{error:?}");
+            assert!(!error.to_string().contains("till"), "{error:?}");
+        }
+        assert_eq!(Error::LastAdmin.in_full(), Error::LastAdmin.to_string());
+    }
 
     #[test]
     fn only_an_address_can_be_taken_and_anything_else_that_is_there_twice_is_a_defect() {

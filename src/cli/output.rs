@@ -7,7 +7,7 @@ use std::{
 
 use comfy_table::{Table, presets};
 
-use crate::accounts::StartError;
+use crate::accounts::{Error, StartError};
 
 /// A refusal with a hint at what to do instead.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +49,20 @@ pub fn words(text: impl Display) {
 
 /// `error: …` in one line, perhaps a `hint: …`.
 pub fn failure(error: &anyhow::Error) {
-    words(format_args!("error: {}", in_one_line(&format!("{error:#}"))));
+    words(format_args!("error: {}", in_one_line(&in_full(error))));
     let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
     if let Some(hint) = hint.or_else(|| error.downcast_ref::<StartError>().and_then(StartError::hint)) {
         words(format_args!("hint: {hint}"));
     }
+}
+
+/// What went wrong and why, one after the other.
+fn in_full(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(|cause| match cause.downcast_ref::<Error>() {
+        Some(refusal) => refusal.in_full(),
+        None => cause.to_string(),
+    });
+    causes.collect::<Vec<_>>().join(": ")
 }
 
 /// A sentence of ours ends in a full stop; a line of a command does not.

@@ -728,6 +728,29 @@ fn a_reset_link_from_the_console_works_once_at_the_server() {
 // The rest.
 
 #[test]
+fn a_command_that_cannot_be_done_says_what_hinders_it() {
+    let shop = Shop::with_admin();
+    let rotate: &[&str] = &["keys", "rotate"];
+    let refused = |command: &[&str], why: &str| {
+        let ran = shop.run(command).refused(why);
+        assert!(!ran.err.contains("request"), "nobody made a request: {ran:?}");
+    };
+    let lock = shop.sql();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    refused(rotate, "database is locked");
+    lock.execute_batch("ROLLBACK").unwrap();
+
+    let closed = "CREATE TRIGGER closed BEFORE INSERT ON signing_keys \
+                  BEGIN SELECT RAISE(ABORT, 'the till is shut'); END";
+    lock.execute_batch(closed).unwrap();
+    refused(rotate, "the till is shut");
+
+    let damage = "PRAGMA ignore_check_constraints = ON; UPDATE users SET role = 'owner'";
+    lock.execute_batch(damage).unwrap();
+    refused(&["users", "show", "boss@example.com"], "an unexpected value in column role");
+}
+
+#[test]
 fn openapi_needs_neither_settings_nor_store() {
     let shop = Shop::new().with("NONSENSE", "1");
     let document = shop.run(&["openapi"]).is(0).json();
