@@ -211,7 +211,7 @@ async fn remind(accounts: &Accounts) {
 async fn clean_up(accounts: &Accounts) {
     let plan = accounts.plan_purge(Which::Expired, Origin::timer());
     let mut purged = accounts.purge(&plan, |_| {}).await;
-    if matches!(purged, Err(Error::StorageFull(_))) && accounts.throw_ballast_away() {
+    if matches!(&purged, Err(e) if matches!(e.why, Error::StorageFull(_))) && accounts.throw_ballast_away() {
         purged = accounts.purge(&plan, |_| {}).await;
     }
     accounts.hold_ballast();

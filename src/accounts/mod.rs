@@ -41,7 +41,7 @@ pub use self::{
     keys::{KeyInfo, Rotation},
     outbox::{LEASE, Outgoing, Retried},
     passwords::PasswordReset,
-    purge::{PurgePlan, Purged, Which},
+    purge::{CutShort, PurgePlan, Purged, Which},
     registration::{NewUser, Registered, SignupDraft},
     sessions::TokenPair,
     setback::Setback,

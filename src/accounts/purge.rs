@@ -49,6 +49,17 @@ impl Purged {
     }
 }
 
+/// A clean-up that came to no end.
+#[derive(Debug, thiserror::Error)]
+#[error("the clean-up was cut short")]
+pub struct CutShort {
+    /// What it had deleted by then, which stays so.
+    pub purged: Purged,
+    /// What stopped it.
+    #[source]
+    pub why: Error,
+}
+
 /// What a clean-up would delete, to be looked at before.
 #[derive(Clone, Debug)]
 pub struct PurgePlan {
@@ -111,7 +122,20 @@ impl Accounts {
     ///
     /// # Errors
     /// If the store does not answer; what was deleted by then is.
-    pub async fn purge(&self, plan: &PurgePlan, mut progress: impl FnMut(Purged)) -> Result<Purged, Error> {
+    pub async fn purge(&self, plan: &PurgePlan, progress: impl FnMut(Purged)) -> Result<Purged, CutShort> {
+        let mut purged = Purged::default();
+        match self.purge_by_kinds(plan, &mut purged, progress).await {
+            Ok(()) => Ok(purged),
+            Err(why) => Err(CutShort { purged, why }),
+        }
+    }
+
+    async fn purge_by_kinds(
+        &self,
+        plan: &PurgePlan,
+        purged: &mut Purged,
+        mut progress: impl FnMut(Purged),
+    ) -> Result<(), Error> {
         let kinds: [(DeleteSlice, Count); 7] = [
             (delete_users, |purged| &mut purged.users),
             (|tx, plan, limit| Ok(tx.delete_dead_sessions(plan.now, limit)?), |purged| &mut purged.sessions),
@@ -127,21 +151,19 @@ impl Accounts {
                 |purged| &mut purged.events,
             ),
         ];
-        let mut purged = Purged::default();
         for (delete, count) in kinds {
             let mut slice = FIRST_SLICE;
             loop {
                 let (deleted, took) = self.delete_slice(delete, plan, slice).await?;
-                *count(&mut purged) += deleted as u64;
-                progress(purged);
+                *count(purged) += deleted as u64;
+                progress(*purged);
                 if deleted < slice as usize {
                     break;
                 }
                 slice = next_slice(slice, took);
             }
         }
-        self.forget_keys(plan.now).await?;
-        Ok(purged)
+        self.forget_keys(plan.now).await
     }
 
     /// Whether a clean-up would take most users with it: perhaps the clock is wrong, and not they are late.

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, thread, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -63,7 +63,10 @@ async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
     };
     let purged = accounts.purge(plan, progress).await;
     bar.finish_and_clear();
-    Ok(purged?)
+    purged.map_err(|cut| {
+        let so_far = format!("{cut} after it had deleted {}", in_words(cut.purged));
+        Error::from(cut.why).context(so_far)
+    })
 }
 
 /// Lists who would go, a page at a time: there may be many.
@@ -100,6 +103,11 @@ fn print(verb: &str, purged: Purged, as_json: bool) -> Result<()> {
     if as_json {
         return Ok(output::data(counts(purged))?);
     }
+    output::data(format_args!("{verb} {}", in_words(purged)))?;
+    Ok(())
+}
+
+fn in_words(purged: Purged) -> String {
     let Purged { users, sessions, codes, counts, messages, events } = purged;
     let all = [
         (users, "user"),
@@ -110,8 +118,7 @@ fn print(verb: &str, purged: Purged, as_json: bool) -> Result<()> {
         (events, "event"),
     ];
     let all = all.map(|(number, noun)| format!("{number} {noun}{}", if number == 1 { "" } else { "s" }));
-    output::data(format_args!("{verb} {}", all.join(", ")))?;
-    Ok(())
+    all.join(", ")
 }
 
 fn counts(purged: Purged) -> Value {

@@ -671,6 +671,31 @@ async fn a_purge_of_older_ones_takes_those_who_signed_up_before() {
     assert_eq!(shop.count("users"), 1, "no verified user is ever purged");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_comes_to_no_end_says_what_it_has_deleted() {
+    let shop = Shop::with_admin();
+    signed_up(&shop, 400 * DAY, &["old@example.com", "older@example.com"]).await;
+    let kept = "CREATE TRIGGER kept BEFORE DELETE ON audit_events \
+                BEGIN SELECT RAISE(ABORT, 'the book is nailed down'); END";
+    shop.sql().execute_batch(kept).unwrap();
+    shop.run(&["purge"])
+        .refused("deleted 2 users, ")
+        .refused("0 events: ")
+        .refused("the book is nailed down");
+    shop.run(&["purge", "--json"]).refused("deleted 0 users, ");
+    assert_eq!(shop.count("users"), 1);
+
+    // So does the server, when its own is.
+    signed_up(&shop, 3 * DAY, &["young@example.com"]).await;
+    let server = shop.serve();
+    wait_for("word of it in the log", || {
+        let log = server.logged();
+        let line = log.lines().find(|line| line.contains("the clean-up failed"))?;
+        assert!(line.contains("users: 1, ") && line.contains("nailed down"), "{line}");
+        Some(())
+    });
+}
+
 // Beside a running server.
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coffeeshop::{
-    accounts::{Purged, Which},
+    accounts::{Error, Purged, Which},
     model::Origin,
 };
 use serde_json::json;
@@ -145,6 +145,21 @@ async fn many_go_in_slices_and_nobody_else_with_them() {
     assert!(steps.iter().filter(|users| **users < 3_000).count() > 1, "{steps:?}");
     assert!(steps.is_sorted());
     assert_eq!(emails(&app), ANN);
+}
+
+#[tokio::test]
+async fn a_clean_up_that_is_cut_short_says_what_is_gone() {
+    let app = App::start().await;
+    app.signed_in(BOB).await;
+    app.sign_up(ANN).await;
+    app.wait(Duration::from_hours(24 * 100));
+    let kept = "CREATE TRIGGER kept BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'kept'); END";
+    app.opened().execute(kept, []).unwrap();
+    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let cut = app.accounts.purge(&plan, |_| {}).await.unwrap_err();
+    assert_eq!(cut.purged, Purged { users: 1, ..Purged::default() });
+    assert!(matches!(&cut.why, Error::Internal(why) if why == "kept"), "{cut:?}");
+    assert_eq!(emails(&app), BOB);
 }
 
 #[tokio::test]
