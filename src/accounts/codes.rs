@@ -1,4 +1,4 @@
-//! Codes and links: made, sent, and spent once.
+//! Codes and links: made, sent, and redeemed once.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ impl<'a> Sending<'a> {
 }
 
 /// A proof that was good, and is not any more.
-pub(super) struct Spent {
+pub(super) struct Redeemed {
     /// Whose it was.
     pub(super) user: User,
     /// What it was good for.
@@ -197,13 +197,13 @@ impl Accounts {
 
     /// Whose proof this is and what for, if it is good for one of these purposes; it is not good a second time. A wrong
     /// code is counted, so this must be committed whatever the answer is.
-    pub(super) fn spend(
+    pub(super) fn redeem(
         &self,
         tx: &Tx<'_>,
         proof: &Proof,
         purposes: &[Purpose],
         now: Timestamp,
-    ) -> Result<Option<Spent>, Error> {
+    ) -> Result<Option<Redeemed>, Error> {
         let (code, user) = match self.find(tx, proof, purposes, now)? {
             Ok(found) => found,
             Err(wrong) => {
@@ -212,11 +212,11 @@ impl Accounts {
             }
         };
         tx.delete_code(user.id, code.purpose)?;
-        Ok(Some(Spent { user, purpose: code.purpose, email: code.email }))
+        Ok(Some(Redeemed { user, purpose: code.purpose, email: code.email }))
     }
 
-    /// Who owns a proof that would be good now. It is not used up, nor a wrong one counted: whoever asks goes on to spend
-    /// it, before anybody learns whether it was good.
+    /// Who owns a proof that would be good now. It is not used up, nor a wrong one counted: whoever asks goes on to
+    /// redeem it, before anybody learns whether it was good.
     pub(super) async fn owner_of(
         &self,
         proof: &Proof,

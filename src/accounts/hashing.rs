@@ -19,7 +19,7 @@ use crate::{
     model::{NewPassword, Password, PasswordHash},
 };
 
-/// How many hashes may wait for each thread: about two seconds' worth.
+/// How many hashes may wait for each thread: one to two seconds' worth.
 const QUEUE_PER_THREAD: usize = 100;
 /// How far the threads stand back: behind everything else, and still ahead of nothing to do.
 const NICE: i32 = 10;

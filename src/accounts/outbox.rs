@@ -16,6 +16,9 @@ use crate::{
 
 /// For how long messages that were taken are nobody else's. Whoever takes them tries no longer than half of it, or was
 /// stopped.
+///
+/// Simplified: printing and writing to a folder have no deadline. Where they hang for longer, and another server works on
+/// the same store, that one sends the message, too.
 pub const LEASE: Duration = Duration::from_mins(1);
 /// How many are taken at a time.
 const BATCH: u32 = 16;

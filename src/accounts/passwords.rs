@@ -77,8 +77,8 @@ impl Accounts {
         let accounts = self.clone();
         let reset = self.store.write(move |tx| {
             accounts.take_guess(tx, &origin.client, now)?;
-            let Some(spent) = accounts.spend(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
-            let user = spent.user;
+            let Some(redeemed) = accounts.redeem(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
+            let user = redeemed.user;
             accounts.guessed_right(tx, &origin.client, now)?;
             accounts.forgive(tx, &user.profile.email, &origin.client, now)?;
             let had_one = tx.password(user.id)?.is_some();
@@ -86,7 +86,7 @@ impl Accounts {
             tx.delete_sessions_of(user.id)?;
             tx.delete_codes_of(user.id)?;
             accounts.forget_resets(tx, &user.profile.email)?;
-            let action = match spent.purpose {
+            let action = match redeemed.purpose {
                 Purpose::AcceptInvitation => Action::InvitationAccepted,
                 _ => Action::PasswordReset,
             };

@@ -60,16 +60,16 @@ impl Accounts {
         // A wrong code is counted, so that answer is committed too.
         let verified = self.store.write(move |tx| {
             accounts.take_guess(tx, &origin.client, now)?;
-            let Some(spent) = accounts.spend(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
+            let Some(redeemed) = accounts.redeem(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
             accounts.guessed_right(tx, &origin.client, now)?;
             let by = Author::nobody(origin);
-            match (spent.purpose, spent.user.status()) {
+            match (redeemed.purpose, redeemed.user.status()) {
                 (Purpose::ChangeEmail, _) => {
-                    accounts.move_to(tx, &spent.user, spent.email, &by, now).map(Some)
+                    accounts.move_to(tx, &redeemed.user, redeemed.email, &by, now).map(Some)
                 }
                 (_, Status::Unverified) => {
-                    by.record(tx, Action::UserVerified, spent.user.id, now)?;
-                    confirm(tx, spent.user, now).map(Some)
+                    by.record(tx, Action::UserVerified, redeemed.user.id, now)?;
+                    confirm(tx, redeemed.user, now).map(Some)
                 }
                 (_, Status::Verified) => Ok::<_, Error>(None),
             }
@@ -130,14 +130,14 @@ impl Accounts {
         let now = self.clock.now();
         let accounts = self.clone();
         let disowned = self.store.write(move |tx| {
-            let spent = accounts.spend(tx, &Proof::Link(link), &PURPOSES, now)?;
-            let spent = spent.ok_or(Error::VerificationFailed)?;
-            let (by, id) = (Author::nobody(origin), spent.user.id);
-            if spent.purpose == Purpose::ChangeEmail {
+            let redeemed = accounts.redeem(tx, &Proof::Link(link), &PURPOSES, now)?;
+            let redeemed = redeemed.ok_or(Error::VerificationFailed)?;
+            let (by, id) = (Author::nobody(origin), redeemed.user.id);
+            if redeemed.purpose == Purpose::ChangeEmail {
                 by.record(tx, Action::EmailChangeCancelled, id, now)?;
                 return Ok(Disowned::EmailChange);
             }
-            if !accounts.is_newcomer(&spent.user) {
+            if !accounts.is_newcomer(&redeemed.user) {
                 return Err(Error::VerificationFailed);
             }
             tx.delete_user(id)?;
@@ -149,6 +149,9 @@ impl Accounts {
 
     /// Whether an account has never been anybody's: it waits for its first verification. One that an admin made
     /// unverified again got its time later than at its sign-up.
+    ///
+    /// Simplified: that is so as long as `auth.unverified_after` is not changed in between. With more time an account would
+    /// keep when it was first verified.
     fn is_newcomer(&self, user: &User) -> bool {
         match user.standing {
             Standing::Unverified { expires_at } => {

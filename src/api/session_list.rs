@@ -24,7 +24,7 @@ pub struct SessionView {
     id: Uuid,
     /// When the login was.
     created_at: Time,
-    /// When its tokens were last renewed; a program in use does so every quarter of an hour.
+    /// When its tokens were last renewed; a program in use does so every quarter of an hour or so.
     last_used_at: Time,
     /// When it ends if it is not renewed before.
     expires_at: Time,

@@ -159,7 +159,7 @@ impl<T: Transport> Delivery<T> {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(?error, "the outbox cannot be read");
+                    tracing::error!(?error, "the outbox cannot be read, or written to");
                     break;
                 }
             }
