@@ -1,9 +1,8 @@
 //! Signing keys: seen, exchanged, and noticed when another process has exchanged them.
 
-use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use super::{Accounts, Admin, Error, keyring};
 use crate::model::{Action, Timestamp};
@@ -33,9 +32,9 @@ pub enum Rotation {
     Emergency,
 }
 
-/// When the keys were last looked at.
+/// When the keys were last looked at because of a token; locked while they are.
 #[derive(Default)]
-pub(super) struct LastLook(AtomicI64);
+pub(super) struct LastLook(Mutex<Option<Timestamp>>);
 
 impl Accounts {
     /// Every key, the one that signs last.
@@ -89,15 +88,20 @@ impl Accounts {
         self.tokens.set_keys(&rows, &self.secret)
     }
 
-    /// The same because of a token with a key that is not known; not more often than is good for anybody. Answers
-    /// whether it looked.
+    /// The same because of a token, which came `now`, with a key that is not known; not more often than is good for
+    /// anybody. Answers whether somebody looked since it came: whoever comes during a look waits for it.
     pub(super) async fn look_for_new_key(&self, now: Timestamp) -> Result<bool, Error> {
-        let last = Timestamp::from_millis(self.last_look.0.load(Ordering::Relaxed));
-        if now < last + LOOK_AGAIN && now >= last {
-            return Ok(false);
+        let mut last_look = self.last_look.0.lock().await;
+        if let Some(last) = *last_look {
+            let is_before = now <= last;
+            let apart = if is_before { last.since(now) } else { now.since(last) };
+            if apart < LOOK_AGAIN {
+                return Ok(is_before);
+            }
         }
-        self.last_look.0.store(now.millis(), Ordering::Relaxed);
-        self.look_at_keys().await.map(|()| true)
+        self.look_at_keys().await?;
+        *last_look = Some(self.clock.now());
+        Ok(true)
     }
 
     /// Forgets the keys that can have signed nothing that is still valid.

@@ -3,6 +3,7 @@
 use std::{thread, time::Duration};
 
 use coffeeshop::accounts::{Admin, Rotation};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
@@ -95,6 +96,17 @@ async fn another_server_on_the_store_takes_a_token_of_a_new_key_at_once() {
     let refresh = json!({ "refresh_token": app.tokens(ANN).await["refresh_token"] });
     another.anyone().post("/auth/refresh", refresh).await.is(200);
     assert_eq!(published(&another).await, published(&app).await);
+}
+
+#[tokio::test]
+async fn many_tokens_of_a_new_key_at_once_are_all_taken_by_another_server() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let twin = app.beside(|_| {}).await;
+    rotate(&app, Rotation::Gentle).await;
+    let ann = twin.with_token(app.tokens(ANN).await["access_token"].as_str().unwrap());
+    let answers = join_all((0..20).map(|_| ann.get("/me"))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
 }
 
 #[tokio::test]
