@@ -8,7 +8,7 @@ use super::{
     sightings::Found,
 };
 use crate::{
-    model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
+    model::{Client, Origin, Password, PasswordHash, SessionId, Timestamp, User},
     store::Tx,
 };
 
@@ -30,6 +30,11 @@ impl Actor {
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         self.found.0.id
+    }
+
+    /// The client they use.
+    pub(super) const fn client(&self) -> &Client {
+        &self.origin.client
     }
 
     /// Who does what they do.

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     model::{
-        Action, Email, Invalid, Letter, NewPassword, Origin, Password, Profile, Purpose, Status, Timestamp,
-        User, UserId,
+        Action, Client, Email, Invalid, Letter, NewPassword, Origin, Password, PasswordPolicy, Profile,
+        Purpose, Status, Timestamp, User, UserId,
     },
     store::Tx,
 };
@@ -68,11 +68,12 @@ impl Accounts {
     async fn try_to_reset(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
         const PURPOSES: [Purpose; 2] = [Purpose::ResetPassword, Purpose::AcceptInvitation];
         let now = self.clock.now();
-        self.may_guess(&origin.client, now).await?;
-        // The answer may depend on whose account it is if the proof is good, and on no account if it is not.
-        let owner = self.owner_of(&proof, &PURPOSES, now).await?;
-        let beside = owner.map_or_else(|| claimed_profile(&proof), |owner| owner.profile);
-        let new = self.judge_new_password(typed, beside).await?;
+        // Beside the claim first, whatever the proof is: a wrong code must be refused no sooner than a right one, or it
+        // would cost no try.
+        let mut new = self.judge_new_password(&typed, claimed_profile(&proof), &origin.client).await?;
+        if let Some(owner) = self.owner_of(&proof, &PURPOSES, now).await? {
+            new = self.judge_new_password(&typed, owner.profile, &origin.client).await?;
+        }
         let hash = self.hasher.hash(new).await?;
         let accounts = self.clone();
         let reset = self.store.write(move |tx| {
@@ -111,7 +112,7 @@ impl Accounts {
     /// `Invalid`, `WrongPassword`, `TooManyRequests`.
     pub async fn change_password(&self, actor: &Actor, current: Password, typed: &str) -> Result<(), Error> {
         let now = self.clock.now();
-        let new = self.judge_new_password(typed.to_owned(), actor.user().profile.clone()).await?;
+        let new = self.judge_new_password(typed, actor.user().profile.clone(), actor.client()).await?;
         let confirmed = self.confirm(actor, current).await?;
         let hash = self.hasher.hash(new).await?;
         let fresh = FreshCode::new();
@@ -150,10 +151,38 @@ impl Accounts {
         made.await
     }
 
-    async fn judge_new_password(&self, typed: String, owner: Profile) -> Result<NewPassword, Error> {
+    async fn judge_new_password(
+        &self,
+        typed: &str,
+        owner: Profile,
+        client: &Client,
+    ) -> Result<NewPassword, Error> {
+        let typed = typed.to_owned();
+        let check = move |policy: &PasswordPolicy| {
+            policy.check("new_password", &typed, &owner).map_err(|error| Invalid(vec![error]))
+        };
+        self.judge(client, check).await
+    }
+
+    /// Judges a new password where passwords are hashed, for it takes some milliseconds. One that is refused costs the client
+    /// a try, as a wrong one would, so that nobody has us judge without end.
+    ///
+    /// # Errors
+    /// What `check` says; `TooManyRequests`, `Busy`.
+    pub(super) async fn judge<T: Send + 'static>(
+        &self,
+        client: &Client,
+        check: impl FnOnce(&PasswordPolicy) -> Result<T, Invalid> + Send + 'static,
+    ) -> Result<T, Error> {
+        let now = self.clock.now();
+        self.may_guess(client, now).await?;
         let rules = Arc::clone(&self.rules);
-        let judged = self.hasher.run(move || rules.policy.check("new_password", &typed, &owner)).await?;
-        judged.map_err(|error| Invalid(vec![error]).into())
+        let judged = self.hasher.run(move || check(&rules.policy)).await?;
+        if judged.is_err() {
+            let (accounts, client) = (self.clone(), client.clone());
+            self.store.write(move |tx| accounts.take_guess(tx, &client, now)).await?;
+        }
+        Ok(judged?)
     }
 
     /// Tells a user that their password is another now, and where to choose one again if it was not them.

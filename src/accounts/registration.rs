@@ -1,12 +1,10 @@
 //! Signing up, and making the first admin.
 
-use std::sync::Arc;
-
 use super::{Accounts, Admin, Error, audit::Author, codes::FreshCode, silence::in_steps, users::free};
 use crate::{
     model::{
-        Action, Email, Invalid, Letter, Name, NewPassword, Origin, PasswordHash, PasswordPolicy, Problems,
-        Profile, User,
+        Action, Client, Email, Invalid, Letter, Name, NewPassword, Origin, PasswordHash, PasswordPolicy,
+        Problems, Profile, User,
     },
     store::{self, Tx},
 };
@@ -58,10 +56,9 @@ impl Accounts {
     /// Looks at everything that was typed, so that all that is wrong with it is said at once.
     ///
     /// # Errors
-    /// `Invalid` with every field that breaks a rule; `Busy`, for judging a password takes some milliseconds.
-    pub async fn check_signup(&self, draft: SignupDraft) -> Result<NewUser, Error> {
-        let rules = Arc::clone(&self.rules);
-        Ok(self.hasher.run(move || draft.check(&rules.policy)).await??)
+    /// `Invalid` with every field that breaks a rule; `TooManyRequests`, `Busy`.
+    pub async fn check_signup(&self, draft: SignupDraft, client: &Client) -> Result<NewUser, Error> {
+        self.judge(client, move |policy| draft.check(policy)).await
     }
 
     /// Signs somebody up: an unverified user, and a message with a code and a link to verify with.

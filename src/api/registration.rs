@@ -58,7 +58,7 @@ impl Registration {
     /// An address that is taken, in whatever spelling, is `409 email_taken`.
     #[oai(path = "/auth/signup", method = "post", operation_id = "signup")]
     async fn signup(&self, from: Caller, body: Body<Signup>) -> ApiResult<SignedUp> {
-        let new = body.judge(async |signup| self.0.check_signup(signup.into()).await).await?;
+        let new = body.judge(async |signup| self.0.check_signup(signup.into(), &from.0.client).await).await?;
         let registered = self.0.register(new, from.0).await?;
         Ok(registered.into())
     }

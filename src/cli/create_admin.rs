@@ -8,7 +8,7 @@ use super::{open, output, prompt, users};
 use crate::{
     accounts::{Accounts, Admin, Error, SignupDraft},
     config::Config,
-    model::{Email, Status},
+    model::{Client, Email, Status},
     store::Missing,
 };
 
@@ -41,7 +41,7 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let email = args.email.clone();
     let draft =
         SignupDraft { email: args.email, password, first_name: args.first_name, last_name: args.last_name };
-    let new = accounts.check_signup(draft).await?;
+    let new = accounts.check_signup(draft, &Client::default()).await?;
     let user = accounts.create_admin(&Admin::at_console(), new).await;
     let user = match user {
         Err(taken @ Error::EmailTaken) => {

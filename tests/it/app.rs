@@ -12,7 +12,7 @@ use coffeeshop::{
     api,
     config::Config,
     delivery::{Console, Delivery},
-    model::{AuditQuery, Clock, Timestamp, User},
+    model::{AuditQuery, Client, Clock, Timestamp, User},
     store::{Missing, Store},
 };
 use futures_util::{StreamExt, stream};
@@ -183,7 +183,7 @@ impl App {
     pub async fn make_admin(&self, email: &str) -> User {
         let draft =
             SignupDraft { email: email.to_owned(), password: PASSWORD.to_owned(), ..SignupDraft::default() };
-        let new = self.accounts.check_signup(draft).await.unwrap();
+        let new = self.accounts.check_signup(draft, &Client::default()).await.unwrap();
         self.accounts.create_admin(&Admin::at_console(), new).await.unwrap()
     }
 

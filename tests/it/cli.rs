@@ -9,7 +9,7 @@ use std::{
 
 use coffeeshop::{
     accounts::SignupDraft,
-    model::{Clock, Origin},
+    model::{Client, Clock, Origin},
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -55,7 +55,10 @@ async fn signed_up(shop: &Shop, ago: Duration, emails: &[&str]) {
             first_name: Some("Ann".to_owned()),
             ..SignupDraft::default()
         };
-        accounts.register(accounts.check_signup(draft).await.unwrap(), Origin::default()).await.unwrap();
+        accounts
+            .register(accounts.check_signup(draft, &Client::default()).await.unwrap(), Origin::default())
+            .await
+            .unwrap();
     }
     accounts.close().await;
 }

@@ -8,7 +8,7 @@ use std::{
 
 use coffeeshop::{
     accounts::SignupDraft,
-    model::{Clock, Origin},
+    model::{Client, Clock, Origin},
 };
 use rustix::process::{Signal, getuid};
 use serde_json::{Value, json};
@@ -270,7 +270,10 @@ async fn a_server_reminds_who_has_a_day_left_as_soon_as_it_starts() {
     let accounts = shop.accounts(clock).await;
     let draft =
         SignupDraft { email: ANN.to_owned(), password: PASSWORD.to_owned(), ..SignupDraft::default() };
-    accounts.register(accounts.check_signup(draft).await.unwrap(), Origin::default()).await.unwrap();
+    accounts
+        .register(accounts.check_signup(draft, &Client::default()).await.unwrap(), Origin::default())
+        .await
+        .unwrap();
     accounts.close().await;
     let server = shop.serve();
     let reminder = wait_for("the reminder", || {

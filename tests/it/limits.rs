@@ -50,6 +50,31 @@ async fn a_right_password_costs_no_try_whatever_comes_of_the_rest() {
 }
 
 #[tokio::test]
+async fn nobody_has_passwords_judged_without_end() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.client_burst = 3;
+    })
+    .await;
+    let sign_up = async |ip, password| {
+        let body = json!({ "email": ANN, "password": password });
+        app.anyone().from(ip).post("/auth/signup", body).await
+    };
+    for _ in 0..3 {
+        assert_eq!(sign_up("192.0.2.1", "password1").await.status, 422);
+    }
+    for password in ["password1", PASSWORD] {
+        sign_up("192.0.2.1", password).await.refused(429, "too_many_requests");
+    }
+    sign_up("192.0.2.2", PASSWORD).await.is(201);
+    let reset = json!({ "token": "x", "new_password": "password1" });
+    for expected in [422, 422, 422, 429] {
+        let answer = app.anyone().from("192.0.2.3").post("/auth/password/reset", reset.clone()).await;
+        assert_eq!(answer.status, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_restart_forgives_nothing() {
     let app = limited().await;
     app.sign_up(ANN).await;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use coffeeshop::accounts::{Error, SignupDraft};
+use coffeeshop::{
+    accounts::{Error, SignupDraft},
+    model::Client,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -40,6 +43,32 @@ async fn reset(app: &App, mut proof: Value, password: &str) -> Answer {
 
 async fn log_in(app: &App, password: &str) -> Answer {
     app.anyone().post("/auth/login", json!({ "email": ANN, "password": password })).await
+}
+
+/// Passwords that are bad beside what somebody claims, or beside the owner alone, must not tell a right code from a wrong
+/// one without a try of it.
+#[tokio::test]
+async fn no_new_password_tells_a_right_code_from_a_wrong_one_for_nothing() {
+    let app = App::start().await;
+    let mail = forgetful(&app).await;
+    // The same address to us, and another word to whoever judges a password.
+    let (claimed, beside_the_claim) = ("ａｎｎ@example.com", "ａｎｎ@example.com1");
+    for code in [wrong(&mail.code), mail.code.clone()] {
+        let answer = reset(&app, json!({ "email": claimed, "code": code }), beside_the_claim).await;
+        assert_eq!(answer.invalid_fields(), [("new_password".to_owned(), "too_common".to_owned())]);
+    }
+    reset(&app, token(&mail), beside_the_claim).await.is(204);
+
+    app.opened().execute("UPDATE users SET first_name = 'Xylobrind'", []).unwrap();
+    forgot(&app, ANN).await.is(202);
+    let mail = app.mail(ANN).await;
+    let beside_the_owner = "Xylobrind1";
+    assert_eq!(reset(&app, code(&mail), beside_the_owner).await.status, 422);
+    for _ in 0..5 {
+        let wrong = json!({ "email": ANN, "code": wrong(&mail.code) });
+        reset(&app, wrong, beside_the_owner).await.refused(400, "verification_failed");
+    }
+    reset(&app, code(&mail), NEW).await.refused(400, "verification_failed");
 }
 
 /// A user who forgot their password, with the message about it.
@@ -310,7 +339,7 @@ async fn the_same_passwords_are_refused_at_every_door() {
     for (bad, why) in BAD.into_iter().chain([(long.as_str(), "too_long")]) {
         let refused = |name: &str| [(name.to_owned(), why.to_owned())];
         let draft = SignupDraft { email: ANN.to_owned(), password: bad.to_owned(), ..SignupDraft::default() };
-        let invalid = app.accounts.check_signup(draft).await.unwrap_err();
+        let invalid = app.accounts.check_signup(draft, &Client::default()).await.unwrap_err();
         let Error::Invalid(invalid) = invalid else { panic!("{invalid}") };
         assert_eq!(invalid.0.iter().map(|error| error.code).collect::<Vec<_>>(), [why], "{bad}: the console");
         let sign_up = app.anyone().post("/auth/signup", json!({ "email": ANN, "password": bad })).await;

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fs, path::PathBuf};
 use coffeeshop::{
     accounts::{Accounts, Admin, Error, Registered, SignupDraft},
     config::Config,
-    model::{Clock, Email, Origin},
+    model::{Client, Clock, Email, Origin},
     store::{self, Missing, OpenError, Snapshot, Store, Tx},
 };
 use rusqlite::Connection;
@@ -49,7 +49,7 @@ fn count(connection: &Connection, table: &str) -> i64 {
 
 async fn sign_up(accounts: Accounts, email: String) -> Result<Registered, Error> {
     let draft = SignupDraft { email, password: PASSWORD.to_owned(), ..SignupDraft::default() };
-    accounts.register(accounts.check_signup(draft).await?, Origin::default()).await
+    accounts.register(accounts.check_signup(draft, &Client::default()).await?, Origin::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coffeeshop::{
     accounts::{Admin, Error, Rotation, SignupDraft, Which},
-    model::{Origin, UserId},
+    model::{Client, Origin, UserId},
 };
 use poem::http::Method;
 use serde_json::json;
@@ -73,7 +73,7 @@ impl Story {
         let typed = self.typed(password).to_owned();
         let draft =
             SignupDraft { email: self.typed_address(email), password: typed, ..SignupDraft::default() };
-        let new = self.app.accounts.check_signup(draft).await.unwrap();
+        let new = self.app.accounts.check_signup(draft, &Client::default()).await.unwrap();
         let made = self.app.accounts.create_admin(&Admin::at_console(), new).await;
         let expected = self.shop.create_admin(email, password);
         self.count(kind, if expected.is_ok() { "done" } else { "taken" });
