@@ -74,12 +74,12 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         headers::add(answer.headers_mut(), &id, self.is_https);
         let status = answer.status().as_u16();
         let took_ms = start.elapsed().as_secs_f64() * 1e3;
-        let path = start_of(uri.path());
+        let (method, path) = (start_of(method.as_str()), start_of(uri.path()));
         if status >= 400 {
             let client = client.map(tracing::field::display);
-            tracing::info!(%method, path, status, took_ms, client, request_id = &*id, "refused");
+            tracing::info!(method, path, status, took_ms, client, request_id = &*id, "refused");
         } else {
-            tracing::debug!(%method, path, status, took_ms, request_id = &*id, "answered");
+            tracing::debug!(method, path, status, took_ms, request_id = &*id, "answered");
         }
         Ok(answer)
     }
