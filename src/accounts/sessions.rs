@@ -105,7 +105,7 @@ impl Accounts {
                 tx.set_password(user.id, &renewed)?;
             }
             by.record(tx, Action::SessionStarted, user.id, now)?;
-            for _ in 0..tx.delete_sessions_beyond(user.id, MOST_SESSIONS, now)? {
+            for _ in 0..tx.delete_sessions_beyond(&new, MOST_SESSIONS - 1, now)? {
                 by.record(tx, Action::SessionEnded, user.id, now)?;
             }
             accounts.was_right(tx, tried, now)?;

@@ -104,16 +104,18 @@ impl Tx<'_> {
         Ok(self.execute(sql, (id, user_id, now.millis()))? > 0)
     }
 
-    /// Ends all sessions of a user that are not over but the `most` that were used last; answers how many.
+    /// Ends all sessions of a user that are not over but this one and so many `others` that were used last; answers how
+    /// many.
     pub(crate) fn delete_sessions_beyond(
         &self,
-        user_id: UserId,
-        most: u32,
+        kept: &Session,
+        others: u32,
         now: Timestamp,
     ) -> Result<usize, Error> {
         let sql = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE user_id = ?1 AND expires_at > ?2 \
-                   ORDER BY last_used_at DESC, seq DESC LIMIT -1 OFFSET ?3)";
-        self.execute(sql, (user_id.as_uuid().as_bytes(), now.millis(), most))
+                   AND id <> ?3 ORDER BY last_used_at DESC, seq DESC LIMIT -1 OFFSET ?4)";
+        let (user_id, id) = (kept.user_id.as_uuid().as_bytes(), kept.id.as_uuid().as_bytes());
+        self.execute(sql, (user_id, now.millis(), id, others))
     }
 
     /// Ends every session of a user.

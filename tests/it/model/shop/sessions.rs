@@ -29,7 +29,13 @@ impl Shop {
         let mut open: Vec<_> =
             self.sessions.iter().filter(|(_, s)| s.whose == tag && s.expires_at > now).collect();
         open.sort_by_key(|(number, session)| (session.last_used_at, **number));
-        let beyond: Vec<_> = open.iter().rev().skip(100).map(|(number, _)| **number).collect();
+        let beyond: Vec<_> = open
+            .iter()
+            .rev()
+            .filter(|(other, _)| **other != number)
+            .skip(99)
+            .map(|(number, _)| **number)
+            .collect();
         for number in beyond {
             self.sessions.remove(&number);
             self.tell(tag, "session.ended");
