@@ -64,9 +64,14 @@ impl Checkup {
         self.found.get().map_or(Ok(()), |found| Err(Error::Damaged(found.clone())))
     }
 
-    /// Why the store cannot be opened.
-    pub(super) fn refusal(&self, why: String) -> OpenError {
+    /// Why a store with damage is not opened.
+    pub(super) fn damaged(&self, why: String) -> OpenError {
         OpenError::Damaged { path: self.path.display().to_string(), why }
+    }
+
+    /// Why a store that could not be looked at is not opened.
+    pub(super) fn failed(&self, error: &Error) -> OpenError {
+        OpenError::Failed { path: self.path.display().to_string(), why: error.to_string() }
     }
 
     /// Looks in a thread, one table after the other, so that none of its snapshots gets old. It ends with the store.

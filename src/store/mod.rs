@@ -157,8 +157,8 @@ impl Store {
         if self.checkup.is_quick() {
             return match self.read(|tx| tx.damage()).await {
                 Ok(None) => Ok(()),
-                Ok(Some(why)) => Err(self.checkup.refusal(why)),
-                Err(error) => Err(self.checkup.refusal(error.to_string())),
+                Ok(Some(why)) | Err(Error::Damaged(why)) => Err(self.checkup.damaged(why)),
+                Err(error) => Err(self.checkup.failed(&error)),
             };
         }
         match self.checkup.start(&self.versions) {
