@@ -80,6 +80,10 @@ impl Config {
                 !self.rate_limit.enabled,
                 "rate_limit.enabled is false: passwords and codes can be guessed at leisure",
             ),
+            (
+                self.server.trusted_proxies.is_empty(),
+                "server.trusted_proxies is empty: whoever comes by a proxy is taken for it, and all share its limits",
+            ),
             (!self.cleanup.enabled, "cleanup.enabled is false: something else must run coffeeshop purge"),
         ];
         warnings.into_iter().filter(|(is_so, _)| open_to_all && *is_so).map(|(_, warning)| warning).collect()

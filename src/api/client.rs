@@ -1,6 +1,9 @@
 //! Where a request comes from: the peer, or whom a trusted proxy says it speaks for.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use poem::{FromRequest, Request, RequestBody, http::header};
 
@@ -63,12 +66,18 @@ fn client<'a>(peer: IpAddr, hops: impl Iterator<Item = &'a str>, proxies: &[Prox
     let mut client = peer.to_canonical();
     for hop in hops {
         let is_trusted = proxies.iter().any(|proxy| proxy.contains(client));
-        match hop.trim().parse::<IpAddr>() {
-            Ok(ip) if is_trusted => client = ip.to_canonical(),
+        match address_of(hop.trim()) {
+            Some(ip) if is_trusted => client = ip.to_canonical(),
             _ => break,
         }
     }
     client
+}
+
+/// Some proxies add the port.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let with_port = || hop.parse::<SocketAddr>().map(|address| address.ip());
+    hop.parse().or_else(|_| with_port()).ok()
 }
 
 #[cfg(test)]
@@ -102,5 +111,12 @@ mod tests {
         assert_eq!(seen("192.0.2.7, unknown", "10.0.0.0/8"), "10.0.0.1");
         assert_eq!(seen("", "10.0.0.0/8"), "10.0.0.1");
         assert_eq!(seen("192.0.2.7, ::ffff:10.0.0.9", "10.0.0.0/8"), "192.0.2.7");
+        assert_eq!(seen("192.0.2.7:x", "10.0.0.0/8"), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_port_behind_an_address_does_not_count() {
+        assert_eq!(seen("198.51.100.1, 192.0.2.7:50123, 10.0.0.9:443", "10.0.0.0/8"), "192.0.2.7");
+        assert_eq!(seen("[2001:db8::7]:443", "10.0.0.0/8"), "2001:db8::7");
     }
 }
