@@ -12,7 +12,7 @@ use tokio::{
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::{
-    accounts::{Accounts, Error, Which},
+    accounts::{Accounts, CutShort, Error, Which},
     config::Cleanup,
     contained::contained,
     model::{Origin, Timestamp},
@@ -211,8 +211,12 @@ async fn remind(accounts: &Accounts) {
 async fn clean_up(accounts: &Accounts) {
     let plan = accounts.plan_purge(Which::Expired, Origin::timer());
     let mut purged = accounts.purge(&plan, |_| {}).await;
-    if matches!(&purged, Err(e) if matches!(e.why, Error::StorageFull(_))) && accounts.throw_ballast_away() {
-        purged = accounts.purge(&plan, |_| {}).await;
+    if let Err(CutShort { purged: before, why: Error::StorageFull(_) }) = purged
+        && accounts.throw_ballast_away()
+    {
+        let rest = accounts.purge(&plan, |_| {}).await;
+        purged =
+            rest.map(|more| before + more).map_err(|cut| CutShort { purged: before + cut.purged, ..cut });
     }
     accounts.hold_ballast();
     match purged {

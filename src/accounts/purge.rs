@@ -1,6 +1,9 @@
 //! The clean-up: unverified users whose time ran out, and sessions, codes and messages that are over.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Add,
+    time::{Duration, Instant},
+};
 
 use super::{Accounts, Error, audit::Author, outbox::KEPT_FOR};
 use crate::{
@@ -46,6 +49,21 @@ impl Purged {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.users + self.sessions + self.codes + self.counts + self.messages + self.events
+    }
+}
+
+impl Add for Purged {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            users: self.users + more.users,
+            sessions: self.sessions + more.sessions,
+            codes: self.codes + more.codes,
+            counts: self.counts + more.counts,
+            messages: self.messages + more.messages,
+            events: self.events + more.events,
+        }
     }
 }
 
