@@ -27,7 +27,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use deadpool_sqlite::{Hook, HookError, Object, Pool, Runtime};
@@ -65,6 +65,8 @@ const PRAGMAS: [(&str, &str); 11] = [
     ("journal_size_limit", "4194304"), // as long as the log is when it is written back
 ];
 
+/// How long to wait for a lock.
+const BUSY: Duration = Duration::from_secs(5);
 /// How long to wait for the threads to end.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -304,7 +306,7 @@ fn configure(connection: &Connection) -> Result<(), String> {
     let stable_plans = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
     stable_plans.map_err(|e| format!("stable query plans: {e}"))?;
     for (name, wanted) in PRAGMAS {
-        connection.pragma_update(None, name, wanted).map_err(|e| format!("PRAGMA {name}: {e}"))?;
+        set(connection, name, wanted).map_err(|e| format!("PRAGMA {name}: {e}"))?;
         let found = connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
         let found = match found {
             Ok(rusqlite::types::Value::Integer(number)) => number.to_string(),
@@ -319,6 +321,21 @@ fn configure(connection: &Connection) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Sets a pragma. For the log that another server makes at the same moment SQLite does not wait by itself.
+fn set(connection: &Connection, name: &str, wanted: &str) -> rusqlite::Result<()> {
+    let start = Instant::now();
+    loop {
+        match connection.pragma_update(None, name, wanted) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && start.elapsed() < BUSY =>
+            {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Makes sure that a connection which is meant to write can: what cannot be opened for writing, the file, its log or
