@@ -34,7 +34,14 @@ pub enum Rotation {
 
 /// When the keys were last looked at because of a token; locked while they are.
 #[derive(Default)]
-pub(super) struct LastLook(Mutex<Option<Timestamp>>);
+pub(super) struct LastLook(Mutex<Option<(Timestamp, Looked)>>);
+
+/// Whether they could be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    Well,
+    InVain,
+}
 
 impl Accounts {
     /// Every key, the one that signs last.
@@ -92,16 +99,20 @@ impl Accounts {
     /// anybody. Answers whether somebody looked since it came: whoever comes during a look waits for it.
     pub(super) async fn look_for_new_key(&self, now: Timestamp) -> Result<bool, Error> {
         let mut last_look = self.last_look.0.lock().await;
-        if let Some(last) = *last_look {
+        if let Some((last, looked)) = *last_look {
             let is_before = now <= last;
             let apart = if is_before { last.since(now) } else { now.since(last) };
             if apart < LOOK_AGAIN {
-                return Ok(is_before);
+                return match looked {
+                    Looked::Well => Ok(is_before),
+                    Looked::InVain => Err(Error::Unavailable("the keys cannot be looked at".to_owned())),
+                };
             }
         }
-        let looked = self.look_at_keys().await;
-        *last_look = Some(self.clock.now()); // however it went
-        looked.map(|()| true)
+        let found = self.look_at_keys().await;
+        let looked = if found.is_ok() { Looked::Well } else { Looked::InVain };
+        *last_look = Some((self.clock.now(), looked));
+        found.map(|()| true)
     }
 
     /// Forgets the keys that can have signed nothing that is still valid.
