@@ -55,9 +55,9 @@ pub fn origin(request: &Request) -> Origin {
 /// The address that a request comes from; none if it came by no network.
 pub fn address(request: &Request, proxies: &[Proxy]) -> Option<IpAddr> {
     let peer = request.remote_addr().as_socket_addr()?.ip();
-    let hops: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
-    let hops = hops.iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
-    Some(client(peer, hops, proxies))
+    let lines: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
+    let hops = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    Some(client(peer, hops.map(|hop| str::from_utf8(hop).unwrap_or_default()), proxies))
 }
 
 /// Walks from the peer outwards as long as each hop is trusted; the first that is not is the client. What stands left
