@@ -198,10 +198,11 @@ fn verified_by(tx: &Snapshot<'_>, id: UserId) -> Result<Purpose, Error> {
     })
 }
 
-/// Writes that a user owns their address.
+/// Writes that a user owns their address. Whoever had it before and asked for another one was perhaps somebody else.
 pub(super) fn confirm(tx: &Tx<'_>, user: User, now: Timestamp) -> Result<User, Error> {
     let user = User { standing: Standing::Verified { verified_at: now }, updated_at: now, ..user };
     tx.update_user(&user)?;
     tx.delete_code(user.id, Purpose::VerifyEmail)?;
+    tx.delete_code(user.id, Purpose::ChangeEmail)?;
     Ok(user)
 }

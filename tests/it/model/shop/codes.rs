@@ -119,6 +119,7 @@ impl Shop {
         let person = self.people.get_mut(&tag).unwrap();
         (person.verified_at, person.expires_at, person.updated_at) = (Some(now), None, now);
         self.kill(tag, Some(Purpose::VerifyEmail));
+        self.kill(tag, Some(Purpose::ChangeEmail));
     }
 
     /// What ends when somebody gets another address, and who hears of it.
