@@ -8,7 +8,7 @@ use super::{
     sightings::Found,
 };
 use crate::{
-    model::{Client, Origin, Password, PasswordHash, SessionId, Timestamp, User},
+    model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
     store::Tx,
 };
 
@@ -30,11 +30,6 @@ impl Actor {
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         self.found.0.id
-    }
-
-    /// The client they use.
-    pub(super) const fn client(&self) -> &Client {
-        &self.origin.client
     }
 
     /// Who does what they do.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Accounts, Error, Proof, living, secret};
 use crate::{
     model::{
-        Code, CountKey, Email, Letter, Message, PlainCode, PlainToken, Purpose, Standing, Timestamp, User,
+        Client, Code, CountKey, Email, Letter, Message, PlainCode, PlainToken, Purpose, Standing, Timestamp,
+        User,
     },
     store::{Snapshot, Tx},
 };
@@ -215,17 +216,27 @@ impl Accounts {
         Ok(Some(Redeemed { user, purpose: code.purpose, email: code.email }))
     }
 
-    /// Who owns a proof that would be good now. It is not used up, nor a wrong one counted: whoever asks goes on to
-    /// redeem it, before anybody learns whether it was good.
-    pub(super) async fn owner_of(
+    /// Takes a try at a proof: whose it is, if it is good for one of these purposes. A wrong one is counted, and that is on
+    /// the disk, before anybody can tell the two apart. A good one is not used up.
+    ///
+    /// # Errors
+    /// `TooManyRequests` from this client, before the proof is looked at.
+    pub(super) async fn try_proof(
         &self,
         proof: &Proof,
         purposes: &'static [Purpose],
+        client: &Client,
         now: Timestamp,
     ) -> Result<Option<User>, Error> {
-        let (accounts, proof) = (self.clone(), proof.clone());
-        let found = self.store.read(move |tx| accounts.find(tx, &proof, purposes, now)).await?;
-        Ok(found.ok().map(|(_, user)| user))
+        let (accounts, proof, client) = (self.clone(), proof.clone(), client.clone());
+        let tried = self.store.write(move |tx| {
+            accounts.take_guess(tx, &client, now)?;
+            match accounts.find(tx, &proof, purposes, now)? {
+                Ok((_, user)) => Ok(Some(user)),
+                Err(wrong) => count_wrong_try(tx, wrong).map(|()| None),
+            }
+        });
+        tried.await
     }
 
     /// What was sent as this proof, and to whom, if it is good for one of these purposes; or the codes at which it is a

@@ -137,16 +137,6 @@ impl Accounts {
         }
     }
 
-    /// Whether there is such a try left, asked before work that costs more than the try itself.
-    ///
-    /// # Errors
-    /// `TooManyRequests`.
-    pub(super) async fn may_guess(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
-        let Some(key) = self.client_key("secrets", client) else { return Ok(()) };
-        let rate = self.limits.client;
-        self.store.read(move |tx| left(tx, key, rate, now).map(|_| ())).await
-    }
-
     /// The code or link was good.
     pub(super) fn guessed_right(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
         match self.client_key("secrets", client) {

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     model::{
-        Action, Client, Email, Invalid, Letter, NewPassword, Origin, Password, PasswordPolicy, Profile,
-        Purpose, Status, Timestamp, User, UserId,
+        Action, Email, Invalid, Letter, NewPassword, Origin, Password, Profile, Purpose, Status, Timestamp,
+        User, UserId,
     },
     store::Tx,
 };
@@ -59,8 +59,8 @@ impl Accounts {
     /// code dies, and the address counts as verified: whoever read the message owns it.
     ///
     /// # Errors
-    /// `Invalid` for a password that breaks a rule; then the proof can be used again. `VerificationFailed` for
-    /// everything that can be wrong with the proof.
+    /// `VerificationFailed` for everything that can be wrong with the proof. With a good one, `Invalid` for a password that
+    /// breaks a rule; then the proof can be used again.
     pub async fn reset_password(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
         in_steps(self.try_to_reset(proof, typed, origin)).await
     }
@@ -68,16 +68,13 @@ impl Accounts {
     async fn try_to_reset(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
         const PURPOSES: [Purpose; 2] = [Purpose::ResetPassword, Purpose::AcceptInvitation];
         let now = self.clock.now();
-        // Beside the claim first, whatever the proof is: a wrong code must be refused no sooner than a right one, or it
-        // would cost no try.
-        let mut new = self.judge_new_password(&typed, claimed_profile(&proof), &origin.client).await?;
-        if let Some(owner) = self.owner_of(&proof, &PURPOSES, now).await? {
-            new = self.judge_new_password(&typed, owner.profile, &origin.client).await?;
-        }
+        // A wrong proof is counted, and that is on the disk, before anything is done that depends on whether it was good.
+        let owner = self.try_proof(&proof, &PURPOSES, &origin.client, now).await?;
+        let owner = owner.ok_or(Error::VerificationFailed)?;
+        let new = self.judge_new_password(typed, owner.profile).await?;
         let hash = self.hasher.hash(new).await?;
         let accounts = self.clone();
         let reset = self.store.write(move |tx| {
-            accounts.take_guess(tx, &origin.client, now)?;
             let Some(redeemed) = accounts.redeem(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
             let user = redeemed.user;
             accounts.guessed_right(tx, &origin.client, now)?;
@@ -112,8 +109,8 @@ impl Accounts {
     /// `Invalid`, `WrongPassword`, `TooManyRequests`.
     pub async fn change_password(&self, actor: &Actor, current: Password, typed: &str) -> Result<(), Error> {
         let now = self.clock.now();
-        let new = self.judge_new_password(typed, actor.user().profile.clone(), actor.client()).await?;
         let confirmed = self.confirm(actor, current).await?;
+        let new = self.judge_new_password(typed.to_owned(), actor.user().profile.clone()).await?;
         let hash = self.hasher.hash(new).await?;
         let fresh = FreshCode::new();
         let (accounts, actor) = (self.clone(), actor.clone());
@@ -151,51 +148,16 @@ impl Accounts {
         made.await
     }
 
-    async fn judge_new_password(
-        &self,
-        typed: &str,
-        owner: Profile,
-        client: &Client,
-    ) -> Result<NewPassword, Error> {
-        let typed = typed.to_owned();
-        let check = move |policy: &PasswordPolicy| {
-            policy.check("new_password", &typed, &owner).map_err(|error| Invalid(vec![error]))
-        };
-        self.judge(client, check).await
-    }
-
-    /// Judges a new password where passwords are hashed, for it takes some milliseconds. One that is refused costs the client
-    /// a try, as a wrong one would, so that nobody has us judge without end.
-    ///
-    /// # Errors
-    /// What `check` says; `TooManyRequests`, `Busy`.
-    pub(super) async fn judge<T: Send + 'static>(
-        &self,
-        client: &Client,
-        check: impl FnOnce(&PasswordPolicy) -> Result<T, Invalid> + Send + 'static,
-    ) -> Result<T, Error> {
-        let now = self.clock.now();
-        self.may_guess(client, now).await?;
+    /// Judges a password where passwords are hashed, for it takes some milliseconds: only once a try was paid for, or the
+    /// right password given.
+    async fn judge_new_password(&self, typed: String, owner: Profile) -> Result<NewPassword, Error> {
         let rules = Arc::clone(&self.rules);
-        let judged = self.hasher.run(move || check(&rules.policy)).await?;
-        if judged.is_err() {
-            let (accounts, client) = (self.clone(), client.clone());
-            self.store.write(move |tx| accounts.take_guess(tx, &client, now)).await?;
-        }
-        Ok(judged?)
+        let judged = self.hasher.run(move || rules.policy.check("new_password", &typed, &owner)).await?;
+        judged.map_err(|error| Invalid(vec![error]).into())
     }
 
     /// Tells a user that their password is another now, and where to choose one again if it was not them.
     fn tell_password_changed(&self, tx: &Tx<'_>, user: &User, now: Timestamp) -> Result<(), Error> {
         self.notify_with_form(tx, "changed", Letter::PasswordChanged, &user.profile.email, now)
     }
-}
-
-/// What a proof says about whose password it will be, before anybody knows whether it is good.
-fn claimed_profile(proof: &Proof) -> Profile {
-    let email = match proof {
-        Proof::Code(email, _) => email.clone(),
-        Proof::Link(_) => Email::stored(String::new(), String::new()),
-    };
-    Profile { email, first_name: None, last_name: None }
 }

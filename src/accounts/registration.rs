@@ -1,5 +1,7 @@
 //! Signing up, and making the first admin.
 
+use std::sync::Arc;
+
 use super::{Accounts, Admin, Error, audit::Author, codes::FreshCode, silence::in_steps, users::free};
 use crate::{
     model::{
@@ -56,15 +58,18 @@ impl Accounts {
     /// Looks at everything that was typed, so that all that is wrong with it is said at once.
     ///
     /// # Errors
-    /// `Invalid` with every field that breaks a rule; `TooManyRequests`, `Busy`.
+    /// `Invalid` with every field that breaks a rule; `TooManyRequests` from this client, of whom a look costs a message,
+    /// since a password takes some milliseconds to judge; `Busy`.
     pub async fn check_signup(&self, draft: SignupDraft, client: &Client) -> Result<NewUser, Error> {
-        self.judge(client, move |policy| draft.check(policy)).await
+        self.take_message(client, self.clock.now()).await?;
+        let rules = Arc::clone(&self.rules);
+        Ok(self.hasher.run(move || draft.check(&rules.policy)).await??)
     }
 
     /// Signs somebody up: an unverified user, and a message with a code and a link to verify with.
     ///
     /// # Errors
-    /// `EmailTaken`, unless the shop hides that; `TooManyRequests` from this client.
+    /// `EmailTaken`, unless the shop hides that; `Busy`.
     pub async fn register(&self, new: NewUser, origin: Origin) -> Result<Registered, Error> {
         if self.rules.hide_taken_emails {
             return in_steps(self.try_to_register(new, origin)).await;
@@ -74,7 +79,6 @@ impl Accounts {
 
     async fn try_to_register(&self, new: NewUser, origin: Origin) -> Result<Registered, Error> {
         let now = self.clock.now();
-        self.take_message(&origin.client, now).await?;
         let hash = self.hasher.hash(new.password).await?;
         let code = FreshCode::new();
         let accounts = self.clone();

@@ -187,7 +187,7 @@ pub struct RateLimit {
     pub account_burst: u32,
     /// How long it takes to forgive one more.
     pub account_refill: Period,
-    /// How many wrong passwords, codes and links a client may try at all accounts, and new passwords that are refused.
+    /// How many wrong passwords, codes and links a client may try at all accounts.
     pub client_burst: u32,
     /// How long it takes to allow one more.
     pub client_refill: Period,

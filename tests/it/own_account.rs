@@ -244,8 +244,9 @@ async fn a_new_password_that_breaks_a_rule_costs_nothing_of_the_budget() {
     let app = braked().await;
     let ann = app.signed_in(ANN).await;
     for _ in 0..2 * app.config.rate_limit.login_burst {
-        change(&ann, WRONG, "short").await.refused(422, "validation_failed");
+        change(&ann, PASSWORD, "short").await.refused(422, "validation_failed");
     }
+    change(&ann, WRONG, "short").await.refused(401, "invalid_credentials");
     change(&ann, PASSWORD, NEW).await.is(204);
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use coffeeshop::{
-    accounts::{Error, SignupDraft},
-    model::Client,
+    accounts::{Error, Proof, SignupDraft},
+    model::{Client, Email, Origin},
 };
 use serde_json::{Value, json};
 
@@ -45,28 +45,36 @@ async fn log_in(app: &App, password: &str) -> Answer {
     app.anyone().post("/auth/login", json!({ "email": ANN, "password": password })).await
 }
 
-/// Passwords that are bad beside what somebody claims, or beside the owner alone, must not tell a right code from a wrong
-/// one without a try of it.
 #[tokio::test]
 async fn no_new_password_tells_a_right_code_from_a_wrong_one_for_nothing() {
+    // Bad by itself, bad beside the address in another spelling than its owner's, bad beside the name of the owner alone.
+    for (email, password) in
+        [(ANN, "password1"), ("ａｎｎ@example.com", "ａｎｎ@example.com1"), (ANN, "Xylobrind1")]
+    {
+        let app = App::start().await;
+        app.sign_up(ANN).await;
+        app.opened().execute("UPDATE users SET first_name = 'Xylobrind'", []).unwrap();
+        forgot(&app, ANN).await.is(202);
+        let mail = app.mail(ANN).await;
+        for _ in 0..5 {
+            let wrong = json!({ "email": email, "code": wrong(&mail.code) });
+            reset(&app, wrong, password).await.refused(400, "verification_failed");
+        }
+        reset(&app, code(&mail), NEW).await.refused(400, "verification_failed");
+    }
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_before_the_answer_has_tried_all_the_same() {
     let app = App::start().await;
     let mail = forgetful(&app).await;
-    // The same address to us, and another word to whoever judges a password.
-    let (claimed, beside_the_claim) = ("ａｎｎ@example.com", "ａｎｎ@example.com1");
-    for code in [wrong(&mail.code), mail.code.clone()] {
-        let answer = reset(&app, json!({ "email": claimed, "code": code }), beside_the_claim).await;
-        assert_eq!(answer.invalid_fields(), [("new_password".to_owned(), "too_common".to_owned())]);
-    }
-    reset(&app, token(&mail), beside_the_claim).await.is(204);
-
-    app.opened().execute("UPDATE users SET first_name = 'Xylobrind'", []).unwrap();
-    forgot(&app, ANN).await.is(202);
-    let mail = app.mail(ANN).await;
-    let beside_the_owner = "Xylobrind1";
-    assert_eq!(reset(&app, code(&mail), beside_the_owner).await.status, 422);
     for _ in 0..5 {
-        let wrong = json!({ "email": ANN, "code": wrong(&mail.code) });
-        reset(&app, wrong, beside_the_owner).await.refused(400, "verification_failed");
+        let email = Email::parse("email", ANN).unwrap();
+        let proof = Proof::Code(email, wrong(&mail.code));
+        let mut asked = Box::pin(app.accounts.reset_password(proof, NEW.to_owned(), Origin::default()));
+        // As far as it goes without waiting; what it waits for then goes on without it.
+        let _ = futures_util::poll!(&mut asked);
+        drop(asked);
     }
     reset(&app, code(&mail), NEW).await.refused(400, "verification_failed");
 }

@@ -82,10 +82,10 @@ impl Shop {
     }
 
     pub fn reset(&mut self, proof: &Proof, password: usize) -> Result<(), Refusal> {
+        let at = self.find(proof, &[Purpose::ResetPassword, Purpose::AcceptInvitation])?;
         if password == COMMON {
             return Err(INVALID);
         }
-        let at = self.find(proof, &[Purpose::ResetPassword, Purpose::AcceptInvitation])?;
         let (tag, purpose) = (self.codes[at].whose, self.codes[at].purpose);
         let action = if purpose == Purpose::ResetPassword { "password.reset" } else { "invitation.accepted" };
         self.end_sessions(tag);
@@ -123,10 +123,10 @@ impl Shop {
 
     pub fn change_password(&mut self, by: Access, current: usize, new: usize) -> Result<(), Refusal> {
         let tag = self.sessions[&by.session].whose;
+        self.same_password(tag, current)?;
         if new == COMMON {
             return Err(INVALID);
         }
-        self.same_password(tag, current)?;
         self.people.get_mut(&tag).unwrap().password = Some(new);
         self.sessions.retain(|number, session| session.whose != tag || *number == by.session);
         self.kill(tag, None);
