@@ -232,7 +232,11 @@ impl Accounts {
         let tried = self.store.write(move |tx| {
             accounts.take_guess(tx, &client, now)?;
             match accounts.find(tx, &proof, purposes, now)? {
-                Ok((_, user)) => Ok(Some(user)),
+                Ok((code, user)) => {
+                    // As much as for a wrong one: where that cannot be written, the two must not be told apart.
+                    tx.put_code(&code)?;
+                    Ok(Some(user))
+                }
                 Err(wrong) => count_wrong_try(tx, wrong).map(|()| None),
             }
         });

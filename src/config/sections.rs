@@ -187,11 +187,12 @@ pub struct RateLimit {
     pub account_burst: u32,
     /// How long it takes to forgive one more.
     pub account_refill: Period,
-    /// How many wrong passwords, codes and links a client may try at all accounts.
+    /// How many wrong passwords, codes and links a client may try at all accounts, and new passwords that are refused behind
+    /// a good one.
     pub client_burst: u32,
     /// How long it takes to allow one more.
     pub client_refill: Period,
-    /// How many messages a client may cause without being signed in.
+    /// How many messages a client may cause without being signed in, sign-ups that are refused among them.
     pub mail_burst: u32,
     /// How long it takes to allow one more.
     pub mail_refill: Period,
