@@ -100,13 +100,14 @@ impl Talk {
 
     /// Whether it ends as soon as there is nothing to read.
     pub fn is_leaving(&self) -> bool {
-        self.0.leaves.load(Ordering::Acquire) && self.step().0 != Step::Request
+        self.0.leaves.load(Ordering::Acquire) && !self.is_at(Step::Request)
     }
 
     fn set(&self, step: Step) {
         self.0.step.store(millis(Instant::now()) << 3 | step as u64, Ordering::Relaxed);
     }
 
+    /// Where it is, and for how long.
     fn step(&self) -> (Step, Duration) {
         let both = self.0.step.load(Ordering::Relaxed);
         let step = match both & 7 {
@@ -117,6 +118,11 @@ impl Talk {
             _ => Step::Idle,
         };
         (step, Duration::from_millis(millis(Instant::now()).saturating_sub(both >> 3)))
+    }
+
+    /// Whether it is there; the clock is not asked.
+    fn is_at(&self, step: Step) -> bool {
+        self.0.step.load(Ordering::Relaxed) & 7 == step as u64
     }
 }
 
@@ -173,7 +179,7 @@ impl Paced {
         if wrote.is_ready() {
             return wrote;
         }
-        if self.talk.step().0 == Step::Idle {
+        if self.talk.is_at(Step::Idle) {
             self.talk.set(Step::Answer); // from now until all of it is read
         }
         self.waits(cx)
@@ -188,7 +194,7 @@ impl AsyncRead for Paced {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            if buffer.filled().len() > before && self.talk.step().0 == Step::Idle {
+            if buffer.filled().len() > before && self.talk.is_at(Step::Idle) {
                 self.talk.set(Step::Head); // the next request begins
                 self.talk.0.leaves.store(false, Ordering::Relaxed);
             }
@@ -219,7 +225,7 @@ impl AsyncWrite for Paced {
 
     /// Asked for once everything is written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.talk.step().0 == Step::Answer {
+        if self.talk.is_at(Step::Answer) {
             self.talk.set(Step::Idle); // all of it is read, or on its way
         }
         Pin::new(&mut self.stream).poll_flush(cx)
