@@ -78,7 +78,7 @@ impl Sessions {
     /// Starts a session and gives its two tokens. An unknown address and a wrong password get the same answer, after the
     /// same time. Only after the right password does the answer tell that an account is disabled, or (where the shop
     /// wants that) not verified yet. Too many wrong passwords in a row make an account ask for patience.
-    /// Somebody with a hundred sessions loses the one that was not used for the longest time.
+    /// Somebody with 120 sessions loses the 21 that were not used for the longest time.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(&self, from: Caller, body: Body<Login>) -> ApiResult<Json<Tokens>> {
         let (email, password) = body.check(Login::parse)?;

@@ -36,6 +36,11 @@ impl Snapshot<'_> {
         self.all(&sql, (user_id.as_uuid().as_bytes(), now.millis()), |row| read_session(row, 0))
     }
 
+    /// How many sessions a user has, over or not.
+    pub(crate) fn count_sessions_of(&self, user_id: UserId) -> Result<u64, Error> {
+        self.number("SELECT count(*) FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])
+    }
+
     /// Whether a user has a session that is not over and was begun in this network.
     pub(crate) fn is_logged_in_from(
         &self,
@@ -104,18 +109,13 @@ impl Tx<'_> {
         Ok(self.execute(sql, (id, user_id, now.millis()))? > 0)
     }
 
-    /// Ends all sessions of a user that are not over but this one and so many `others` that were used last; answers how
-    /// many.
-    pub(crate) fn delete_sessions_beyond(
-        &self,
-        kept: &Session,
-        others: u32,
-        now: Timestamp,
-    ) -> Result<usize, Error> {
-        let sql = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE user_id = ?1 AND expires_at > ?2 \
-                   AND id <> ?3 ORDER BY last_used_at DESC, seq DESC LIMIT -1 OFFSET ?4)";
+    /// Ends all sessions of a user but this one and so many `others` that were used last.
+    pub(crate) fn delete_sessions_beyond(&self, kept: &Session, others: u32) -> Result<(), Error> {
+        let sql = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE user_id = ?1 AND id <> ?2 \
+                   ORDER BY last_used_at DESC, seq DESC LIMIT -1 OFFSET ?3)";
         let (user_id, id) = (kept.user_id.as_uuid().as_bytes(), kept.id.as_uuid().as_bytes());
-        self.execute(sql, (user_id, now.millis(), id, others))
+        self.execute(sql, (user_id, id, others))?;
+        Ok(())
     }
 
     /// Ends every session of a user.

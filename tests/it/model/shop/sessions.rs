@@ -26,19 +26,14 @@ impl Shop {
         self.logins += 1;
         self.sessions.insert(number, session);
         self.tell(tag, "session.started");
-        let mut open: Vec<_> =
-            self.sessions.iter().filter(|(_, s)| s.whose == tag && s.expires_at > now).collect();
-        open.sort_by_key(|(number, session)| (session.last_used_at, **number));
-        let beyond: Vec<_> = open
-            .iter()
-            .rev()
-            .filter(|(other, _)| **other != number)
-            .skip(99)
-            .map(|(number, _)| **number)
-            .collect();
-        for number in beyond {
-            self.sessions.remove(&number);
-            self.tell(tag, "session.ended");
+        let mut own: Vec<_> = self.sessions.iter().filter(|(_, session)| session.whose == tag).collect();
+        if own.len() > 120 {
+            own.sort_by_key(|(other, session)| (**other == number, session.last_used_at, **other));
+            let ended: Vec<_> = own.iter().rev().skip(100).map(|(other, _)| **other).collect();
+            for other in ended {
+                self.sessions.remove(&other);
+            }
+            self.tell(tag, "sessions.ended");
         }
         Ok(number)
     }
