@@ -23,7 +23,7 @@ const ONE_MORE: Duration = RESET_TTL;
 /// How long a link to choose a password lives.
 const RESET_TTL: Duration = Duration::from_hours(1);
 /// How long after its link is dead a message still counts.
-pub(super) const COUNTED_FOR: Duration = Duration::from_hours(24);
+const COUNTED_FOR: Duration = Duration::from_hours(24);
 /// The same for a new password, which can be asked for as long as there is the account: until its owner has chosen one, or
 /// for a year.
 const RESETS_COUNTED_FOR: Duration = Duration::from_hours(365 * 24);
@@ -299,11 +299,20 @@ fn count_wrong_try(tx: &Tx<'_>, codes: Vec<Code>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Counts one more under a key, for a day.
+///
+/// # Errors
+/// `TooManyRequests` if there may be no more.
+pub(super) fn count_one(tx: &Tx<'_>, key: CountKey, now: Timestamp) -> Result<(), Error> {
+    let sent = counted(tx, key, now)?;
+    Ok(tx.put_sent_codes(key, sent.saturating_add(1), now, now + COUNTED_FOR)?)
+}
+
 /// How much was counted under a key.
 ///
 /// # Errors
 /// `TooManyRequests` if it is the most there may be.
-pub(super) fn counted(tx: &Snapshot<'_>, key: CountKey, now: Timestamp) -> Result<u8, Error> {
+fn counted(tx: &Snapshot<'_>, key: CountKey, now: Timestamp) -> Result<u8, Error> {
     match tx.sent_codes(key, now)? {
         Some((sent, latest)) if sent >= MOST_MESSAGES && now < latest + ONE_MORE => {
             Err(Error::too_many_requests((latest + ONE_MORE).since(now)))

@@ -3,7 +3,7 @@
 use super::{
     Accounts, Actor, Error,
     audit::Author,
-    codes::{COUNTED_FOR, FreshCode, Sending, counted},
+    codes::{FreshCode, Sending, count_one},
     users::free,
 };
 use crate::{
@@ -33,8 +33,7 @@ impl Accounts {
         let asked = self.store.write(move |tx| {
             let user = confirmed.still_here(tx, now)?;
             // Counted for whoever asks, too: nobody sends messages to the whole town from one account.
-            let asked = accounts.secret.hash_count("asked", &user.profile.email);
-            tx.put_sent_codes(asked, counted(tx, asked, now)?.saturating_add(1), now, now + COUNTED_FOR)?;
+            count_one(tx, accounts.secret.hash_count("asked", &user.profile.email), now)?;
             let sending = Sending { to: &new, ..Sending::to(&user, Purpose::ChangeEmail) };
             accounts.send_code(tx, sending, &fresh, now)?;
             let (link, until) = accounts.make_link(tx, &user, Purpose::ResetPassword, &objection, now)?;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Accounts, Admin, Error,
-    codes::{COUNTED_FOR, counted},
+    codes::count_one,
     setback::{Setback, pause},
 };
 use crate::{
@@ -89,12 +89,10 @@ impl Accounts {
         to: &Email,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let count = self.secret.hash_count(kind, to);
-        let told = match counted(tx, count, now) {
+        match count_one(tx, self.secret.hash_count(kind, to), now) {
             Err(Error::TooManyRequests { .. }) => return Ok(()),
-            told => told?,
-        };
-        tx.put_sent_codes(count, told.saturating_add(1), now, now + COUNTED_FOR)?;
+            counted => counted?,
+        }
         let link = Some(self.rules.reset_url.clone());
         let message = Message { link, ..Message::plain(to.as_str().to_owned(), letter) };
         self.notify(tx, to, &message, now)
