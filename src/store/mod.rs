@@ -65,7 +65,7 @@ const PRAGMAS: [(&str, &str); 11] = [
     ("journal_size_limit", "4194304"), // as long as the log is when it is written back
 ];
 
-/// How long to wait for a lock.
+/// How long to wait for a lock; the pragma above says it to SQLite.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long to wait for the threads to end.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -267,7 +267,7 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
 fn look_at(path: &Path) -> Result<Schema, OpenError> {
     let look = |flags| {
         let connection = Connection::open_with_flags(path, flags)?;
-        connection.pragma_update(None, "busy_timeout", 5000)?;
+        connection.busy_timeout(BUSY)?;
         Ok(connection)
     };
     let failed = |e: rusqlite::Error| OpenError::of(path, &e);
