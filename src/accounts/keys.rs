@@ -37,7 +37,7 @@ pub enum Rotation {
 pub(super) struct LastLook(Mutex<Option<(Timestamp, Looked)>>);
 
 /// Whether they could be.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Looked {
     Well,
     InVain,

@@ -30,7 +30,8 @@ use crate::{
 const LONGEST_ADDRESS: usize = 8 * 1024;
 const MOST_HEADERS: usize = 64;
 const LARGEST_HEADERS: usize = 16 * 1024;
-/// How much of a path is logged: those of ours have less than a hundred bytes, and what is refused may have 64 KiB.
+/// How much of a method and of a path is logged: those of ours have less than a hundred bytes, and what is refused may
+/// have 64 KiB.
 const LONGEST_LOGGED: usize = 300;
 
 /// An endpoint in the outermost layer.
@@ -154,8 +155,8 @@ fn fresh_id(now: Timestamp) -> Uuid {
     Builder::from_unix_timestamp_millis(u64::try_from(now.millis()).unwrap_or(0), &bytes).into_uuid()
 }
 
-fn start_of(path: &str) -> &str {
-    &path[..path.floor_char_boundary(LONGEST_LOGGED)]
+fn start_of(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_LOGGED)]
 }
 
 fn matches(template: &str, path: &str) -> bool {

@@ -68,7 +68,8 @@ impl Passwords {
     /// Ask for a new password
     ///
     /// Sends a six-digit code and a link to choose a new password, if the address has an account. The code lives 30
-    /// minutes unless the shop has set another time, the link an hour. The answer is the same for every address, and nothing about the account changes yet.
+    /// minutes unless the shop has set another time, the link an hour. The answer is the same for every address, and
+    /// nothing about the account changes yet.
     #[oai(
         path = "/auth/password/forgot",
         method = "post",

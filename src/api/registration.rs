@@ -52,8 +52,9 @@ impl Registration {
     /// Sign up
     ///
     /// Creates an account with status `unverified` and role `user`, and sends a message with a six-digit code and a
-    /// link to confirm the address. The code lives 30 minutes unless the shop has set another time. Until `expires_at` the address has to be confirmed with
-    /// `POST /auth/verify`; after that the account is deleted and the address is free again.
+    /// link to confirm the address. The code lives 30 minutes unless the shop has set another time. Until
+    /// `expires_at` the address has to be confirmed with `POST /auth/verify`; after that the account is deleted and
+    /// the address is free again.
     ///
     /// An address that is taken, in whatever spelling, is `409 email_taken`.
     #[oai(path = "/auth/signup", method = "post", operation_id = "signup")]

@@ -89,8 +89,8 @@ impl Sessions {
     /// Renew the tokens
     ///
     /// Takes a refresh token and gives a new pair; the old refresh token is used up. If the reply was lost, the same
-    /// token may be sent again within 10 seconds, or what the shop has set, as long as its successor was not used: the answer then holds the same
-    /// successor. Any other second use ends the session, for it may be a thief's.
+    /// token may be sent again within 10 seconds, or what the shop has set, as long as its successor was not used: the
+    /// answer then holds the same successor. Any other second use ends the session, for it may be a thief's.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(&self, from: Caller, body: Body<Refresh>) -> ApiResult<Json<Tokens>> {
         let token = body.check(|refresh| Ok(refresh.refresh_token))?;
