@@ -15,7 +15,7 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::error::Code;
+use super::{error::Code, schemas};
 
 const DESCRIPTION: &str = "\
 User accounts of a coffee shop: sign-up, login, verified e-mail, roles and sessions.
@@ -126,6 +126,8 @@ pub fn methods(document: &Value) -> BTreeMap<String, Vec<String>> {
 }
 
 fn complete(document: &mut Value) {
+    // The library writes the first of the 3.0 line, whose later ones only clear things up.
+    document["openapi"] = json!("3.0.3");
     if let Some(license) = document["info"]["license"].as_object_mut() {
         license.remove("identifier"); // OpenAPI 3.1, and this document is 3.0
     }
@@ -148,18 +150,14 @@ fn complete(document: &mut Value) {
             }
         }
     }
-    for schema in members(&mut document["components"]["schemas"]) {
-        if schema["type"] == "object" {
-            schema["additionalProperties"] = json!(false);
-        }
-    }
-    document["components"]["schemas"]["Problem"] = problem();
+    schemas::complete(document);
     if let Some(tags) = document["tags"].as_array_mut() {
         tags.sort_by_key(|tag| CHAPTERS.iter().position(|chapter| tag["name"] == **chapter));
     }
 }
 
-fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
+/// The values of an object; nothing of what is none.
+pub fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
     object.as_object_mut().into_iter().flat_map(|object| object.values_mut())
 }
 
@@ -254,33 +252,4 @@ fn refusal(status: StatusCode, codes: &[Code]) -> Value {
         response["headers"][name] = json!({ "description": description, "schema": { "type": ty } });
     }
     response
-}
-
-fn problem() -> Value {
-    let text = |description: &str| json!({ "type": "string", "description": description });
-    let field = json!({
-        "type": "object",
-        "required": ["field", "code", "message"],
-        "additionalProperties": false,
-        "properties": {
-            "field": text("The field, as it was sent."),
-            "code": text("A stable word, such as `too_short`."),
-            "message": text("A sentence for people."),
-        },
-    });
-    json!({
-        "type": "object",
-        "description": "Why a request was refused: problem details (RFC 9457).",
-        "required": ["type", "title", "status", "detail", "code", "request_id"],
-        "additionalProperties": false,
-        "properties": {
-            "type": text("Always `about:blank`: `code` says which problem it is."),
-            "title": text("The kind of problem."),
-            "status": { "type": "integer", "description": "The HTTP status." },
-            "detail": text("A sentence that a person can act on."),
-            "code": text("A stable word for programs."),
-            "request_id": text("The id of the request, for the log."),
-            "errors": { "type": "array", "description": "Each field that breaks a rule.", "items": field },
-        },
-    })
 }

@@ -45,6 +45,32 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code, in the order of their statuses.
+    pub const ALL: [Self; 22] = [
+        Self::MalformedRequest,
+        Self::VerificationFailed,
+        Self::InvalidCredentials,
+        Self::InvalidToken,
+        Self::InvalidRefreshToken,
+        Self::Forbidden,
+        Self::AccountDisabled,
+        Self::EmailNotVerified,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::EmailTaken,
+        Self::LastAdmin,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::ValidationFailed,
+        Self::RequestTimeout,
+        Self::UriTooLong,
+        Self::HeadersTooLarge,
+        Self::TooManyRequests,
+        Self::Internal,
+        Self::Unavailable,
+        Self::StorageFull,
+    ];
+
     /// Status, word and title of a code.
     pub const fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {

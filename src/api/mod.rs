@@ -20,6 +20,7 @@ mod pages;
 mod passwords;
 mod profile;
 mod registration;
+mod schemas;
 mod session_list;
 mod sessions;
 mod users;

@@ -14,9 +14,28 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// A problem with `field`.
+    /// Every code that there is. The API document lists them, so that clients can rely on the list.
+    pub const CODES: [&str; 14] = [
+        "required",
+        "unknown_field",
+        "duplicate_field",
+        "conflict",
+        "wrong_type",
+        "unknown_value",
+        "empty",
+        "too_short",
+        "too_long",
+        "out_of_range",
+        "forbidden_character",
+        "invalid_email",
+        "too_common",
+        "unchanged",
+    ];
+
+    /// A problem with `field`. The code must be one of [`Self::CODES`].
     #[must_use]
     pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        debug_assert!(Self::CODES.contains(&code), "add the code {code} to the list of codes");
         Self { field: field.into(), code, message: message.into() }
     }
 }

@@ -62,7 +62,8 @@ impl Document {
         item.get(method.as_str().to_lowercase())
     }
 
-    /// Fails the test unless a value has the form of a schema: types, required and no other properties, enums.
+    /// Fails the test unless a value has the form of a schema: types, required and no other properties (a client ignores
+    /// what it does not know; that the document knows everything is for us to hold), enums.
     #[track_caller]
     fn fits(&self, value: &Value, schema: &Value, at: &str) {
         if let Some(name) = schema["$ref"].as_str() {

@@ -1,7 +1,9 @@
 //! The OpenAPI document: what it says changes only on purpose, and it says everything.
 
-use coffeeshop::api;
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use coffeeshop::{api, model::FieldError};
+use serde_json::{Value, json};
 
 use crate::app::App;
 
@@ -198,6 +200,94 @@ fn an_answer_without_a_body_has_no_content() {
             for (status, response) in operation["responses"].as_object().unwrap() {
                 let content = response.get("content");
                 assert!(content.is_none_or(serde_json::Value::is_object), "{method} {path}: {status}");
+            }
+        }
+    }
+}
+
+/// The schemas that a part of the operations leads to, by name.
+fn reached<'d>(document: &'d Value, part: &str) -> BTreeMap<&'d str, &'d Value> {
+    fn follow<'d>(document: &'d Value, value: &'d Value, found: &mut BTreeMap<&'d str, &'d Value>) {
+        match value {
+            Value::Object(members) => {
+                if let Some(path) = members.get("$ref").and_then(Value::as_str)
+                    && found.insert(path.rsplit('/').next().unwrap(), resolve(document, value)).is_none()
+                {
+                    follow(document, resolve(document, value), found);
+                }
+                members.values().for_each(|value| follow(document, value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| follow(document, item, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeMap::new();
+    for (_, operation) in operations(document) {
+        follow(document, &operation[part], &mut found);
+    }
+    found.retain(|_, schema| schema["type"] == "object");
+    found
+}
+
+#[test]
+fn requests_are_closed_and_answers_are_open() {
+    let document = document();
+    let (sent, received) = (reached(&document, "requestBody"), reached(&document, "responses"));
+    assert!(sent.contains_key("EditUser") && received.contains_key("FieldProblem"));
+    for (name, schema) in &sent {
+        assert_eq!(schema["additionalProperties"], false, "{name}");
+        assert!(!received.contains_key(name), "{name} is both sent and received");
+    }
+    for (name, schema) in &received {
+        assert!(schema.get("additionalProperties").is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_field_that_is_always_there_is_required_even_if_it_may_be_null() {
+    let document = document();
+    let mut optional = Vec::new();
+    for (name, schema) in reached(&document, "responses") {
+        let required = schema["required"].as_array().unwrap();
+        let fields = schema["properties"].as_object().unwrap().keys();
+        optional.extend(
+            fields.filter(|field| !required.contains(&json!(field))).map(|field| format!("{name}.{field}")),
+        );
+    }
+    // The first is there only with `validation_failed`, the second only if it was asked for.
+    assert_eq!(optional, ["Problem.errors", "UserPage.total"]);
+}
+
+#[test]
+fn a_reference_with_a_description_is_one_of_that_reference_alone() {
+    let document = document();
+    let mut described = 0;
+    for schema in document["components"]["schemas"].as_object().unwrap().values() {
+        for property in
+            schema["properties"].as_object().into_iter().flat_map(|properties| properties.values())
+        {
+            let Some(parts) = property["allOf"].as_array() else { continue };
+            assert!(parts.len() == 1 && parts[0].as_object().unwrap().len() == 1, "{property}");
+            assert!(parts[0]["$ref"].is_string() && property["description"].is_string(), "{property}");
+            described += 1;
+        }
+    }
+    assert!(described > 5);
+}
+
+#[test]
+fn the_codes_of_problems_are_listed() {
+    let document = document();
+    let codes = document["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
+    let problem = &document["components"]["schemas"]["Problem"]["properties"]["code"];
+    assert_eq!(resolve(&document, problem)["enum"].as_array(), Some(codes));
+    let field_problem = &document["components"]["schemas"]["FieldProblem"]["properties"]["code"];
+    assert_eq!(resolve(&document, field_problem)["enum"], json!(FieldError::CODES));
+    for (name, operation) in operations(&document) {
+        for response in operation["responses"].as_object().unwrap().values() {
+            let examples = &response["content"]["application/problem+json"]["examples"];
+            for code in examples.as_object().into_iter().flat_map(|examples| examples.keys()) {
+                assert!(codes.contains(&json!(code)), "{name}: {code}");
             }
         }
     }
