@@ -5,9 +5,8 @@ use uuid::Uuid;
 
 use super::{
     ApiResult, Tag,
-    error::{ApiError, Code},
     guards::AsAdmin,
-    views::{Action, Door, Time, limit},
+    views::{Action, Door, Time, cursor, limit},
 };
 use crate::{
     accounts::Accounts,
@@ -169,6 +168,5 @@ impl From<model::AuditEvent> for AuditEventView {
 }
 
 fn place(text: &str) -> ApiResult<AuditCursor> {
-    let detail = "The query parameter cursor is not a next_cursor of this list.";
-    AuditCursor::decode(text).ok_or_else(|| ApiError::new(Code::MalformedRequest, detail))
+    AuditCursor::decode(text).ok_or_else(|| cursor::foreign("this list"))
 }

@@ -125,6 +125,18 @@ pub fn methods(document: &Value) -> BTreeMap<String, Vec<String>> {
     paths.map(|(path, operations)| (path.clone(), methods(operations))).collect()
 }
 
+/// Whether a path is one of a template: `/users/{id}`.
+pub fn matches(template: &str, path: &str) -> bool {
+    let (mut template, mut path) = (template.split('/'), path.split('/'));
+    loop {
+        match (template.next(), path.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(found)) if wanted == found || wanted.starts_with('{') => {}
+            _ => return false,
+        }
+    }
+}
+
 fn complete(document: &mut Value) {
     // The library writes the first of the 3.0 line, whose later ones only clear things up.
     document["openapi"] = json!("3.0.3");
@@ -188,9 +200,6 @@ fn refusals(method: &str, operation: &Value) -> Vec<Code> {
             Code::ValidationFailed,
         ]);
     }
-    if takes("query") {
-        codes.push(Code::MalformedRequest);
-    }
     if takes("path") {
         codes.push(Code::NotFound);
     }
@@ -203,7 +212,14 @@ fn refusals(method: &str, operation: &Value) -> Vec<Code> {
     if method != "get" {
         codes.push(Code::StorageFull);
     }
-    codes.extend([Code::RequestTimeout, Code::UriTooLong, Code::HeadersTooLarge, Code::Internal]);
+    // A query may have what no operation takes.
+    codes.extend([
+        Code::MalformedRequest,
+        Code::RequestTimeout,
+        Code::UriTooLong,
+        Code::HeadersTooLarge,
+        Code::Internal,
+    ]);
     codes.sort_unstable();
     codes.dedup();
     codes

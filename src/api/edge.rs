@@ -19,6 +19,7 @@ use uuid::{Builder, Uuid};
 use super::{
     client::{self, Arrival},
     cors::Cors,
+    document,
     error::{ApiError, Code},
     headers, page, pages,
 };
@@ -74,11 +75,12 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         self.cors.allow(origin, answer.headers_mut());
         headers::add(answer.headers_mut(), &id, self.is_https);
         let status = answer.status().as_u16();
-        let took_ms = start.elapsed().as_secs_f64() * 1e3;
+        let took_ms = milliseconds(start.elapsed());
         let (method, path) = (start_of(method.as_str()), start_of(uri.path()));
         if status >= 400 {
+            let code = answer.data::<Code>().map(|code| code.row().1);
             let client = client.map(tracing::field::display);
-            tracing::info!(method, path, status, took_ms, client, request_id = &*id, "refused");
+            tracing::info!(method, path, status, code, took_ms, client, request_id = &*id, "refused");
         } else {
             tracing::debug!(method, path, status, took_ms, request_id = &*id, "answered");
         }
@@ -113,7 +115,7 @@ impl<E: Endpoint> Edge<E> {
     }
 
     fn methods_of(&self, path: &str) -> &[String] {
-        let found = self.methods.iter().find(|(template, _)| matches(template, path));
+        let found = self.methods.iter().find(|(template, _)| document::matches(template, path));
         found.map_or(&[], |(_, methods)| methods)
     }
 }
@@ -155,19 +157,13 @@ fn fresh_id(now: Timestamp) -> Uuid {
     Builder::from_unix_timestamp_millis(u64::try_from(now.millis()).unwrap_or(0), &bytes).into_uuid()
 }
 
-fn start_of(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST_LOGGED)]
+/// As the log says it, with at most three decimals.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn matches(template: &str, path: &str) -> bool {
-    let (mut template, mut path) = (template.split('/'), path.split('/'));
-    loop {
-        match (template.next(), path.next()) {
-            (None, None) => return true,
-            (Some(wanted), Some(found)) if wanted == found || wanted.starts_with('{') => {}
-            _ => return false,
-        }
-    }
+fn start_of(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_LOGGED)]
 }
 
 #[cfg(test)]
@@ -177,6 +173,15 @@ mod tests {
     use super::*;
 
     static METHODS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(BTreeMap::new);
+
+    #[test]
+    fn a_duration_is_logged_with_three_decimals_at_most() {
+        for (nanos, logged) in
+            [(0, "0"), (1_234_567, "1.235"), (999, "0.001"), (20_000_000, "20"), (70_001, "0.07")]
+        {
+            assert_eq!(milliseconds(Duration::from_nanos(nanos)).to_string(), logged);
+        }
+    }
 
     #[tokio::test]
     async fn a_panic_is_one_refusal_and_the_next_request_is_answered() {

@@ -146,6 +146,15 @@ impl ApiError {
         Self { errors, ..Self::new(Code::ValidationFailed, detail) }
     }
 
+    /// Parameters of a query that break a rule.
+    pub fn malformed_query(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => only.message.clone(),
+            several => format!("{} query parameters break a rule; errors names each one.", several.len()),
+        };
+        Self { errors, ..Self::new(Code::MalformedRequest, detail) }
+    }
+
     /// A method that this path does not have; `allowed` are those that it has.
     pub fn method_not_allowed(allowed: &[String]) -> Self {
         let allow = allowed.join(", ");
@@ -172,7 +181,7 @@ impl ApiError {
             return accounts::Error::InvalidToken.into();
         }
         if let Some(parameter) = error.downcast_ref::<ParseParamError>() {
-            let detail = format!("The query parameter {} is not as the documentation says.", parameter.name);
+            let detail = format!("The query parameter {} cannot be read.", parameter.name);
             return Self::new(Code::MalformedRequest, detail);
         }
         if error.is::<ContentTypeError>() {
@@ -192,10 +201,11 @@ impl ApiError {
         accounts::Error::Internal(cause).into()
     }
 
-    /// The answer, for the request with this id.
+    /// The answer, for the request with this id. The log finds the code among its extensions.
     pub fn into_answer(self, request_id: &str) -> Response {
         let (status, code, title) = self.code.row();
-        let mut answer = Response::builder().status(status).content_type("application/problem+json");
+        let mut answer =
+            Response::builder().status(status).content_type("application/problem+json").extension(self.code);
         if status == StatusCode::UNAUTHORIZED {
             // RFC 6750, section 3: the word is for access tokens alone.
             let scheme = if code == "invalid_token" { "Bearer error=\"invalid_token\"" } else { "Bearer" };

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     client::{Context, origin},
     error::ApiError,
+    query,
 };
 use crate::accounts::{Accounts, Actor, Admin};
 
@@ -27,13 +28,18 @@ pub struct AsAdmin(pub Admin);
 pub struct OwnOrAdmin(pub Actor);
 
 async fn signed_in(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
-    Ok(accounts(request)?.authenticate(&bearer.token, origin(request)).await.map_err(ApiError::from)?)
+    let accounts = accounts(request)?;
+    let actor = accounts.authenticate(&bearer.token, origin(request)).await.map_err(ApiError::from)?;
+    query::check(request)?;
+    Ok(actor)
 }
 
 async fn as_admin(request: &Request, bearer: Bearer) -> poem::Result<Admin> {
     let accounts = accounts(request)?;
     let actor = accounts.authenticate(&bearer.token, origin(request)).await.map_err(ApiError::from)?;
-    Ok(accounts.admin(&actor).map_err(ApiError::from)?)
+    let admin = accounts.admin(&actor).map_err(ApiError::from)?;
+    query::check(request)?;
+    Ok(admin)
 }
 
 async fn own_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
@@ -43,6 +49,7 @@ async fn own_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor> 
     if id.as_ref() != Some(actor.user().id.as_uuid()) {
         accounts.admin(&actor).map_err(ApiError::from)?;
     }
+    query::check(request)?;
     Ok(actor)
 }
 

@@ -19,6 +19,7 @@ mod page;
 mod pages;
 mod passwords;
 mod profile;
+mod query;
 mod registration;
 mod schemas;
 mod session_list;
@@ -117,7 +118,11 @@ impl<A: Endpoint<Output = Response>> Endpoint for Site<A> {
         request.set_data(self.context.clone());
         let path = request.uri().path();
         let is_page = DOCUMENTS.contains(&path) || pages::PATHS.iter().any(|(page, _)| *page == path);
-        if is_page { self.pages.call(request).await } else { self.api.call(request).await }
+        if is_page {
+            return self.pages.call(request).await;
+        }
+        query::check_public(&request)?;
+        self.api.call(request).await
     }
 }
 

@@ -12,11 +12,10 @@ use super::{
     ApiResult, Tag,
     answers::{Json, NoContent},
     body::Body,
-    error::{ApiError, Code},
     guards::{AsAdmin, OwnOrAdmin},
     invitations::{Invite, Invited},
     profile::profile_change,
-    views::{Role, Status, Time, UserSort, limit},
+    views::{Role, Status, Time, UserSort, cursor, limit},
 };
 use crate::{
     accounts::{Accounts, InvitationDraft},
@@ -310,13 +309,8 @@ fn query(
     limit: i64,
     include_total: Option<bool>,
 ) -> ApiResult<UserQuery> {
-    let malformed = |detail: String| ApiError::new(Code::MalformedRequest, detail);
     let sort = sort.map(Into::into).unwrap_or_default();
-    let decode = |text| {
-        UserCursor::decode(text, sort).ok_or_else(|| {
-            malformed("The query parameter cursor is not a next_cursor of a list in this order.".to_owned())
-        })
-    };
+    let decode = |text| UserCursor::decode(text, sort).ok_or_else(|| cursor::foreign("a list in this sort"));
     let cursor = cursor.map(decode).transpose()?;
     let limit = limit::parse(limit)?;
     Ok(UserQuery { filter, sort, cursor, limit, count: include_total.unwrap_or(false) })

@@ -10,15 +10,12 @@ use poem_openapi::{
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{
-    ApiResult,
-    error::{ApiError, Code},
-};
+use super::{ApiResult, error::ApiError};
 use crate::model;
 
 /// How many items a page has at most, in a query.
 pub mod limit {
-    use super::{ApiError, ApiResult, Code, model::Limit};
+    use super::{ApiError, ApiResult, model::Limit};
 
     /// If nothing is said.
     pub fn default() -> i64 {
@@ -27,7 +24,19 @@ pub mod limit {
 
     /// What was said.
     pub fn parse(limit: i64) -> ApiResult<Limit> {
-        Limit::new(limit).map_err(|error| ApiError::new(Code::MalformedRequest, error.message))
+        Limit::new(limit).map_err(|error| ApiError::malformed_query(vec![error]))
+    }
+}
+
+/// Where a page starts, in a query.
+pub mod cursor {
+    use super::ApiError;
+    use crate::model::FieldError;
+
+    /// It is not a `next_cursor` of `list`.
+    pub fn foreign(list: &str) -> ApiError {
+        let message = format!("The query parameter cursor must be a next_cursor of {list}.");
+        ApiError::malformed_query(vec![FieldError::new("cursor", "invalid_cursor", message)])
     }
 }
 

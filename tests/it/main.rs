@@ -26,6 +26,7 @@ mod pages;
 mod passwords;
 mod profile;
 mod purge;
+mod queries;
 mod races;
 mod registration;
 mod reminders;
