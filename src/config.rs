@@ -6,7 +6,7 @@ mod period;
 mod sections;
 mod values;
 
-use std::{num::NonZero, thread};
+use std::{num::NonZero, path::PathBuf, thread};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub use self::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The file that some of them come from, if there is one.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
     /// Where it listens, and what it is called outside.
     pub server: Server,
     /// Where the store is.

@@ -1,6 +1,9 @@
 //! `coffeeshop serve`.
 
-use std::process::ExitCode;
+use std::{
+    path::{self, Path},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Error, Result};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -10,9 +13,16 @@ use tokio::{
 };
 
 use super::{open, output::Hinted};
-use crate::{config::Config, delivery::Carrier, server, store::Missing, timers};
+use crate::{
+    config::Config,
+    delivery::Carrier,
+    server,
+    store::{self, Missing},
+    timers,
+};
 
 pub async fn run(config: &Config) -> Result<ExitCode> {
+    log_start(config);
     leave_no_core();
     // Everything that can be wrong is found out before the port is taken.
     timers::check(&config.cleanup)?;
@@ -42,6 +52,21 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     };
     server::run(listener, accounts, carrier, config, shutdown).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a report of a problem needs, in one line.
+fn log_start(config: &Config) {
+    let full = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let settings =
+        config.file.as_deref().map(|file| tracing::field::display(full(file).display().to_string()));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        engine = store::engine(),
+        store = %full(&config.database.path).display(),
+        settings,
+        transport = %config.messages.transport,
+        "coffeeshop starts"
+    );
 }
 
 /// Whatever ends this process leaves no image of its memory on a disk: passwords and tokens pass through it.

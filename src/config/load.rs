@@ -1,6 +1,11 @@
 //! Layers the settings: defaults, file, environment; a wrong one is named with where it stands.
 
-use std::{ffi::OsString, fmt::Display, fs, io, path::Path};
+use std::{
+    ffi::OsString,
+    fmt::Display,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -52,7 +57,7 @@ impl Config {
             settings.layer_variable(&name, text)?;
         }
         settings.config.check().map_err(|(name, why)| ConfigError::new(name, why))?;
-        Ok(settings.config)
+        Ok(Self { file: settings.file, ..settings.config })
     }
 
     /// The settings as TOML, secrets hidden.
@@ -66,13 +71,14 @@ impl Config {
 struct Settings {
     table: Table,
     config: Config,
+    file: Option<PathBuf>,
 }
 
 impl Settings {
     fn defaults() -> Result<Self, ConfigError> {
         let config = Config::default();
         let table = Table::try_from(&config).map_err(|e| ConfigError::new("defaults", e))?;
-        Ok(Self { table, config })
+        Ok(Self { table, config, file: None })
     }
 
     fn layer_file(&mut self, file: Option<&Path>) -> Result<(), ConfigError> {
@@ -87,6 +93,7 @@ impl Settings {
             let line = e.span().map_or(1, |span| text[..span.start].lines().count().max(1));
             ConfigError::new(format!("{at}, line {line}"), e.message())
         })?;
+        self.file = Some(path.to_owned());
         for (section, keys) in table {
             let Value::Table(keys) = keys else {
                 return Err(ConfigError::new(

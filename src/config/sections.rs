@@ -1,6 +1,6 @@
 //! The sections of the settings, each key at its default.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +126,16 @@ pub enum Transport {
     Smtp,
     /// Written into a folder, one file each.
     File,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Console => "console",
+            Self::Smtp => "smtp",
+            Self::File => "file",
+        })
+    }
 }
 
 /// The mail server.

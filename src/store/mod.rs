@@ -90,6 +90,12 @@ pub enum Missing {
     Refuse,
 }
 
+/// The database engine with its version, as it is logged.
+#[must_use]
+pub fn engine() -> String {
+    format!("SQLite {}", rusqlite::version())
+}
+
 impl Store {
     /// Opens the store at `path`; answers the migrations that this took, too.
     ///

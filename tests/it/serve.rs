@@ -384,3 +384,52 @@ fn a_log_whose_reader_is_gone_holds_nobody_up() {
     server.signal(Signal::TERM);
     server.ended().is(0);
 }
+
+/// The line of a log that says this, as soon as it is there.
+fn line(server: &Server, says: &str) -> String {
+    wait_for(says, || server.logged().lines().find(|line| line.contains(says)).map(str::to_owned))
+}
+
+#[test]
+fn the_first_line_of_the_log_says_what_starts_and_where() {
+    let shop = Shop::new().with("MESSAGES__TRANSPORT", "file").with("MESSAGES__FROM", "a@shop.example");
+    let folder = fs::canonicalize(shop.path(".")).unwrap().display().to_string();
+    fs::write(shop.path("config.toml"), "[log]\nlevel = \"info\"").unwrap();
+    let ran = shop.serve().stop(Signal::TERM);
+    let line = ran.err.lines().next().unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    for part in [
+        "coffeeshop starts".to_owned(),
+        format!("version=\"{version}\" engine=\"SQLite 3."),
+        format!("store={folder}/data/coffeeshop.db settings={folder}/config.toml transport=file"),
+    ] {
+        assert!(line.contains(&part), "{part}: {line}");
+    }
+
+    let shop = Shop::new().with("LOG__FORMAT", "json");
+    let ran = shop.serve().stop(Signal::TERM);
+    let line: Value = serde_json::from_str(ran.err.lines().next().unwrap()).unwrap();
+    assert_eq!((&line["message"], &line["version"]), (&json!("coffeeshop starts"), &json!(version)));
+    assert_eq!((&line["transport"], &line["settings"]), (&json!("console"), &Value::Null));
+    assert!(line["store"].as_str().unwrap().ends_with("/data/coffeeshop.db"), "{line}");
+}
+
+#[test]
+fn a_refusal_is_logged_with_its_code_and_a_short_duration() {
+    let text = Shop::new();
+    let server = text.serve();
+    server.get("/me").is(401);
+    let refused = line(&server, "refused");
+    assert!(refused.contains(" status=401 code=\"invalid_token\" took_ms="), "{refused}");
+    let (_, took) = refused.split_once("took_ms=").unwrap();
+    let took = took.split(' ').next().unwrap();
+    assert!(took.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= 3), "{refused}");
+
+    let shop = Shop::new().with("LOG__FORMAT", "json");
+    let server = shop.serve();
+    server.get("/nope").is(404);
+    let refused: Value = serde_json::from_str(&line(&server, "refused")).unwrap();
+    assert_eq!((&refused["status"], &refused["code"]), (&json!(404), &json!("not_found")));
+    let took = refused["took_ms"].as_f64().unwrap();
+    assert!(took.to_string().len() <= format!("{took:.3}").len(), "{refused}");
+}
