@@ -75,6 +75,8 @@ const CLOSE: Duration = Duration::from_secs(2);
 pub struct Store {
     writer: Writer,
     readers: Readers,
+    /// A reader that no request keeps busy: it answers whether the store does.
+    prober: Readers,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
     versions: Arc<Versions>,
     ballast: Arc<Ballast>,
@@ -110,12 +112,12 @@ impl Store {
         }
         look_at(path)?;
         let readers = thread::available_parallelism().map_or(2, NonZero::get).clamp(1, 4) * 2;
-        let pool = pool(path, readers + 1).map_err(&failed)?;
+        let pool = pool(path, readers + 2).map_err(&failed)?;
         let writer = connection(&pool).await.map_err(&failed)?;
         can_write(&writer).await.map_err(&failed)?;
         let migrated = bring_up_to_date(&writer, path, missing).await?;
         let mut connections = Vec::new();
-        for _ in 0..readers {
+        for _ in 0..=readers {
             let reader = connection(&pool).await.map_err(&failed)?;
             only_reads(&reader).await.map_err(&failed)?;
             connections.push(reader);
@@ -123,12 +125,15 @@ impl Store {
         let versions = Arc::new(versions(&writer).map_err(&failed)?);
         let held = |connection| Owned::new(connection, &versions);
         let (writer, thread) = Writer::start(held(writer)).map_err(|e| failed(e.to_string()))?;
-        let readers = Readers::start(connections.into_iter().map(held));
-        let (readers, mut threads) = readers.map_err(|e| failed(e.to_string()))?;
+        let mut connections = connections.into_iter().map(held);
+        let mut start = |name, count| Readers::start(name, connections.by_ref().take(count));
+        let (prober, mut threads) = start("store-prober", 1).map_err(|e| failed(e.to_string()))?;
+        let (readers, more) = start("store-reader", readers).map_err(|e| failed(e.to_string()))?;
+        threads.extend(more);
         threads.push(thread);
         let threads = Arc::new(Mutex::new(threads));
         let (ballast, checkup) = (Arc::new(Ballast::beside(path)), Arc::new(Checkup::of(path)));
-        let store = Self { writer, readers, threads, versions, ballast, checkup };
+        let store = Self { writer, readers, prober, threads, versions, ballast, checkup };
         store.look_at_arrivals().await;
         Ok((store, migrated))
     }
@@ -212,7 +217,16 @@ impl Store {
         self.versions.now()
     }
 
-    /// Runs `work` on the store as it is at one instant.
+    /// Whether the store answers. It is asked on a reader of its own, behind no other read.
+    ///
+    /// # Errors
+    /// That the store cannot.
+    pub async fn answers(&self) -> Result<(), Error> {
+        self.checkup.passed_so_far()?;
+        self.prober.read(|tx| tx.count_all_users()).await.map(|_| ())
+    }
+
+    /// Runs `work` on the store as it is at one instant. If the caller goes away meanwhile, it is not run, or not to its end.
     ///
     /// # Errors
     /// What `work` answers, or that the store cannot.
@@ -226,7 +240,9 @@ impl Store {
         self.readers.read(work).await
     }
 
-    /// Runs `work` in a transaction: `Ok` is answered once all of it is on the disk, after `Err` nothing happened.
+    /// Runs `work` in a transaction: `Ok` is answered once all of it is on the disk, after `Err` nothing happened. If the
+    /// caller goes away before it has begun, it is not run; once begun it is committed whether or not the caller waits. What
+    /// must happen even so belongs on a task that outlives its request.
     ///
     /// # Errors
     /// What `work` answers, or that the store cannot.

@@ -2,6 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
@@ -14,21 +15,25 @@ use super::{Error, Snapshot, owned::Owned, tx::execute};
 /// How many closures may wait; past it the caller is told to come back.
 const QUEUE: usize = 4096;
 
-type Job = Box<dyn FnOnce(Result<Snapshot<'_>, Error>) + Send>;
+/// After how many steps of SQLite's machine, a millisecond or less, a read looks whether its caller is still there.
+const STEPS: i32 = 10_000;
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 #[derive(Clone)]
 pub(super) struct Readers(Sender<Job>);
 
 impl Readers {
-    /// Starts a thread for each connection, which owns it until the last `Readers` is gone.
+    /// Starts a thread, called `name` and a number, for each connection, which owns it until the last `Readers` is gone.
     pub(super) fn start(
+        name: &str,
         connections: impl Iterator<Item = Owned>,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (queue, jobs) = bounded(QUEUE);
         let mut threads = Vec::new();
         for (number, connection) in connections.enumerate() {
             let (runtime, jobs) = (Handle::current(), jobs.clone());
-            let thread = thread::Builder::new().name(format!("store-reader-{number}")).spawn(move || {
+            let thread = thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
                 let _runtime = runtime.enter();
                 let connection = connection; // given back before the runtime is left: the pool needs it for that
                 run(&connection, &jobs);
@@ -38,6 +43,8 @@ impl Readers {
         Ok((Self(queue), threads))
     }
 
+    /// Runs `work` in a transaction, so that all its statements see one state of the store. Where the caller goes away it is
+    /// not begun, or stops at its next statement that takes long.
     pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -45,10 +52,7 @@ impl Readers {
         F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |snapshot| {
-            let _ = reply.send(snapshot.map_err(E::from).and_then(|snapshot| work(&snapshot)));
-        });
-        self.0.try_send(job).map_err(|refusal| {
+        self.0.try_send(job(work, reply)).map_err(|refusal| {
             Error::Unavailable(match refusal {
                 TrySendError::Full(_) => "too many reads wait".to_owned(),
                 TrySendError::Disconnected(_) => "the readers have stopped".to_owned(),
@@ -58,6 +62,29 @@ impl Readers {
     }
 }
 
+/// Work with its answer, whatever their types are.
+fn job<T, E, F>(work: F, reply: oneshot::Sender<Result<T, E>>) -> Job
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+    F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+{
+    Box::new(move |connection| {
+        if reply.is_closed() {
+            return;
+        }
+        let reply = Arc::new(reply);
+        let caller = Arc::downgrade(&reply);
+        let has_gone = move || caller.upgrade().is_none_or(|caller| caller.is_closed());
+        let watched = connection.progress_handler(STEPS, Some(has_gone));
+        let begun = watched.map_err(Error::from).and_then(|()| execute(connection, "BEGIN"));
+        let result = begun.map_err(E::from).and_then(|()| work(&Snapshot::new(connection)));
+        if let Some(reply) = Arc::into_inner(reply) {
+            let _ = reply.send(result);
+        }
+    })
+}
+
 fn run(connection: &Owned, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
         let Some(connection) = connection.lock() else { return };
@@ -65,12 +92,38 @@ fn run(connection: &Owned, jobs: &Receiver<Job>) {
     }
 }
 
-/// Runs a job in a transaction, so that all its statements see one state of the store.
 fn read(connection: &Connection, job: Job) {
-    let begun = execute(connection, "BEGIN");
     // A job that panics answers by not answering; the connection is as good as before.
-    let _ = catch_unwind(AssertUnwindSafe(|| job(begun.map(|()| Snapshot::new(connection)))));
+    let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
+    let _ = connection.progress_handler(0, None::<fn() -> bool>);
     if !connection.is_autocommit() {
         let _ = execute(connection, "ROLLBACK");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_that_takes_long_ends_when_its_caller_goes() {
+        const WITHOUT_END: &str =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+        let connection = Connection::open_in_memory().expect("memory");
+        let (reply, answer) = oneshot::channel();
+        let (tell, told) = std::sync::mpsc::channel();
+        let work = move |snapshot: &Snapshot<'_>| {
+            drop(answer);
+            let counted = snapshot.number(WITHOUT_END, []);
+            let _ = tell.send(counted.is_err());
+            counted
+        };
+        read(&connection, job(work, reply));
+        assert!(told.recv().expect("an end"));
+        assert!(connection.is_autocommit());
+        // The next one is not stopped by it.
+        connection
+            .execute_batch(&WITHOUT_END.replace("FROM n)", "FROM n WHERE i < 100000)"))
+            .expect("an end");
     }
 }

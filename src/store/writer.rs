@@ -76,6 +76,8 @@ type Jobs = Receiver<Box<dyn Job>>;
 
 /// A closure with its answer, whatever their types are.
 trait Job: Send {
+    /// Whether its caller has gone away.
+    fn is_abandoned(&self) -> bool;
     /// Runs the closure; answers whether what it did is to be kept.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
     /// Hands the answer over, after the commit went well or not.
@@ -94,6 +96,10 @@ where
     E: From<Error> + Send,
     F: FnOnce(&Tx<'_>) -> Result<T, E> + Send,
 {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
     fn run(&mut self, tx: &Tx<'_>) -> bool {
         let Some(work) = self.work.take() else { return false };
         let result = catch_unwind(AssertUnwindSafe(|| work(tx)))
@@ -153,7 +159,13 @@ fn take(jobs: &Jobs, others: &Jobs, passed_by: usize) -> Option<(Box<dyn Job>, T
     }
 }
 
+/// Commits jobs together. One whose caller went away before it began is not run: nobody was told that it happened. Once
+/// begun it is committed like any other.
 fn commit_together(connection: &Connection, jobs: impl Iterator<Item = Box<dyn Job>>) {
+    let mut jobs = jobs.filter(|job| !job.is_abandoned()).peekable();
+    if jobs.peek().is_none() {
+        return;
+    }
     let mut state = execute(connection, "BEGIN IMMEDIATE");
     let mut done = Vec::new();
     for mut job in jobs {
@@ -195,6 +207,10 @@ mod tests {
     struct Nothing(&'static str);
 
     impl Job for Nothing {
+        fn is_abandoned(&self) -> bool {
+            false
+        }
+
         fn run(&mut self, _tx: &Tx<'_>) -> bool {
             !self.0.is_empty()
         }

@@ -1,6 +1,17 @@
 //! What the store promises: answered means on the disk, refused means nothing happened.
 
-use std::{collections::HashSet, fs, path::PathBuf};
+use std::{
+    collections::HashSet,
+    fs,
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc,
+    },
+    time::Duration,
+};
 
 use coffeeshop::{
     accounts::{Accounts, Admin, Error, Registered, SignupDraft},
@@ -8,6 +19,7 @@ use coffeeshop::{
     model::{Client, Clock, Email, Origin},
     store::{self, Missing, OpenError, Snapshot, Store, Tx},
 };
+use futures_util::FutureExt;
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
@@ -291,4 +303,91 @@ async fn an_index_that_names_the_rows_of_others_finds_nobody() {
         let found = app.accounts.user_by_email(&console, email(of)).await;
         assert!(matches!(found, Err(Error::NotFound)), "{of}: {found:?}");
     }
+}
+
+/// A request that has come so far that its work waits in a queue of the store's.
+fn begun<F: Future>(request: F) -> Pin<Box<F>> {
+    let mut request = Box::pin(request);
+    assert!(request.as_mut().now_or_never().is_none());
+    request
+}
+
+/// Reads that keep every reader busy until they are let go.
+fn busy_readers(
+    store: &Store,
+) -> (Vec<Pin<Box<impl Future<Output = Result<(), store::Error>>>>>, mpsc::Sender<()>) {
+    let (let_go, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let wait = |_| {
+        let gate = Arc::clone(&gate);
+        begun(store.read(move |_: &Snapshot<'_>| {
+            let _ = gate.lock().unwrap().recv(); // all of them go on once the sender is gone
+            Ok::<_, store::Error>(())
+        }))
+    };
+    ((0..64).map(wait).collect(), let_go)
+}
+
+#[tokio::test]
+async fn a_read_whose_caller_has_gone_is_not_made() {
+    let kept = Kept::new().await;
+    let (busy, let_go) = busy_readers(&kept.store);
+    let made = Arc::new(AtomicBool::new(false));
+    let note = Arc::clone(&made);
+    drop(begun(kept.store.read(move |_: &Snapshot<'_>| {
+        note.store(true, SeqCst);
+        Ok::<_, store::Error>(())
+    })));
+    drop(let_go);
+    for read in busy {
+        read.await.unwrap();
+    }
+    drop(kept.accounts);
+    kept.store.close().await;
+    assert!(!made.load(SeqCst));
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_went_before_it_began_is_not_made() {
+    let kept = Kept::new().await;
+    let (let_go, gate) = mpsc::channel::<()>();
+    let busy = begun(kept.store.write(move |_: &Tx<'_>| {
+        let _ = gate.recv();
+        Ok::<_, store::Error>(())
+    }));
+    let made = Arc::new(AtomicBool::new(false));
+    let note = Arc::clone(&made);
+    drop(begun(kept.store.write(move |_: &Tx<'_>| {
+        note.store(true, SeqCst);
+        Ok::<_, store::Error>(())
+    })));
+    drop(let_go);
+    busy.await.unwrap();
+    kept.store.write(|_: &Tx<'_>| Ok::<_, store::Error>(())).await.unwrap();
+    assert!(!made.load(SeqCst));
+}
+
+#[tokio::test]
+async fn readiness_does_not_wait_behind_the_reads_of_users() {
+    let kept = Kept::new().await;
+    let (_busy, let_go) = busy_readers(&kept.store);
+    tokio::time::timeout(Duration::from_secs(20), kept.accounts.ready()).await.unwrap().unwrap();
+    drop(let_go);
+}
+
+#[tokio::test]
+async fn more_reads_than_may_wait_are_told_to_come_back() {
+    let kept = Kept::new().await;
+    let (_busy, let_go) = busy_readers(&kept.store);
+    let mut waiting = Vec::new();
+    let refused = loop {
+        let mut read = Box::pin(kept.store.read(|_: &Snapshot<'_>| Ok::<_, store::Error>(())));
+        match read.as_mut().now_or_never() {
+            Some(refused) => break refused,
+            None => waiting.push(read),
+        }
+        assert!(waiting.len() < 5_000);
+    };
+    assert!(matches!(refused, Err(store::Error::Unavailable(_))), "{refused:?}");
+    drop(let_go);
 }
