@@ -6,6 +6,7 @@ mod account;
 mod browser;
 mod mails;
 mod pages;
+mod web_app;
 #[expect(dead_code, reason = "these tests need less of it")]
 #[path = "../mail/server.rs"]
 mod server;
