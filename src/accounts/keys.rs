@@ -100,11 +100,9 @@ impl Accounts {
     pub(super) async fn look_for_new_key(&self, now: Timestamp) -> Result<bool, Error> {
         let mut last_look = self.last_look.0.lock().await;
         if let Some((last, looked)) = *last_look {
-            let is_before = now <= last;
-            let apart = if is_before { last.since(now) } else { now.since(last) };
-            if apart < LOOK_AGAIN {
+            if now.distance(last) < LOOK_AGAIN {
                 return match looked {
-                    Looked::Well => Ok(is_before),
+                    Looked::Well => Ok(now <= last),
                     Looked::InVain => Err(Error::Unavailable("the keys cannot be looked at".to_owned())),
                 };
             }

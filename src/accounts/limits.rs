@@ -200,7 +200,7 @@ fn is_at_home(
     now: Timestamp,
 ) -> Result<bool, Error> {
     let Some(here) = client.ip.map(network) else { return Ok(false) };
-    let proven = tx.spent(home)?.is_some_and(|(_, since)| now.since(since) < AT_HOME);
+    let proven = tx.spent(home)?.is_some_and(|(_, since)| now.distance(since) < AT_HOME);
     Ok(proven || tx.is_logged_in_from(id, here, now)?)
 }
 
@@ -246,7 +246,11 @@ fn give_back(tx: &Tx<'_>, key: CountKey, rate: Rate, now: Timestamp) -> Result<(
 /// How much of a budget is gone after time has given back what it gives, and since when it gives the next.
 fn balance(tx: &Snapshot<'_>, key: CountKey, rate: Rate, now: Timestamp) -> Result<(u32, Timestamp), Error> {
     let Some((spent, since)) = tx.spent(key)? else { return Ok((0, now)) };
-    // A clock that was set back gives nothing and takes nothing.
+    if since > now + rate.refill {
+        // Spent while the clock was ahead: nobody waits until that time comes.
+        return Ok((0, now));
+    }
+    // A clock that was set back a little gives nothing and takes nothing.
     let refill = rate.refill.as_millis().max(1);
     let back = u32::try_from(now.since(since).as_millis() / refill).unwrap_or(u32::MAX);
     Ok(match spent.checked_sub(back).filter(|rest| *rest > 0) {

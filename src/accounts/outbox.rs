@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Accounts, Admin, Error,
     codes::count_one,
-    setback::{Setback, pause},
+    setback::{LONGEST_PAUSE, Setback, pause},
 };
 use crate::{
     model::{Email, Letter, Message, MessageId, MessageState, Posted, Timestamp, User, UserId},
@@ -131,11 +131,13 @@ impl Accounts {
     /// If the store does not answer.
     pub async fn take_messages(&self) -> Result<Vec<Outgoing>, Error> {
         let now = self.clock.now();
-        if !self.store.read(move |tx| Ok::<_, Error>(tx.has_due_messages(now)?)).await? {
+        // No pause is longer: what is due later was put off while the clock was ahead, and a code does not wait for that.
+        let furthest = now + LONGEST_PAUSE;
+        if !self.store.read(move |tx| Ok::<_, Error>(tx.has_due_messages(now, furthest)?)).await? {
             return Ok(Vec::new()); // nobody else's writes wait for that
         }
-        let taken =
-            self.store.write(move |tx| Ok::<_, Error>(tx.take_messages(now, now + LEASE, BATCH)?)).await?;
+        let take = move |tx: &Tx<'_>| Ok::<_, Error>(tx.take_messages(now, furthest, now + LEASE, BATCH)?);
+        let taken = self.store.write(take).await?;
         let mut messages = Vec::new();
         for sealed in taken {
             let (id, written_at, attempts) = (sealed.id, sealed.created_at, sealed.attempts);

@@ -139,7 +139,7 @@ impl Accounts {
                 tx.rotate_session(&session)?;
                 return Ok(Refreshed::With(Box::new((session, user)), successor));
             }
-            let in_grace = now.since(session.last_used_at) <= accounts.rules.reuse_grace;
+            let in_grace = now.distance(session.last_used_at) <= accounts.rules.reuse_grace;
             if Some(token) == session.previous && in_grace {
                 return Ok(Refreshed::With(Box::new((session, user)), successor));
             }
@@ -280,9 +280,15 @@ impl Accounts {
     }
 
     fn rotated(&self, session: Session, successor: &PlainToken, now: Timestamp) -> Session {
+        let mut expires_at = now + self.rules.refresh_ttl;
+        if now < session.created_at {
+            // The clock was set back, perhaps by mistake, as at the start of a machine that has no battery: a session that
+            // is used then must not be over once the time is right again.
+            expires_at = expires_at.max(session.expires_at);
+        }
         Session {
             last_used_at: now,
-            expires_at: (now + self.rules.refresh_ttl).min(session.created_at + self.rules.session_ttl),
+            expires_at: expires_at.min(session.created_at + self.rules.session_ttl),
             previous: Some(session.current),
             current: secret::hash_token(successor),
             ..session

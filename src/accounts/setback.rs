@@ -17,6 +17,8 @@ const LONGEST_LOCK: Duration = Duration::from_mins(10);
 /// The longest pause after a refusal: asking again and again would make it no better, and what waits behind it for the
 /// same address carries a code.
 const LONGEST_REFUSAL: Duration = Duration::from_mins(15);
+/// No message is put off for longer.
+pub(super) const LONGEST_PAUSE: Duration = LONGEST_REFUSAL;
 
 /// Why a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

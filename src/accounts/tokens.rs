@@ -21,7 +21,7 @@ use crate::{
     store::SigningKeyRow,
 };
 
-/// Clocks of two machines on one store may differ by so much.
+/// By how much the clock of another issuer of `nbf` may be ahead.
 const SKEW: Duration = Duration::from_secs(30);
 /// The `typ` of access tokens (RFC 9068, section 2.1), and of refresh tokens in the same manner.
 const ACCESS: &str = "at+jwt";
@@ -58,9 +58,12 @@ struct AccessClaims {
 }
 
 /// From when until when a token is good.
+///
+/// When it was issued does not matter: a token that lies in the future was issued before the clock was set back. Its
+/// signature and the session in the store prove it, and a client takes a refusal of its refresh token as final.
 #[derive(Clone, Copy, Debug)]
 struct Validity {
-    from: Timestamp,
+    from: Option<Timestamp>,
     until: Timestamp,
 }
 
@@ -139,7 +142,10 @@ impl Tokens {
     ) -> Result<(String, Timestamp), Error> {
         let expires_at = (now + self.access_ttl).min(session.expires_at);
         let claims = AccessClaims {
-            common: self.claims(session, URL_SAFE_NO_PAD.encode(secret::random::<16>()), now, expires_at),
+            common: Claims {
+                aud: self.audience.clone(),
+                ..self.claims(session, URL_SAFE_NO_PAD.encode(secret::random::<16>()), now, expires_at)
+            },
             role: user.role.word().to_owned(),
             status: user.status().word().to_owned(),
         };
@@ -166,7 +172,7 @@ impl Tokens {
             Some(Access {
                 user_id: UserId::from_uuid(claims.sub),
                 session_id: SessionId::from_uuid(claims.sid),
-                validity: self.validity(&claims)?,
+                validity: self.validity(&claims, &self.audience)?,
             })
         };
         let access = self.keyring().access(token, check);
@@ -179,7 +185,9 @@ impl Tokens {
     /// `InvalidRefreshToken` if anything about it is not as it must be.
     pub fn check_refresh(&self, token: &str, now: Timestamp) -> Result<Refresh, Error> {
         let claims: Option<Claims> = self.keyring().check(REFRESH, token);
-        let current = |claims: &Claims| self.validity(claims).is_some_and(|validity| validity.covers(now));
+        let current = |claims: &Claims| {
+            self.validity(claims, &refresh_audience(&claims.iss)).is_some_and(|validity| validity.covers(now))
+        };
         let claims = claims.filter(current).ok_or(Error::InvalidRefreshToken)?;
         Ok(Refresh {
             user_id: UserId::from_uuid(claims.sub),
@@ -188,10 +196,11 @@ impl Tokens {
         })
     }
 
+    /// The claims of a refresh token, most of which an access token has, too.
     fn claims(&self, session: &Session, jti: String, issued_at: Timestamp, expires_at: Timestamp) -> Claims {
         Claims {
             iss: self.issuer.clone(),
-            aud: self.audience.clone(),
+            aud: refresh_audience(&self.issuer),
             sub: *session.user_id.as_uuid(),
             sid: *session.id.as_uuid(),
             jti,
@@ -202,18 +211,24 @@ impl Tokens {
         }
     }
 
-    /// When a token with these claims is good; never, if it is not from here or not for here.
-    fn validity(&self, claims: &Claims) -> Option<Validity> {
-        (claims.iss == self.issuer && claims.aud == self.audience).then(|| Validity {
-            from: Timestamp::from_seconds(claims.iat.max(claims.nbf.unwrap_or(i64::MIN))),
+    /// When a token with these claims is good; never, if it is not from here or not for this audience.
+    fn validity(&self, claims: &Claims, audience: &str) -> Option<Validity> {
+        (claims.iss == self.issuer && claims.aud == audience).then(|| Validity {
+            from: claims.nbf.map(Timestamp::from_seconds),
             until: Timestamp::from_seconds(claims.exp),
         })
     }
 }
 
+/// The audience of refresh tokens: the one endpoint that takes them. A service that checks signature, issuer and
+/// audience, and not the `typ`, would otherwise take one for an access token that lives 30 days.
+fn refresh_audience(issuer: &str) -> String {
+    format!("{issuer}/auth/refresh")
+}
+
 impl Validity {
     fn covers(self, now: Timestamp) -> bool {
-        self.until > now && self.from <= now + SKEW
+        self.until > now && self.from.is_none_or(|from| from <= now + SKEW)
     }
 }
 

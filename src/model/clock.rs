@@ -47,6 +47,14 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// How far this is from `other`, whichever comes first.
+    ///
+    /// An instant that was written down can lie in the future, if the clock was set back since.
+    #[must_use]
+    pub const fn distance(self, other: Self) -> Duration {
+        Duration::from_millis(self.0.abs_diff(other.0))
+    }
 }
 
 /// RFC 3339 in UTC with milliseconds, as everywhere outside: `2026-11-22T09:30:00.000Z`.
@@ -123,6 +131,13 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         if let Some(hand) = &self.0 {
             hand.fetch_add(millis(by), Ordering::SeqCst);
+        }
+    }
+
+    /// Moves a clock that stands by hand back; the machine's clock is not moved.
+    pub fn set_back(&self, by: Duration) {
+        if let Some(hand) = &self.0 {
+            hand.fetch_sub(millis(by), Ordering::SeqCst);
         }
     }
 }

@@ -53,10 +53,11 @@ impl Snapshot<'_> {
         self.all(&sql, (id, address, user.created_at.millis()), |row| Ok(read_message(row)?.1))
     }
 
-    /// Whether there is anything to send.
-    pub(crate) fn has_due_messages(&self, now: Timestamp) -> Result<bool, Error> {
-        let sql = "SELECT 1 FROM outbox WHERE state = 'waiting' AND due_at <= ?1 AND expires_at > ?1 LIMIT 1";
-        Ok(self.number(sql, [now.millis()])? > 0)
+    /// Whether there is anything to send: due by now, or only past `furthest`, as after a clock that was ahead.
+    pub(crate) fn has_due_messages(&self, now: Timestamp, furthest: Timestamp) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM outbox WHERE state = 'waiting' AND (due_at <= ?1 OR due_at > ?2) \
+                   AND expires_at > ?1 LIMIT 1";
+        Ok(self.number(sql, [now.millis(), furthest.millis()])? > 0)
     }
 
     /// How many messages have been worth nothing since before.
@@ -85,22 +86,25 @@ impl Tx<'_> {
         )
     }
 
-    /// Takes messages that are due, the least tried and then the oldest first, at most `limit`, and for each address only
+    /// Takes messages that are due by now, or only past `furthest`, the least tried and then the oldest first, at most `limit`, and for each address only
     /// the first that waits. Until `again` they are nobody else's; then, if whoever took them was stopped in between, they
     /// are due once more.
     pub(crate) fn take_messages(
         &self,
         now: Timestamp,
+        furthest: Timestamp,
         again: Timestamp,
         limit: u32,
     ) -> Result<Vec<SealedMessage>, Error> {
         let sql = format!(
             "UPDATE outbox SET attempts = attempts + 1, due_at = ?2 WHERE seq IN \
-             (SELECT seq FROM outbox o WHERE state = 'waiting' AND due_at <= ?1 AND expires_at > ?1 AND NOT EXISTS \
+             (SELECT seq FROM outbox o WHERE state = 'waiting' AND (due_at <= ?1 OR due_at > ?4) AND expires_at > ?1 \
+             AND NOT EXISTS \
              (SELECT 1 FROM outbox e WHERE e.recipient = o.recipient AND e.state = 'waiting' AND e.seq < o.seq \
              AND e.expires_at > ?1) ORDER BY attempts, seq LIMIT ?3) RETURNING {COLUMNS}"
         );
-        let mut taken = self.returning(&sql, (now.millis(), again.millis(), limit), read_message)?;
+        let mut taken =
+            self.returning(&sql, (now.millis(), again.millis(), limit, furthest.millis()), read_message)?;
         taken.sort_by_key(|(seq, message)| (message.attempts, *seq));
         Ok(taken.into_iter().map(|(_, message)| message).collect())
     }

@@ -199,7 +199,6 @@ async fn claims_that_we_signed_are_looked_at_one_by_one() {
         let mut wrong = vec![
             ("sub", bobs["sub"].clone()),
             ("sid", bobs["sid"].clone()),
-            ("iat", json!(now + 31)),
             ("exp", json!(i64::MIN)),
             ("exp", json!(0)),
         ];
@@ -301,9 +300,10 @@ async fn numbers_at_the_end_of_their_range_break_nothing() {
         let answer = app.with_token(token).get("/me").await;
         assert!(answer.status == 200 || answer.status == 401, "{name} {value}: {}", answer.status);
     }
-    for value in [i64::MAX, i64::MAX / 1000] {
+    // Issued before the clock was set back, from wherever.
+    for value in [START.seconds() + 86_400, i64::MAX, i64::MAX / 1000] {
         let token = sign(&header, &with(&claims, "iat", json!(value)));
-        refused_as_access(&app, &token, "issued at the end of time").await;
+        app.with_token(token).get("/me").await.is(200);
     }
     let (header, claims) = read(&refresh);
     let token = sign(&header, &with(&claims, "exp", json!(i64::MAX)));

@@ -7,6 +7,7 @@ mod audit;
 mod canary;
 mod cli;
 mod cli_accounts;
+mod clock_set_back;
 mod document;
 mod emails;
 mod errors;
