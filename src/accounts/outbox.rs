@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Accounts, Admin, Error,
     codes::count_one,
-    setback::{LONGEST_PAUSE, Setback, pause},
+    setback::{LONGEST_PAUSE, Setback, Spread, pause},
 };
 use crate::{
     model::{Email, Letter, Message, MessageId, MessageState, Posted, Timestamp, User, UserId},
@@ -38,6 +38,7 @@ pub struct Outgoing {
     pub written_at: Timestamp,
     /// What to send.
     pub message: Message,
+    mailbox: String,
     attempts: u32,
 }
 
@@ -49,7 +50,8 @@ impl Outgoing {
     /// A message that is not kept anywhere, to try a transport.
     #[must_use]
     pub fn unkept(message: Message, now: Timestamp) -> Self {
-        Self { id: MessageId(Uuid::now_v7()), written_at: now, message, attempts: 1 }
+        let mailbox = message.to.clone();
+        Self { id: MessageId(Uuid::now_v7()), written_at: now, message, mailbox, attempts: 1 }
     }
 }
 
@@ -114,6 +116,8 @@ impl Accounts {
             id,
             user_id,
             recipient: to.key().to_owned(),
+            mailbox: to.mailbox(),
+            urgent: message.letter.is_urgent(),
             sealed,
             state: MessageState::Waiting,
             attempts: 0,
@@ -142,7 +146,10 @@ impl Accounts {
         for sealed in taken {
             let (id, written_at, attempts) = (sealed.id, sealed.created_at, sealed.attempts);
             match self.open_message(&sealed) {
-                Ok(message) => messages.push(Outgoing { id, written_at, message, attempts }),
+                Ok(message) => {
+                    let mailbox = sealed.mailbox;
+                    messages.push(Outgoing { id, written_at, message, mailbox, attempts });
+                }
                 // Sealed under a secret that is gone, or of a version that is: it stays to be seen.
                 Err(error) => {
                     tracing::error!(id = %id.0, ?error, "gave up a message that cannot be read");
@@ -177,8 +184,8 @@ impl Accounts {
         put_back.await
     }
 
-    /// Reports that a message could not be sent: it is tried again after a pause that grows, until it was tried for two
-    /// days or nobody would read it any more. Then it is dead, and can be seen to be. Answers which.
+    /// Reports that a message could not be sent: it is tried again after a pause that grows, until it is refused for good,
+    /// was tried for two days or has expired. Then it is dead, and can be seen to be. Answers which.
     ///
     /// # Errors
     /// If the store does not answer.
@@ -188,15 +195,19 @@ impl Accounts {
         setback: &Setback,
     ) -> Result<MessageState, Error> {
         let now = self.clock.now();
-        let state =
-            if now >= outgoing.written_at + TRIED_FOR { MessageState::Dead } else { MessageState::Waiting };
+        let is_over = setback.is_final() || now >= outgoing.written_at + TRIED_FOR;
+        let state = if is_over { MessageState::Dead } else { MessageState::Waiting };
         let (id, why) = (outgoing.id, setback.in_full());
-        let own = now + pause(outgoing.attempts, setback);
-        let all = setback.concerns_all().then(|| self.standstill.go_on(setback, now));
+        let spread = self.standstill.spread(setback, &outgoing.mailbox);
+        let own = now + pause(outgoing.attempts, setback, spread);
+        let others = (spread != Spread::One).then(|| self.standstill.go_on(setback, now));
         let noted = self.store.write(move |tx| {
-            tx.message_failed(id, state, own.max(all.unwrap_or(own)), &why)?;
-            if let Some(until) = all {
-                tx.postpone_messages(until)?;
+            tx.message_failed(id, state, own.max(others.unwrap_or(own)), &why)?;
+            if spread != Spread::All {
+                tx.defer_message(id)?;
+            }
+            if let Some(until) = others {
+                tx.postpone_messages(until, if spread == Spread::All { 0 } else { 1 })?;
             }
             Ok::<_, Error>(state)
         });

@@ -1,7 +1,10 @@
 //! Setbacks: why a message was not sent, whom that concerns, and how long to wait before the next try.
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,11 +17,16 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_SILENCE: Duration = Duration::from_secs(40);
 /// The longest pause while we are not let in: who knocks too often is shut out for good.
 const LONGEST_LOCK: Duration = Duration::from_mins(10);
-/// The longest pause after a refusal: asking again and again would make it no better, and what waits behind it for the
-/// same address carries a code.
-const LONGEST_REFUSAL: Duration = Duration::from_mins(15);
+/// The longest pause of a message that is refused for now: asking again and again would make it no better.
+const LONGEST_DEFERRAL: Duration = Duration::from_mins(15);
+/// The pause of a message that may have arrived; it doubles with each further attempt.
+const FIRST_UNANSWERED: Duration = Duration::from_mins(15);
+/// The longest of these.
+const LONGEST_UNANSWERED: Duration = Duration::from_hours(1);
 /// No message is put off for longer.
-pub(super) const LONGEST_PAUSE: Duration = LONGEST_REFUSAL;
+pub(super) const LONGEST_PAUSE: Duration = LONGEST_UNANSWERED;
+/// After so many different mailboxes in a row were refused for now, and none was not, it is the mail server's trouble.
+const SEVERAL: usize = 5;
 
 /// Why a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +36,25 @@ pub struct Setback {
     said: Option<String>,
 }
 
-/// How long nothing has been sent at all, and until when nothing is: what is written while we are not let in waits, too,
-/// and does not knock.
+/// Which messages have to wait after a setback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spread {
+    /// This one alone.
+    One,
+    /// Every message that was tried before; the first attempts of others go on, and tell when the trouble is over.
+    Tried,
+    /// Every message.
+    All,
+}
+
+/// The circuit breaker: how long nothing has been sent at all, and until when nothing is: what is written while we are
+/// not let in waits, too, and does not knock.
 #[derive(Debug, Default)]
 pub(super) struct Standstill {
     setbacks: AtomicU32,
     locked_until: AtomicI64,
+    /// The mailboxes whose messages were deferred since something was sent, at most `SEVERAL`.
+    deferred: Mutex<Vec<String>>,
 }
 
 impl Standstill {
@@ -45,12 +66,29 @@ impl Standstill {
     pub(super) fn end(&self) {
         self.setbacks.store(0, Ordering::Relaxed);
         self.locked_until.store(0, Ordering::Relaxed);
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// A message to this mailbox was not sent; answers which messages that concerns.
+    pub(super) fn spread(&self, setback: &Setback, mailbox: &str) -> Spread {
+        match setback.reach {
+            Reach::Silence | Reach::Locked => Spread::All,
+            Reach::Refused => Spread::One,
+            Reach::Deferred | Reach::Unanswered => {
+                let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+                if deferred.len() < SEVERAL && !deferred.iter().any(|known| known == mailbox) {
+                    deferred.push(mailbox.to_owned());
+                }
+                if deferred.len() < SEVERAL { Spread::One } else { Spread::Tried }
+            }
+        }
     }
 
     /// Nothing was sent once more; answers until when nothing is.
     pub(super) fn go_on(&self, setback: &Setback, now: Timestamp) -> Timestamp {
         let setbacks = self.setbacks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let until = now + pause(setbacks, setback);
+        let longest = if setback.reach == Reach::Locked { LONGEST_LOCK } else { LONGEST_SILENCE };
+        let until = now + growing(FIRST_PAUSE, setbacks, longest);
         if setback.reach == Reach::Locked {
             self.locked_until.store(until.millis(), Ordering::Relaxed);
         }
@@ -58,15 +96,19 @@ impl Standstill {
     }
 }
 
-/// Whom a setback concerns.
+/// What a setback says about this message and about others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// Every message, because nothing answers.
+    /// Nothing answers: no message fares better.
     Silence,
-    /// Every message, because somebody answers and does not let us in.
+    /// A server answers and does not let us in: no message fares better.
     Locked,
-    /// This message alone.
-    Refusal,
+    /// This message is not taken for now.
+    Deferred,
+    /// This message was handed over, and whether it was taken is not known.
+    Unanswered,
+    /// This message is not taken, now or later.
+    Refused,
 }
 
 impl Setback {
@@ -88,13 +130,25 @@ impl Setback {
         Self { reach: Reach::Locked, why, said }
     }
 
-    /// This message was not taken.
+    /// This message was not taken for now; others may be.
     #[must_use]
-    pub const fn refused(why: String, said: Option<String>) -> Self {
-        Self { reach: Reach::Refusal, why, said }
+    pub const fn deferred(why: String, said: Option<String>) -> Self {
+        Self { reach: Reach::Deferred, why, said }
     }
 
-    /// This message cannot be sent, whoever would take it.
+    /// This message was handed over, and no answer came: it may have arrived.
+    #[must_use]
+    pub const fn unanswered(why: String) -> Self {
+        Self { reach: Reach::Unanswered, why, said: None }
+    }
+
+    /// This message was refused for good (RFC 5321, section 4.2.1: 5yz).
+    #[must_use]
+    pub const fn refused(why: String, said: Option<String>) -> Self {
+        Self { reach: Reach::Refused, why, said }
+    }
+
+    /// This message cannot be sent by any transport.
     #[must_use]
     pub const fn refusal(why: String) -> Self {
         Self::refused(why, None)
@@ -109,7 +163,13 @@ impl Setback {
     /// Whether other messages would fare no better.
     #[must_use]
     pub fn concerns_all(&self) -> bool {
-        self.reach != Reach::Refusal
+        matches!(self.reach, Reach::Silence | Reach::Locked)
+    }
+
+    /// Whether no further attempt would fare better.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.reach == Reach::Refused
     }
 
     /// What went wrong, with what the other side said, which may name the recipient.
@@ -127,14 +187,20 @@ impl Setback {
     }
 }
 
-/// How long to wait after so many attempts: longer each time, and never the same for two messages that failed together.
-pub(super) fn pause(attempts: u32, setback: &Setback) -> Duration {
-    let longest = match setback.reach {
-        Reach::Silence => LONGEST_SILENCE,
-        Reach::Locked => LONGEST_LOCK,
-        Reach::Refusal => LONGEST_REFUSAL,
+/// How long a message waits after so many attempts.
+pub(super) fn pause(attempts: u32, setback: &Setback, spread: Spread) -> Duration {
+    let (first, longest) = match (setback.reach, spread) {
+        (Reach::Unanswered, _) => (FIRST_UNANSWERED, LONGEST_UNANSWERED),
+        (Reach::Locked, _) => (FIRST_PAUSE, LONGEST_LOCK),
+        (Reach::Silence, _) | (_, Spread::Tried) => (FIRST_PAUSE, LONGEST_SILENCE),
+        (Reach::Deferred | Reach::Refused, _) => (FIRST_PAUSE, LONGEST_DEFERRAL),
     };
-    let pause = (FIRST_PAUSE * 2_u32.pow(attempts.saturating_sub(1).min(16))).min(longest);
+    growing(first, attempts, longest)
+}
+
+/// Longer each time, and never the same for two messages that failed together.
+fn growing(first: Duration, times: u32, longest: Duration) -> Duration {
+    let pause = (first * 2_u32.pow(times.saturating_sub(1).min(16))).min(longest);
     pause / 2 + pause.mul_f64(f64::from(secret::random::<1>()[0]) / 512.0)
 }
 
@@ -144,23 +210,41 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_the_longest_and_differ() {
-        for (setback, longest) in [
-            (Setback::silence(String::new()), LONGEST_SILENCE),
-            (Setback::locked(String::new(), None), LONGEST_LOCK),
-            (Setback::refusal(String::new()), LONGEST_REFUSAL),
+        let deferred = || Setback::deferred(String::new(), None);
+        for (setback, spread, first, longest) in [
+            (Setback::silence(String::new()), Spread::All, FIRST_PAUSE, LONGEST_SILENCE),
+            (Setback::locked(String::new(), None), Spread::All, FIRST_PAUSE, LONGEST_LOCK),
+            (deferred(), Spread::One, FIRST_PAUSE, LONGEST_DEFERRAL),
+            (deferred(), Spread::Tried, FIRST_PAUSE, LONGEST_SILENCE),
+            (Setback::unanswered(String::new()), Spread::One, FIRST_UNANSWERED, LONGEST_UNANSWERED),
+            (Setback::unanswered(String::new()), Spread::Tried, FIRST_UNANSWERED, LONGEST_UNANSWERED),
         ] {
-            for (attempts, most) in
-                [(1, FIRST_PAUSE), (2, FIRST_PAUSE * 2), (3, FIRST_PAUSE * 4), (99, longest)]
+            for (attempts, most) in [(1, first), (2, first * 2), (3, (first * 4).min(longest)), (99, longest)]
             {
                 for _ in 0..50 {
-                    let pause = pause(attempts, &setback);
+                    let pause = pause(attempts, &setback, spread);
                     assert!(most / 2 <= pause && pause <= most, "{attempts}: {pause:?}");
                 }
             }
         }
         let pauses: std::collections::HashSet<_> =
-            (0..50).map(|_| pause(99, &Setback::refusal(String::new()))).collect();
+            (0..50).map(|_| pause(99, &deferred(), Spread::One)).collect();
         assert!(pauses.len() > 10);
+    }
+
+    #[test]
+    fn several_mailboxes_in_a_row_are_the_servers_trouble() {
+        let (standstill, deferred) = (Standstill::default(), Setback::deferred(String::new(), None));
+        for _ in 0..50 {
+            assert_eq!(standstill.spread(&deferred, "one@example.com"), Spread::One, "one alone never is");
+        }
+        for number in 1..SEVERAL {
+            let expected = if number + 1 < SEVERAL { Spread::One } else { Spread::Tried };
+            assert_eq!(standstill.spread(&deferred, &format!("{number}@example.com")), expected, "{number}");
+        }
+        assert_eq!(standstill.spread(&Setback::refusal(String::new()), "two@example.com"), Spread::One);
+        standstill.end();
+        assert_eq!(standstill.spread(&deferred, "one@example.com"), Spread::One, "something was sent");
     }
 
     #[test]

@@ -10,7 +10,10 @@ use lettre::{
 };
 
 use super::letters::{Words, words};
-use crate::{accounts::Outgoing, model::Timestamp};
+use crate::{
+    accounts::Outgoing,
+    model::{Timestamp, mailbox},
+};
 
 /// Who sends mails, and for which shop.
 #[derive(Clone, Debug)]
@@ -123,10 +126,9 @@ impl Sender {
     }
 }
 
-/// The address with its domain as the DNS knows it: not every mail server takes other letters there.
+/// The address as mail is delivered to it.
 fn deliverable(typed: &str) -> Option<Address> {
-    let (local, domain) = typed.rsplit_once('@')?;
-    Address::new(local, idna::domain_to_ascii(domain).ok()?).ok()
+    mailbox(typed)?.parse().ok()
 }
 
 /// An instant for people: `24 November 2026, 09:30 UTC`.

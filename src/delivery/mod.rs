@@ -146,6 +146,9 @@ impl<T: Transport> Delivery<T> {
             MessageState::Waiting => {
                 tracing::warn!(%id, why, "a message could not be sent; it will be tried again");
             }
+            MessageState::Dead if setback.is_final() => {
+                tracing::warn!(%id, why, "a message was refused for good; it was given up");
+            }
             MessageState::Dead => {
                 tracing::error!(%id, why, "a message could not be sent for two days; it was given up");
             }

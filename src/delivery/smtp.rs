@@ -180,6 +180,7 @@ async fn hand_over(
     }
     *reached = Stage::Content;
     connection.command(Data).await?;
+    *reached = Stage::Answer;
     connection.message(&mail.bytes).await?;
     Ok(())
 }

@@ -23,8 +23,10 @@ pub enum Stage {
     Sender,
     /// Saying for whom it is.
     Recipient,
-    /// The mail itself.
+    /// Asking to hand over the mail itself.
     Content,
+    /// The mail itself, up to the answer: whether it arrived is known only then.
+    Answer,
 }
 
 /// Why a mail was not taken.
@@ -35,7 +37,7 @@ pub fn setback(server: &Server, stage: Stage, error: &Error) -> Setback {
         return Answered { at: &at, code, said, has_login: server.has_login() }.setback(stage);
     }
     match io_error(error) {
-        Some(broken) => Setback::silence(broken_off(&at, &server.host, stage, broken)),
+        Some(broken) => unanswered(stage, broken_off(&at, &server.host, stage, broken)),
         None if stage == Stage::StartTls => Setback::silence(format!(
             "{at} offers no STARTTLS, and nothing is sent in the clear: try smtp.security = \"tls\""
         )),
@@ -46,7 +48,7 @@ pub fn setback(server: &Server, stage: Stage, error: &Error) -> Setback {
         None if stage == Stage::Connect => Setback::silence(format!(
             "{at} does not talk like a mail server: check smtp.port and smtp.security"
         )),
-        None => Setback::silence(format!("{at} broke off")),
+        None => unanswered(stage, format!("{at} broke off")),
     }
 }
 
@@ -55,13 +57,23 @@ pub fn late(server: &Server, stage: Stage, patience: Duration) -> Setback {
     let (at, seconds) = (server.at(), patience.as_secs());
     let look = match stage {
         Stage::Connect | Stage::StartTls => "check smtp.host, smtp.port and smtp.security",
-        Stage::Login | Stage::Sender | Stage::Recipient | Stage::Content => "smtp.timeout gives it longer",
+        _ => "smtp.timeout gives it longer",
     };
     let seconds = if seconds == 1 { "1 second".to_owned() } else { format!("{seconds} seconds") };
-    Setback::silence(format!("{at} did not answer within {seconds}: {look}"))
+    unanswered(stage, format!("{at} did not answer within {seconds}: {look}"))
 }
 
-/// What a server answers, when the answer is no.
+/// There is no answer, and this is why.
+fn unanswered(stage: Stage, why: String) -> Setback {
+    match stage {
+        Stage::Connect | Stage::StartTls | Stage::Login | Stage::Sender => Setback::silence(why),
+        Stage::Recipient | Stage::Content => Setback::deferred(why, None),
+        Stage::Answer => Setback::unanswered(why),
+    }
+}
+
+/// What a server answers, when the answer is no. What is done depends on its code alone (RFC 5321, section 4.2); its text
+/// only helps to say what to look at.
 struct Answered<'a> {
     at: &'a str,
     code: Code,
@@ -71,45 +83,61 @@ struct Answered<'a> {
 
 impl Answered<'_> {
     fn setback(self, stage: Stage) -> Setback {
-        let Self { at, code, ref said, .. } = self;
-        let number = code.to_string();
-        let is_for_now = code.severity == Severity::TransientNegativeCompletion;
-        // RFC 5321, section 4.2.3, and RFC 3463, section 3.4: it is closing, or its system is not well.
-        if number == "421"
-            || is_for_now && (matches!(stage, Stage::Connect | Stage::Sender) || said.starts_with("4.3."))
-        {
-            return self.say(Setback::unwell, format!("{at} takes no mail for now ({code})"));
-        }
-        let wants_login = !self.has_login && said.starts_with("5.7.");
-        let blames_sender = is_about_sender(said);
         match stage {
-            _ if number == "530" => {
+            Stage::Connect | Stage::StartTls | Stage::Login | Stage::Sender => {
+                self.before_the_recipient(stage)
+            }
+            Stage::Recipient => self.about_this_mail("refused the recipient"),
+            Stage::Content | Stage::Answer => self.about_this_mail("refused the message"),
+        }
+    }
+
+    /// Before a recipient is named, no mail fares better than another.
+    fn before_the_recipient(self, stage: Stage) -> Setback {
+        let Self { at, code, .. } = self;
+        let (number, is_for_now) = (u16::from(code), self.is_for_now());
+        match stage {
+            Stage::StartTls => self.say(Setback::unwell, format!("{at} refused STARTTLS ({code})")),
+            // RFC 4954, section 6: 454 is also said to those who try too often.
+            _ if is_for_now && (stage, number) != (Stage::Login, 454) => {
+                self.say(Setback::unwell, format!("{at} takes no mail for now ({code})"))
+            }
+            _ if number == 530 => {
                 let look = "check smtp.security and smtp.username";
                 self.say(Setback::locked, format!("{at} wants TLS or a login first ({code}): {look}"))
             }
-            Stage::Connect => {
-                self.say(Setback::locked, format!("{at} does not want to talk to this server ({code})"))
-            }
-            Stage::StartTls => self.say(Setback::unwell, format!("{at} refused STARTTLS ({code})")),
             Stage::Login => {
                 let look = "check smtp.username and smtp.password";
                 self.say(Setback::locked, format!("{at} refused the login ({code}): {look}"))
             }
-            // Many servers say what they think of the sender only when they hear of a recipient.
-            Stage::Sender => self.sender_refused(),
-            Stage::Recipient if blames_sender => self.sender_refused(),
-            Stage::Recipient if wants_login => {
-                let look = "perhaps it wants a login: smtp.username";
-                self.say(Setback::locked, format!("{at} refused the recipient ({code}); {look}"))
+            Stage::Sender => {
+                self.say(Setback::locked, format!("{at} refused the sender ({code}): check messages.from"))
             }
-            Stage::Recipient => self.say(Setback::refused, format!("{at} refused the recipient ({code})")),
-            Stage::Content => self.say(Setback::refused, format!("{at} refused the message ({code})")),
+            _ => self.say(Setback::locked, format!("{at} does not want to talk to this server ({code})")),
         }
     }
 
-    fn sender_refused(self) -> Setback {
-        let why = format!("{} refused the sender ({}): check messages.from", self.at, self.code);
-        self.say(Setback::refused, why)
+    /// Once the sender was taken, an answer concerns this mail.
+    fn about_this_mail(self, what: &str) -> Setback {
+        let Self { at, code, .. } = self;
+        // RFC 4954, section 6, and RFC 3207, section 4: nothing that this mail could help.
+        if u16::from(code) == 530 {
+            let look = "check smtp.security and smtp.username";
+            return self.say(Setback::deferred, format!("{at} wants TLS or a login first ({code}): {look}"));
+        }
+        // Many servers say what they think of the sender only when they hear of a recipient.
+        let why = if is_about_sender(&self.said) {
+            format!("{at} refused the sender ({code}): check messages.from")
+        } else if !self.has_login && self.said.starts_with("5.7.") {
+            format!("{at} {what} ({code}); perhaps it wants a login: smtp.username")
+        } else {
+            format!("{at} {what} ({code})")
+        };
+        if self.is_for_now() { self.say(Setback::deferred, why) } else { self.say(Setback::refused, why) }
+    }
+
+    fn is_for_now(&self) -> bool {
+        self.code.severity == Severity::TransientNegativeCompletion
     }
 
     fn say(self, kind: impl FnOnce(String, Option<String>) -> Setback, why: String) -> Setback {

@@ -43,6 +43,13 @@ impl Email {
         &self.typed
     }
 
+    /// The mailbox that mail to this address is delivered to: the local part as it was typed, for only the server behind
+    /// it knows whether case counts there (RFC 5321, section 2.4), and the domain as the DNS knows it.
+    #[must_use]
+    pub fn mailbox(&self) -> String {
+        mailbox(&self.typed).unwrap_or_else(|| self.typed.clone())
+    }
+
     /// Whether this is the same address, perhaps spelled in another way.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
@@ -62,6 +69,14 @@ impl Email {
     pub fn key(&self) -> &str {
         &self.key
     }
+}
+
+/// The mailbox that mail to an address is delivered to, or nothing if the address cannot be written to. Not every mail
+/// server takes a domain with other letters than ASCII, so it is given as the DNS has it.
+#[must_use]
+pub fn mailbox(typed: &str) -> Option<String> {
+    let (local, domain) = typed.rsplit_once('@')?;
+    Some(format!("{local}@{}", idna::domain_to_ascii(domain).ok()?))
 }
 
 /// Addresses are personal data: a log gets the domain alone.
@@ -151,6 +166,21 @@ mod tests {
         let email = Email::parse("email", "  Ann.Smith+till@Example.com ").expect("plain");
         assert_eq!(email.as_str(), "Ann.Smith+till@Example.com");
         assert_eq!(email.key(), "ann.smith+till@example.com");
+    }
+
+    #[test]
+    fn a_mailbox_is_the_local_part_as_typed_and_the_domain_in_ascii() {
+        let mailbox = |typed| Email::parse("email", typed).map(|email| email.mailbox()).ok();
+        for (typed, delivered) in [
+            ("Ann@Example.COM", "Ann@example.com"),
+            ("ann@ＥＸＡＭＰＬＥ.com", "ann@example.com"),
+            ("ann@BÜCHER.example", "ann@xn--bcher-kva.example"),
+            ("jörg@example.com", "jörg@example.com"),
+        ] {
+            assert_eq!(mailbox(typed).as_deref(), Some(delivered));
+        }
+        let one_key = |typed| Email::stored(typed, "victim@example.com".to_owned()).mailbox();
+        assert_ne!(one_key("ｖictim@example.com".to_owned()), one_key("victim@example.com".to_owned()));
     }
 
     #[test]

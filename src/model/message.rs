@@ -50,6 +50,25 @@ pub enum Letter {
 }
 
 impl Letter {
+    /// Whether it tells the owner of an account of a change that they may have to stop: nothing may delay it.
+    #[must_use]
+    pub const fn is_urgent(&self) -> bool {
+        match self {
+            Self::EmailChangeAsked { .. }
+            | Self::EmailChanged { .. }
+            | Self::PasswordChanged
+            | Self::AccountDeleted => true,
+            Self::VerifyEmail
+            | Self::VerifyReminder
+            | Self::Invitation
+            | Self::InvitationReminder
+            | Self::ResetPassword
+            | Self::ChangeEmail
+            | Self::AddressTaken
+            | Self::Test => false,
+        }
+    }
+
     /// The word for what it is about.
     #[must_use]
     pub const fn word(&self) -> &'static str {

@@ -17,7 +17,7 @@ mod word;
 pub use audit::{Action, AuditCursor, AuditEvent, AuditQuery, Door, FieldChange, Origin};
 pub use clock::{Clock, Timestamp};
 pub use code::{Code, CodeHash, CountKey, PlainCode, PlainToken, Purpose, TokenHash};
-pub use email::Email;
+pub use email::{Email, mailbox};
 pub use fold::fold;
 pub use invalid::{FieldError, Invalid, Problems};
 pub use message::{Letter, Message, MessageId, MessageState, Posted};

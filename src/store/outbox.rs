@@ -9,8 +9,13 @@ use super::{
 };
 use crate::model::{MessageId, MessageState, Timestamp, User, UserId, Word};
 
-const COLUMNS: &str =
-    "id, user_id, recipient, sealed, state, attempts, due_at, created_at, expires_at, last_error, seq";
+const COLUMNS: &str = "id, user_id, recipient, mailbox, urgent, sealed, state, attempts, due_at, created_at, \
+                       expires_at, last_error, seq";
+
+/// What is due at ?1, when no message is put off beyond ?2. The clock may have been ahead when a message was written or put
+/// off.
+const DUE: &str = "state = 'waiting' AND expires_at > ?1 \
+                   AND (due_at <= ?1 OR due_at > ?2 OR attempts = 0 AND created_at > ?1)";
 
 /// A message as it is kept: encrypted.
 #[derive(Clone, Debug)]
@@ -21,6 +26,10 @@ pub struct SealedMessage {
     pub user_id: Option<UserId>,
     /// The address it goes to, in its compared form.
     pub recipient: String,
+    /// The mailbox that it is delivered to: messages to one keep their order.
+    pub mailbox: String,
+    /// Whether it waits for no other message, and is taken first.
+    pub urgent: bool,
     /// The message under the installation secret.
     pub sealed: Vec<u8>,
     /// Whether it still waits to be sent.
@@ -53,11 +62,10 @@ impl Snapshot<'_> {
         self.all(&sql, (id, address, user.created_at.millis()), |row| Ok(read_message(row)?.1))
     }
 
-    /// Whether there is anything to send: due by now, or only past `furthest`, as after a clock that was ahead.
+    /// Whether there is anything to send; no message is put off beyond `furthest`.
     pub(crate) fn has_due_messages(&self, now: Timestamp, furthest: Timestamp) -> Result<bool, Error> {
-        let sql = "SELECT 1 FROM outbox WHERE state = 'waiting' AND (due_at <= ?1 OR due_at > ?2) \
-                   AND expires_at > ?1 LIMIT 1";
-        Ok(self.number(sql, [now.millis(), furthest.millis()])? > 0)
+        let sql = format!("SELECT 1 FROM outbox WHERE {DUE} LIMIT 1");
+        Ok(self.number(&sql, [now.millis(), furthest.millis()])? > 0)
     }
 
     /// How many messages have been worth nothing since before.
@@ -70,12 +78,14 @@ impl Tx<'_> {
     /// Adds a message.
     pub(crate) fn enqueue(&self, message: &SealedMessage) -> Result<(), Error> {
         self.execute_one(
-            "INSERT INTO outbox (id, user_id, recipient, sealed, state, attempts, due_at, created_at, expires_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO outbox (id, user_id, recipient, mailbox, urgent, sealed, state, attempts, due_at, created_at, \
+             expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             (
                 message.id.0.as_bytes(),
                 message.user_id.map(|id| *id.as_uuid().as_bytes()),
                 &message.recipient,
+                &message.mailbox,
+                message.urgent,
                 &message.sealed,
                 message.state.word(),
                 message.attempts,
@@ -86,9 +96,9 @@ impl Tx<'_> {
         )
     }
 
-    /// Takes messages that are due by now, or only past `furthest`, the least tried and then the oldest first, at most `limit`, and for each address only
-    /// the first that waits. Until `again` they are nobody else's; then, if whoever took them was stopped in between, they
-    /// are due once more.
+    /// Takes messages that are due, at most `limit`: the least tried first, among those the urgent ones, and then the
+    /// oldest. One that is not urgent waits for the earlier ones to its mailbox that were not deferred yet. Until `again`
+    /// they belong to this worker; then, if it was stopped in between, they are due once more.
     pub(crate) fn take_messages(
         &self,
         now: Timestamp,
@@ -97,15 +107,15 @@ impl Tx<'_> {
         limit: u32,
     ) -> Result<Vec<SealedMessage>, Error> {
         let sql = format!(
-            "UPDATE outbox SET attempts = attempts + 1, due_at = ?2 WHERE seq IN \
-             (SELECT seq FROM outbox o WHERE state = 'waiting' AND (due_at <= ?1 OR due_at > ?4) AND expires_at > ?1 \
-             AND NOT EXISTS \
-             (SELECT 1 FROM outbox e WHERE e.recipient = o.recipient AND e.state = 'waiting' AND e.seq < o.seq \
-             AND e.expires_at > ?1) ORDER BY attempts, seq LIMIT ?3) RETURNING {COLUMNS}"
+            "UPDATE outbox SET attempts = attempts + 1, due_at = ?3 WHERE seq IN \
+             (SELECT seq FROM outbox o WHERE {DUE} AND NOT EXISTS \
+             (SELECT 1 FROM outbox e WHERE o.urgent = 0 AND e.mailbox = o.mailbox AND e.state = 'waiting' \
+             AND e.deferred = 0 AND e.seq < o.seq AND e.expires_at > ?1) \
+             ORDER BY attempts, urgent DESC, seq LIMIT ?4) RETURNING {COLUMNS}"
         );
         let mut taken =
-            self.returning(&sql, (now.millis(), again.millis(), limit, furthest.millis()), read_message)?;
-        taken.sort_by_key(|(seq, message)| (message.attempts, *seq));
+            self.returning(&sql, (now.millis(), furthest.millis(), again.millis(), limit), read_message)?;
+        taken.sort_by_key(|(seq, message)| (message.attempts, !message.urgent, *seq));
         Ok(taken.into_iter().map(|(_, message)| message).collect())
     }
 
@@ -130,10 +140,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Puts off every message that waits: none would fare better before.
-    pub(crate) fn postpone_messages(&self, due_at: Timestamp) -> Result<(), Error> {
-        let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1";
-        self.execute(sql, [due_at.millis()])?;
+    /// Has later messages to the same mailbox wait for this one no longer.
+    pub(crate) fn defer_message(&self, id: MessageId) -> Result<(), Error> {
+        self.execute("UPDATE outbox SET deferred = 1 WHERE id = ?1", [id.0.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Puts off every message that waits and was tried so often at least: none would fare better before.
+    pub(crate) fn postpone_messages(&self, due_at: Timestamp, attempts: u32) -> Result<(), Error> {
+        let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1 AND attempts >= ?2";
+        self.execute(sql, (due_at.millis(), attempts))?;
         Ok(())
     }
 
@@ -165,17 +181,20 @@ impl Tx<'_> {
 }
 
 fn read_message(row: &Row<'_>) -> rusqlite::Result<(i64, SealedMessage)> {
+    let recipient: String = row.get(2)?;
     let message = SealedMessage {
         id: MessageId(uuid(row, 0)?),
         user_id: row.get::<_, Option<[u8; 16]>>(1)?.map(|id| UserId::from_uuid(Uuid::from_bytes(id))),
-        recipient: row.get(2)?,
-        sealed: row.get(3)?,
-        state: word(row, 4)?,
-        attempts: row.get(5)?,
-        due_at: timestamp(row, 6)?,
-        created_at: timestamp(row, 7)?,
-        expires_at: timestamp(row, 8)?,
-        last_error: row.get(9)?,
+        mailbox: row.get::<_, Option<String>>(3)?.unwrap_or_else(|| recipient.clone()),
+        recipient,
+        urgent: row.get(4)?,
+        sealed: row.get(5)?,
+        state: word(row, 6)?,
+        attempts: row.get(7)?,
+        due_at: timestamp(row, 8)?,
+        created_at: timestamp(row, 9)?,
+        expires_at: timestamp(row, 10)?,
+        last_error: row.get(11)?,
     };
-    Ok((row.get(10)?, message))
+    Ok((row.get(12)?, message))
 }

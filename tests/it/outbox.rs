@@ -101,11 +101,24 @@ fn silence() -> Setback {
     Setback::silence("nothing answers at mail.example:465".to_owned())
 }
 
+/// This message is not taken for now.
+fn deferral() -> Setback {
+    Setback::deferred(
+        "mail.example:465 refused the recipient (450)".to_owned(),
+        Some("come back later".to_owned()),
+    )
+}
+
+/// This message is never taken.
 fn refusal() -> Setback {
     Setback::refused(
         "mail.example:465 refused the recipient (550)".to_owned(),
         Some("no such user".to_owned()),
     )
+}
+
+fn about(handed: &[Handed]) -> Vec<&'static str> {
+    handed.iter().map(|handed| handed.about).collect()
 }
 
 fn to(handed: &[Handed]) -> Vec<&str> {
@@ -174,35 +187,99 @@ async fn messages_to_one_address_leave_in_the_order_in_which_they_were_written()
 }
 
 #[tokio::test]
-async fn spellings_of_one_address_are_one_address() {
+async fn messages_to_one_mailbox_keep_their_order_through_an_outage() {
     let app = App::start().await;
-    app.sign_up("Ann@Example.com").await;
-    let id = app.log_in(ANN).await;
-    let body = json!({ "new_email": "ANN@example.com", "current_password": PASSWORD });
-    id.post("/me/email", body).await.is(202);
-    let mut post = Post::taking(&app);
-    assert_eq!(post.batch().await, 1);
-    let about: Vec<_> =
-        [post.handed(), post.all().await].concat().iter().map(|handed| handed.about).collect();
-    assert_eq!(about, ["verify_email", "change_email", "email_change_asked"]);
+    app.sign_up(ANN).await;
+    forgot(&app, "ann@EXAMPLE.com").await;
+    assert_eq!(Post::silent(&app).all().await.len(), 1);
+    app.wait(Duration::from_secs(5));
+    assert_eq!(about(&Post::taking(&app).all().await), ["verify_email", "reset_password"]);
 }
 
 #[tokio::test]
-async fn a_message_that_waits_for_another_try_holds_back_the_later_ones_to_its_address_alone() {
+async fn nothing_waits_behind_a_message_that_was_refused() {
+    for setback in [deferral(), refusal(), Setback::unanswered("it broke off".to_owned())] {
+        let app = App::start().await;
+        app.sign_up(ANN).await;
+        Post::judging(&app, move |_| Err(setback.clone())).all().await;
+        forgot(&app, ANN).await;
+        assert_eq!(about(&Post::taking(&app).all().await), ["reset_password"]);
+    }
+}
+
+#[tokio::test]
+async fn another_spelling_of_an_address_holds_back_nothing() {
     let app = App::start().await;
-    app.sign_up(ANN).await;
-    let mut tries = 0;
-    let mut post = Post::judging(&app, move |handed| {
-        tries += usize::from(handed.to == ANN);
-        if handed.to == ANN && tries == 1 { Err(refusal()) } else { Ok(()) }
-    });
-    assert_eq!(to(&post.all().await), [ANN]);
-    forgot(&app, ANN).await;
+    let mallory = app.signed_in("mallory@example.com").await;
+    let body = json!({ "new_email": "Victim@example.com", "current_password": PASSWORD });
+    mallory.post("/me/email", body).await.is(202);
+    app.sign_up("victim@example.com").await;
+    let taken = app.accounts.take_messages().await.unwrap();
+    let to: HashSet<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
+    assert_eq!(to, HashSet::from(["Victim@example.com", "mallory@example.com", "victim@example.com"]));
+}
+
+#[tokio::test]
+async fn a_security_notice_waits_for_nothing_and_comes_first() {
+    let app = App::start().await;
+    let ann = app.signed_in(ANN).await;
     app.sign_up(BOB).await;
-    assert_eq!(to(&post.all().await), [BOB]);
-    app.wait(Duration::from_secs(5));
-    let about: Vec<_> = post.all().await.iter().map(|handed| handed.about).collect();
-    assert_eq!(about, ["verify_email", "reset_password"]);
+    forgot(&app, ANN).await;
+    forgot(&app, ANN).await;
+    let body = json!({ "current_password": PASSWORD, "new_password": "lungo hums at dawn" });
+    ann.post("/me/password", body).await.is(204);
+    let taken = app.accounts.take_messages().await.unwrap();
+    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.letter.word()).collect();
+    assert_eq!(about, ["password_changed", "verify_email", "reset_password"]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_for_good_is_not_tried_again() {
+    let app = with_a_notice().await;
+    assert_eq!(Post::judging(&app, |_| Err(refusal())).all().await.len(), 1);
+    let dead = only(&app).await;
+    assert_eq!((dead.state, dead.attempts), (MessageState::Dead, 1));
+    assert_eq!(
+        dead.last_error.as_deref(),
+        Some("mail.example:465 refused the recipient (550); it said: no such user")
+    );
+    app.wait(Duration::from_hours(1));
+    assert_eq!(Post::taking(&app).all().await, []);
+}
+
+#[tokio::test]
+async fn a_message_that_may_have_arrived_waits_for_long() {
+    let app = with_a_notice().await;
+    let unanswered = || Setback::unanswered("mail.example:465 broke off".to_owned());
+    assert_eq!(Post::judging(&app, move |_| Err(unanswered())).all().await.len(), 1);
+    let waiting = only(&app).await;
+    let pause = waiting.due_at.since(app.clock.now());
+    assert!(waiting.state == MessageState::Waiting && pause >= Duration::from_mins(7), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn several_recipients_in_a_row_put_off_what_was_tried() {
+    let app = App::start().await;
+    let guest = |number: usize| format!("guest{number}@example.com");
+    for number in 0..4 {
+        app.sign_up(&guest(number)).await;
+    }
+    let mut post = Post::judging(&app, |_| Err(deferral()));
+    for _ in 0..8 {
+        app.wait(Duration::from_mins(20));
+        post.all().await;
+    }
+    let longest = async || {
+        let pauses = posted(&app).await.into_iter().map(|message| message.due_at.since(app.clock.now()));
+        pauses.max().unwrap()
+    };
+    assert!(longest().await > Duration::from_mins(4), "four are not enough");
+    app.sign_up(&guest(4)).await;
+    app.wait(Duration::from_mins(20));
+    post.all().await;
+    assert!(longest().await <= Duration::from_secs(40), "{:?}", longest().await);
+    app.sign_up(&guest(5)).await;
+    assert_eq!(to(&post.all().await), [guest(5)], "what was not tried is tried");
 }
 
 #[tokio::test]
@@ -282,23 +359,23 @@ async fn while_nothing_answers_the_pause_stays_short() {
 }
 
 #[tokio::test]
-async fn a_refusal_concerns_one_message_and_no_other() {
+async fn a_deferral_concerns_one_message_and_no_other() {
     let app = App::start().await;
     for email in [ANN, BOB, "cid@example.com"] {
         app.sign_up(email).await;
     }
-    let mut post = Post::judging(&app, |handed| if handed.to == BOB { Err(refusal()) } else { Ok(()) });
+    let mut post = Post::judging(&app, |handed| if handed.to == BOB { Err(deferral()) } else { Ok(()) });
     assert_eq!(to(&post.all().await), [ANN, BOB, "cid@example.com"]);
     let left = only(&app).await;
     assert_eq!((left.to.as_str(), left.attempts), (BOB, 1));
     let why = left.last_error.unwrap();
-    assert_eq!(why, "mail.example:465 refused the recipient (550); it said: no such user");
+    assert_eq!(why, "mail.example:465 refused the recipient (450); it said: come back later");
 }
 
 #[tokio::test]
-async fn pauses_grow_after_each_refusal_up_to_a_quarter_of_an_hour() {
+async fn pauses_grow_after_each_deferral_up_to_a_quarter_of_an_hour() {
     let app = with_a_notice().await;
-    let mut post = Post::judging(&app, |_| Err(refusal()));
+    let mut post = Post::judging(&app, |_| Err(deferral()));
     for attempt in 1..=15_u32 {
         assert_eq!(post.all().await.len(), 1, "{attempt}");
         let message = only(&app).await;
@@ -320,7 +397,7 @@ async fn a_message_has_the_same_id_and_the_same_content_at_each_attempt() {
     let mut post = Post::judging(&app, move |_| {
         tries += 1;
         match tries {
-            1 => Err(refusal()),
+            1 => Err(deferral()),
             2 => Err(silence()),
             _ => Ok(()),
         }
@@ -335,9 +412,9 @@ async fn a_message_has_the_same_id_and_the_same_content_at_each_attempt() {
     assert_eq!(handed[0], handed[2]);
 }
 
-/// Refuses the only message until it is given up.
-async fn refuse_until_dead(app: &App) -> Posted {
-    let mut post = Post::judging(app, |_| Err(refusal()));
+/// Defers the only message until it is given up.
+async fn defer_until_dead(app: &App) -> Posted {
+    let mut post = Post::judging(app, |_| Err(deferral()));
     loop {
         post.all().await;
         let message = only(app).await;
@@ -351,7 +428,7 @@ async fn refuse_until_dead(app: &App) -> Posted {
 #[tokio::test]
 async fn after_two_days_a_message_is_given_up_and_can_be_seen_to_be() {
     let app = with_a_notice().await;
-    let dead = refuse_until_dead(&app).await;
+    let dead = defer_until_dead(&app).await;
     let tried_for = app.clock.now().since(START);
     assert!(tried_for >= TWO_DAYS && tried_for < TWO_DAYS + Duration::from_hours(1), "{tried_for:?}");
     assert!(dead.last_error.unwrap().contains("refused"));
@@ -366,7 +443,7 @@ async fn after_two_days_a_message_is_given_up_and_can_be_seen_to_be() {
 #[tokio::test]
 async fn what_was_given_up_holds_back_nothing() {
     let app = with_a_notice().await;
-    refuse_until_dead(&app).await;
+    defer_until_dead(&app).await;
     forgot(&app, ANN).await;
     let handed = Post::taking(&app).all().await;
     assert_eq!(handed.iter().map(|handed| handed.about).collect::<Vec<_>>(), ["reset_password"]);
@@ -375,7 +452,7 @@ async fn what_was_given_up_holds_back_nothing() {
 #[tokio::test]
 async fn a_message_that_was_given_up_is_tried_again_when_somebody_says_so() {
     let app = with_a_notice().await;
-    let dead = refuse_until_dead(&app).await;
+    let dead = defer_until_dead(&app).await;
     assert_eq!(retry(&app, Some(dead.id)).await, 1);
     assert_eq!(only(&app).await.state, MessageState::Waiting);
     let handed = Post::taking(&app).all().await;
@@ -385,11 +462,11 @@ async fn a_message_that_was_given_up_is_tried_again_when_somebody_says_so() {
 }
 
 #[tokio::test]
-async fn another_refusal_gives_it_up_again() {
+async fn another_deferral_gives_it_up_again() {
     let app = with_a_notice().await;
-    let dead = refuse_until_dead(&app).await;
+    let dead = defer_until_dead(&app).await;
     assert_eq!(retry(&app, None).await, 1);
-    Post::judging(&app, |_| Err(refusal())).all().await;
+    Post::judging(&app, |_| Err(deferral())).all().await;
     let again = only(&app).await;
     assert_eq!((again.state, again.attempts), (MessageState::Dead, dead.attempts + 1));
 }
