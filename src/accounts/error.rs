@@ -18,13 +18,13 @@ pub enum Error {
     #[error("The current password is wrong.")]
     WrongPassword,
     /// No access token, or one that is not good (any more).
-    #[error("You are not signed in, or no longer. Log in, or renew the access token.")]
+    #[error("Missing, invalid or expired access token. Log in, or renew it with the refresh token.")]
     InvalidToken,
     /// A refresh token that is not good (any more).
-    #[error("The refresh token is not valid any more. Log in again.")]
+    #[error("Invalid, expired or used refresh token. Log in again.")]
     InvalidRefreshToken,
     /// A code or link that is wrong, used, expired, for nobody, or tried too often, and no word about which.
-    #[error("The code or link is not valid, or no longer. Ask for a new one.")]
+    #[error("The code or link is invalid or has expired. Ask for a new one.")]
     VerificationFailed,
     /// Signed in, but not allowed.
     #[error("You are not allowed to do this.")]
@@ -36,13 +36,13 @@ pub enum Error {
     #[error("Confirm your e-mail address first, with the code or link that was sent to it.")]
     EmailNotVerified,
     /// No such thing.
-    #[error("There is no such thing here.")]
+    #[error("Not found. It does not exist, or was deleted.")]
     NotFound,
     /// Someone else has that address.
-    #[error("This e-mail address is taken.")]
+    #[error("This e-mail address is already taken by another account.")]
     EmailTaken,
     /// The shop would be left without an admin.
-    #[error("This is the last admin who can act. Make someone else an admin first.")]
+    #[error("This is the last active admin. Make another user an admin first.")]
     LastAdmin,
     /// Too many tries; whole seconds until the next one is welcome.
     #[error("Too many attempts. Wait {retry_after} seconds and try again.")]
@@ -60,7 +60,7 @@ pub enum Error {
     #[error("The server's disk is full. Nothing was changed. Try again when there is space.")]
     StorageFull(String),
     /// A defect.
-    #[error("Something went wrong on the server. It was logged under the request id.")]
+    #[error("Something went wrong on the server. It was logged with the id of the request.")]
     Internal(String),
 }
 

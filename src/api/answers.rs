@@ -47,7 +47,7 @@ impl<T: Type + ToJSON + Serialize> ApiResponse for Json<T> {
 /// Nothing to say but that it was done.
 #[derive(ApiResponse)]
 pub enum NoContent {
-    /// Done.
+    /// Done. There is no body.
     #[oai(status = 204)]
     Done,
 }
@@ -55,7 +55,7 @@ pub enum NoContent {
 /// Nothing to say, on purpose: the answer is the same whether or not anything happened.
 #[derive(ApiResponse)]
 pub enum Accepted {
-    /// Taken note of. The answer is the same for every address, so that it tells nothing about who has an account.
+    /// Accepted. The answer is the same for every address, so that it does not reveal which addresses have an account.
     #[oai(status = 202)]
     Noted,
 }

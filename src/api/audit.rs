@@ -15,48 +15,49 @@ use crate::{
 
 pub struct Audit(pub Accounts);
 
-/// Something that was done to an account. It holds no secret, and of a profile no more than which fields changed.
+/// A change to an account, or an attempt. It holds no secret, and of a profile no more than which fields changed.
 #[derive(Object)]
 #[oai(rename = "AuditEvent", example)]
 pub struct AuditEventView {
-    /// A UUIDv7.
+    /// The id of the event, a UUIDv7.
     id: Uuid,
-    /// When.
+    /// When it happened.
     at: Time,
-    /// What.
+    /// What was done.
     action: Action,
-    /// Who was signed in and did it; `null` if nobody was, as at a sign-up, at the console or by the clock.
+    /// The id of the authenticated user who did it. `null` without one, as for a sign-up, on the command line or in a
+    /// scheduled job.
     #[oai(nullable)]
     actor_id: Option<Uuid>,
-    /// Whose account it was done to; it may be gone.
+    /// The id of the user that it was done to, who may be deleted by now.
     user_id: Uuid,
-    /// How they came in.
+    /// Where the change was made.
     door: Door,
-    /// The network address, over HTTP.
+    /// The IP address of the client, over HTTP.
     #[oai(nullable)]
     ip: Option<String>,
-    /// What the program called itself, over HTTP.
+    /// The `User-Agent` of the client, over HTTP.
     #[oai(nullable)]
     user_agent: Option<String>,
-    /// The user id in the operating system, at the console.
+    /// The user id in the operating system, on the command line.
     #[oai(nullable)]
     uid: Option<u32>,
-    /// The id of the request, for the log.
+    /// The id of the request, as in the header `X-Request-Id`, over HTTP.
     #[oai(nullable)]
     request_id: Option<String>,
-    /// The fields that an edit changed.
+    /// The fields that an edit changed. Empty for other events.
     changes: Vec<FieldChange>,
 }
 
-/// A field that was changed. Addresses and names are not repeated here: both values are `null`.
+/// A field that was changed. The values of e-mail addresses and names are omitted: both are `null`.
 #[derive(Object)]
 struct FieldChange {
-    /// The field.
+    /// The name of the field.
     field: String,
-    /// What it was.
+    /// The value before.
     #[oai(nullable)]
     from: Option<String>,
-    /// What it is.
+    /// The value after.
     #[oai(nullable)]
     to: Option<String>,
 }
@@ -84,13 +85,13 @@ impl Example for AuditEventView {
     }
 }
 
-/// One page of events.
+/// One page of audit events.
 #[derive(Object)]
 #[oai(example)]
 struct AuditPage {
     /// The events of this page, newest first.
     items: Vec<AuditEventView>,
-    /// Where the next page starts, to be sent as `cursor`; `null` on the last page.
+    /// Send it as `cursor` to get the next page. `null` on the last page.
     #[oai(nullable)]
     next_cursor: Option<String>,
 }
@@ -103,25 +104,27 @@ impl Example for AuditPage {
 
 #[OpenApi(tag = "Tag::Audit")]
 impl Audit {
-    /// See what was done
+    /// List audit events
     ///
-    /// One page of events, newest first: who did what to whose account, when and from where, whichever door they came in
-    /// by. Events are kept for `audit.retention`, also those about accounts that are gone. Admins only.
+    /// Gives one page of the audit events that match every filter, newest first: who did what to which account, when and
+    /// from where, over HTTP, on a page, on the command line or in a scheduled job. Events are kept for a year unless the
+    /// shop has set another time (`audit.retention`), also those about deleted users. For admins only; other users get
+    /// `403 forbidden`.
     #[oai(path = "/audit", method = "get", operation_id = "list_audit")]
     async fn list(
         &self,
         by: AsAdmin,
-        /// How many events a page has at most.
+        /// The most events in a page.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")), default = "limit::default")]
         limit: Query<i64>,
-        /// `next_cursor` of the page before.
+        /// The `next_cursor` of the page before. Leave it out to get the first page.
         #[oai(validator(max_length = 64))]
         cursor: Query<Option<String>>,
-        /// Only what was done to this account.
+        /// Only events about this user.
         user_id: Query<Option<Uuid>>,
-        /// Only what this user did.
+        /// Only events that this user caused.
         actor_id: Query<Option<Uuid>>,
-        /// Only this.
+        /// Only events with this action.
         action: Query<Option<Action>>,
     ) -> ApiResult<Json<AuditPage>> {
         let query = AuditQuery {

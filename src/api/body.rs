@@ -98,33 +98,27 @@ async fn read<T: Type + ParseFromJSON>(
     body: &mut RequestBody,
 ) -> Result<Body<T>, ApiError> {
     if !is_json(request) {
-        return Err(ApiError::new(
-            Code::UnsupportedMediaType,
-            "The body must be JSON: Content-Type: application/json.",
-        ));
+        return Err(ApiError::not_json());
     }
     let malformed = |detail: String| ApiError::new(Code::MalformedRequest, detail);
     let body = body.take().map_err(|_| malformed("The request has no body.".to_owned()))?;
-    let too_large =
-        || ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {LIMIT} bytes."));
     let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if announced.is_some_and(|length| length > LIMIT) {
         return Err(too_large());
     }
     let bytes = body.into_bytes_limit(LIMIT).await.map_err(|error| match error {
         ReadBodyError::PayloadTooLarge => too_large(),
-        _ => malformed("The body broke off.".to_owned()),
+        _ => malformed("The request body is incomplete.".to_owned()),
     })?;
     if depth(&bytes) > DEEPEST {
         return Err(malformed(format!("The body must be nested {DEEPEST} deep at most.")));
     }
-    let Members(members) = serde_json::from_slice(&bytes)
-        .map_err(|_| malformed("The body must be a JSON object, in UTF-8.".to_owned()))?;
+    let Members(members) = serde_json::from_slice(&bytes).map_err(|_| not_an_object())?;
     let mut registry = Registry::new();
     let schema = registry.create_fake_schema::<T>();
     let (object, problems) = look_through(members, &schema, &registry);
     let value = T::parse_from_json(Some(Value::Object(object)))
-        .map_err(|_| malformed("The body is not as the documentation says.".to_owned()))?;
+        .map_err(|_| malformed("The body does not fit the schema in the documentation.".to_owned()))?;
     Ok(Body { value, problems })
 }
 
@@ -189,7 +183,7 @@ fn look_through(
         let Some((_, wanted)) = schema.properties.iter().find(|(property, _)| *property == name) else {
             // The name came from outside: a long one is cut, so that an answer is not made longer than a question.
             let name: String = name.chars().take(64).collect();
-            let message = format!("There is no field {name} here.");
+            let message = format!("Unknown field {name}.");
             problems.push(FieldError::new(name, "unknown_field", message));
             continue;
         };
@@ -211,7 +205,7 @@ fn look_through(
     }
     for &name in &schema.required {
         if !object.contains_key(name) {
-            problems.push(FieldError::new(name, "required", format!("The field {name} is missing.")));
+            problems.push(missing(name));
             object.insert(name.to_owned(), Value::String(String::new()));
         }
     }
@@ -235,8 +229,7 @@ fn fault(name: &str, value: &Value, wanted: &MetaSchemaRef, registry: &Registry)
     }
     if !schema.enum_items.is_empty() && !schema.enum_items.contains(value) {
         let choices: Vec<_> = schema.enum_items.iter().filter_map(Value::as_str).collect();
-        let message = format!("The field {name} must be one of: {}.", choices.join(", "));
-        return Some(FieldError::new(name, "unknown_value", message));
+        return Some(none_of(name, &choices));
     }
     let most = schema.max_length.unwrap_or(usize::MAX);
     if value.as_str().is_some_and(|text| text.chars().count() > most) {
@@ -244,6 +237,27 @@ fn fault(name: &str, value: &Value, wanted: &MetaSchemaRef, registry: &Registry)
         return Some(FieldError::new(name, "too_long", message));
     }
     None
+}
+
+/// A body with more bytes than one may have.
+pub fn too_large() -> ApiError {
+    ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {LIMIT} bytes."))
+}
+
+/// A body that is no JSON, or of another type at the top.
+pub fn not_an_object() -> ApiError {
+    ApiError::new(Code::MalformedRequest, "The body must be a JSON object, in UTF-8.")
+}
+
+/// A field that is required and is not there.
+pub fn missing(name: &str) -> FieldError {
+    FieldError::new(name, "required", format!("The field {name} is missing."))
+}
+
+/// A field with a value that is none of those that it may have.
+pub fn none_of(name: &str, choices: &[&str]) -> FieldError {
+    let message = format!("The field {name} must be one of: {}.", choices.join(", "));
+    FieldError::new(name, "unknown_value", message)
 }
 
 /// The schema itself, where the document only refers to it.

@@ -13,21 +13,25 @@ use poem_openapi::{
     LicenseObject, OpenApi, OpenApiService,
     registry::{MetaApi, Registry},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{error::Code, schemas};
+use super::{error::Code, examples, schemas};
 
 const DESCRIPTION: &str = "\
 User accounts of a coffee shop: sign-up, login, verified e-mail, roles and sessions.
 
-**Try it here.** Sign up, read the code in the server's output, verify, log in; then press *Authorize* and paste the \
-`access_token`.
+**Try it here.** Sign up, take the code from the message, verify, log in: *Authorize* is then filled in with the access \
+token. Where no mail server is set up, messages are printed by the server.
 
-**Errors** are problem details (RFC 9457) with a stable `code`, a `detail` for people and the `request_id`; where fields \
-break a rule, `errors` names each one.
+**Authentication.** A login gives an access token, which is sent with every request as `Authorization: Bearer …`, and a \
+refresh token, which gives a new pair when the access token expires (`401 invalid_token`).
 
-**Times** are RFC 3339 in UTC with milliseconds, ids are UUIDs, lists come in pages with a cursor. Every answer carries \
-`X-Request-Id`: the client's own, if it sent one.";
+**Errors** are problem details (RFC 9457) as `application/problem+json`, with a stable `code` for programs, a `detail` for \
+people and the `request_id`. If fields break a rule, `errors` names each one. `429` and `503` have a `Retry-After` header.
+
+**Formats.** Times are RFC 3339 in UTC with milliseconds, ids are UUIDs, and lists come in pages with a cursor. Fields may \
+be added to answers: ignore those that you do not know. Every answer has the header `X-Request-Id`: the client's own, if \
+it sent one.";
 
 /// The chapters, in the order in which a newcomer reads them.
 const CHAPTERS: [&str; 6] = ["Registration", "Sessions", "Own account", "Users", "Audit", "Operation"];
@@ -148,15 +152,15 @@ fn complete(document: &mut Value) {
             for response in members(&mut operation["responses"]) {
                 plain_json(response);
                 if response["description"] == "" {
-                    response["description"] = json!("What was asked for.");
+                    response["description"] = json!("Success.");
                 }
             }
             for (status, codes) in by_status(&refusals(method, operation)) {
-                operation["responses"][status.as_str()] = refusal(status, &codes);
+                operation["responses"][status.as_str()] = refusal(operation, status, &codes);
             }
             for response in members(&mut operation["responses"]) {
                 response["headers"]["X-Request-Id"] = json!({
-                    "description": "The id of the request, for the log.",
+                    "description": "The id of the request, as in the log of the server.",
                     "schema": { "type": "string" },
                 });
             }
@@ -233,21 +237,15 @@ fn by_status(codes: &[Code]) -> BTreeMap<StatusCode, Vec<Code>> {
     statuses
 }
 
-fn refusal(status: StatusCode, codes: &[Code]) -> Value {
-    let rows: Vec<_> = codes.iter().map(|code| code.row()).collect();
-    let words: Vec<_> = rows.iter().map(|(_, word, title)| format!("{title} (`{word}`)")).collect();
-    let examples: serde_json::Map<_, _> = rows
+/// How an operation answers with one of these codes, which all have this status.
+fn refusal(operation: &Value, status: StatusCode, codes: &[Code]) -> Value {
+    let words: Vec<_> = codes.iter().map(|code| format!("{} (`{}`)", code.row().2, code.row().1)).collect();
+    let examples: Map<_, _> = codes
         .iter()
-        .map(|(_, word, title)| {
-            let value = json!({
-                "type": "about:blank",
-                "title": title,
-                "status": status.as_u16(),
-                "detail": "A sentence that a person can act on.",
-                "code": word,
-                "request_id": "019aaf6e-5040-7b52-8f4e-2d1b93c6a7d0",
-            });
-            ((*word).to_owned(), json!({ "summary": title, "value": value }))
+        .map(|code| {
+            let (_, word, title) = code.row();
+            let value = examples::refusal(operation, *code).problem("019aaf6e-5040-7b52-8f4e-2d1b93c6a7d0");
+            (word.to_owned(), json!({ "summary": title, "value": value }))
         })
         .collect();
     let content = json!({ "schema": { "$ref": "#/components/schemas/Problem" }, "examples": examples });
@@ -256,7 +254,7 @@ fn refusal(status: StatusCode, codes: &[Code]) -> Value {
         "content": { "application/problem+json": content },
     });
     let header = match status {
-        StatusCode::UNAUTHORIZED => Some(("WWW-Authenticate", "string", "How to sign in: `Bearer`.")),
+        StatusCode::UNAUTHORIZED => Some(("WWW-Authenticate", "string", "How to authenticate: `Bearer`.")),
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::INSUFFICIENT_STORAGE => {

@@ -110,8 +110,7 @@ impl<E: Endpoint> Edge<E> {
     ) -> Result<std::thread::Result<poem::Result<E::Output>>, ApiError> {
         check_head(&request)?;
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
-        let late = |_| ApiError::new(Code::RequestTimeout, "The request took too long. Send it again.");
-        tokio::time::timeout(self.deadline, answer).await.map_err(late)
+        tokio::time::timeout(self.deadline, answer).await.map_err(|_| timeout())
     }
 
     fn methods_of(&self, path: &str) -> &[String] {
@@ -124,16 +123,32 @@ impl<E: Endpoint> Edge<E> {
 fn check_head(request: &Request) -> Result<(), ApiError> {
     let address = request.original_uri().path_and_query().map_or(0, |path| path.as_str().len());
     if address > LONGEST_ADDRESS {
-        let detail = format!("The path and query must have at most {LONGEST_ADDRESS} bytes.");
-        return Err(ApiError::new(Code::UriTooLong, detail));
+        return Err(uri_too_long());
     }
     let headers = request.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() > MOST_HEADERS || bytes > LARGEST_HEADERS {
-        let detail = format!("There may be {MOST_HEADERS} headers, with {LARGEST_HEADERS} bytes in all.");
-        return Err(ApiError::new(Code::HeadersTooLarge, detail));
+        return Err(headers_too_large());
     }
     Ok(())
+}
+
+/// A request that took longer than it may.
+pub fn timeout() -> ApiError {
+    ApiError::new(Code::RequestTimeout, "The request took too long. Send it again.")
+}
+
+/// A path and query with more bytes than they may have.
+pub fn uri_too_long() -> ApiError {
+    let detail = format!("The path and query must have at most {LONGEST_ADDRESS} bytes.");
+    ApiError::new(Code::UriTooLong, detail)
+}
+
+/// More headers, or larger ones, than there may be.
+pub fn headers_too_large() -> ApiError {
+    let detail =
+        format!("A request may have at most {MOST_HEADERS} headers, with {LARGEST_HEADERS} bytes in all.");
+    ApiError::new(Code::HeadersTooLarge, detail)
 }
 
 /// The client's own id if it is a sane one, else a fresh one.

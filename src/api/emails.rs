@@ -10,14 +10,14 @@ use crate::{
 
 pub struct Emails(pub Accounts);
 
-/// Another address.
+/// A change of the e-mail address.
 #[derive(Object)]
 #[oai(example)]
 struct ChangeEmail {
-    /// The address that the account shall have.
+    /// The new e-mail address of the account.
     #[oai(validator(max_length = 254))]
     new_email: String,
-    /// The password.
+    /// The present password.
     #[oai(validator(max_length = 256))]
     current_password: String,
 }
@@ -33,7 +33,7 @@ impl Example for ChangeEmail {
 
 #[derive(ApiResponse)]
 enum Asked {
-    /// The messages are on their way. The answer is the same whether or not somebody has that address.
+    /// The messages will be sent. The answer is the same whether or not the new address has an account.
     #[oai(status = 202)]
     Noted,
 }
@@ -42,10 +42,13 @@ enum Asked {
 impl Emails {
     /// Change your e-mail address
     ///
-    /// Sends a code and a link to the new address, and to the old one a notice with a link to object by. The old address
-    /// stays in force until `POST /auth/verify` gets the code or the token (with `email` the new address); then every
-    /// session ends. If somebody has the new address by then, that is `409 email_taken` there. A wrong password counts
-    /// like one at a login.
+    /// Sends a code and a link to the new address, and to the old one a notice with a link to cancel the change. The old
+    /// address stays in force until the new one is confirmed with `POST /auth/verify` (with the new address as `email`);
+    /// then every session of the user ends. If another account has the new address by then, that operation answers `409
+    /// email_taken`.
+    ///
+    /// A wrong password gets `401 invalid_credentials` and counts towards the limit on failed logins (`429`). How many
+    /// messages one account and one address can cause is limited, too.
     #[oai(path = "/me/email", method = "post", operation_id = "change_email")]
     async fn change(&self, who: SignedIn, body: Body<ChangeEmail>) -> ApiResult<Asked> {
         let (new, current) = body.check(ChangeEmail::parse)?;

@@ -79,11 +79,11 @@ impl Code {
                 (StatusCode::BAD_REQUEST, "verification_failed", "Verification failed")
             }
             Self::InvalidCredentials => {
-                (StatusCode::UNAUTHORIZED, "invalid_credentials", "Wrong e-mail or password")
+                (StatusCode::UNAUTHORIZED, "invalid_credentials", "Invalid credentials")
             }
-            Self::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token", "Not signed in"),
+            Self::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token", "Invalid access token"),
             Self::InvalidRefreshToken => {
-                (StatusCode::UNAUTHORIZED, "invalid_refresh_token", "Refresh token not valid")
+                (StatusCode::UNAUTHORIZED, "invalid_refresh_token", "Invalid refresh token")
             }
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::AccountDisabled => (StatusCode::FORBIDDEN, "account_disabled", "Account disabled"),
@@ -95,16 +95,16 @@ impl Code {
             Self::EmailTaken => (StatusCode::CONFLICT, "email_taken", "E-mail taken"),
             Self::LastAdmin => (StatusCode::CONFLICT, "last_admin", "Last admin"),
             Self::PayloadTooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "Request too large")
+                (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "Payload too large")
             }
             Self::UnsupportedMediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Not JSON")
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
             }
             Self::ValidationFailed => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Fields break a rule")
+                (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed")
             }
-            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Took too long"),
-            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long", "Address too long"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout"),
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long", "URI too long"),
             Self::HeadersTooLarge => {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "Headers too large")
             }
@@ -112,7 +112,7 @@ impl Code {
                 (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests")
             }
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service unavailable"),
             Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full", "Storage full"),
         }
     }
@@ -185,15 +185,18 @@ impl ApiError {
             return Self::new(Code::MalformedRequest, detail);
         }
         if error.is::<ContentTypeError>() {
-            return Self::new(
-                Code::UnsupportedMediaType,
-                "The body must be JSON: Content-Type: application/json.",
-            );
+            return Self::not_json();
         }
         if error.status().is_client_error() {
             return Self::new(Code::MalformedRequest, "The request cannot be read.");
         }
         Self::internal(error.to_string())
+    }
+
+    /// A body of another media type than JSON, or of none.
+    pub fn not_json() -> Self {
+        let detail = "The body must be JSON. Send the header Content-Type: application/json.";
+        Self::new(Code::UnsupportedMediaType, detail)
     }
 
     /// A defect, with what the log should know.
@@ -203,7 +206,8 @@ impl ApiError {
 
     /// The answer, for the request with this id. The log finds the code among its extensions.
     pub fn into_answer(self, request_id: &str) -> Response {
-        let (status, code, title) = self.code.row();
+        let problem = self.problem(request_id);
+        let (status, code, _) = self.code.row();
         let mut answer =
             Response::builder().status(status).content_type("application/problem+json").extension(self.code);
         if status == StatusCode::UNAUTHORIZED {
@@ -217,6 +221,12 @@ impl ApiError {
             let name: HeaderName = name;
             answer = answer.header(name, value);
         }
+        answer.body(problem.to_string())
+    }
+
+    /// The body of the answer, for the request with this id.
+    pub fn problem(&self, request_id: &str) -> Value {
+        let (status, code, title) = self.code.row();
         let mut problem = json!({
             "type": "about:blank",
             "title": title,
@@ -228,7 +238,7 @@ impl ApiError {
         if !self.errors.is_empty() {
             problem["errors"] = self.errors.iter().map(field_problem).collect();
         }
-        answer.body(problem.to_string())
+        problem
     }
 }
 

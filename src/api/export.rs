@@ -14,53 +14,52 @@ use crate::{
 
 pub struct Exports(pub Accounts);
 
-/// Everything that is stored about a user. Of secrets it says no more than that they are there: only hashes of them are
-/// stored.
+/// Everything that is stored about a user. It holds no password, code or token: only hashes of them are stored.
 #[derive(Object)]
 #[oai(example)]
 struct Export {
-    /// When it was read.
+    /// When the export was made.
     exported_at: Time,
-    /// The account.
+    /// The user.
     user: UserView,
-    /// Whether a password was chosen.
+    /// Whether the account has a password. An invited user has none until the invitation is accepted.
     has_password: bool,
-    /// Where the user is logged in.
+    /// The sessions that have not ended.
     sessions: Vec<SessionView>,
-    /// Codes and links that were sent and neither used nor deleted yet.
+    /// The codes and links that were sent and neither used nor deleted yet.
     codes: Vec<SentCode>,
-    /// Messages that were not sent yet.
+    /// The messages that are not sent yet.
     messages: Vec<WaitingMessage>,
-    /// What the user did, and what was done to the account, newest first.
+    /// The latest audit events about the user or caused by the user, newest first.
     events: Vec<AuditEventView>,
 }
 
-/// A code and a link that were sent.
+/// A code and a link that were sent to the user.
 #[derive(Object)]
 struct SentCode {
-    /// What they are good for: `verify_email`, `change_email`, `reset_password` or `accept_invitation`.
+    /// Their purpose: `verify_email`, `change_email`, `reset_password` or `accept_invitation`.
     purpose: String,
-    /// The address they were sent to.
+    /// The e-mail address that they were sent to.
     sent_to: String,
-    /// Until when the code counts; `null` if there is none (any more).
+    /// When the code expires; `null` if there is no valid code.
     #[oai(nullable)]
     code_until: Option<Time>,
-    /// Until when the link counts.
+    /// When the link expires.
     link_until: Time,
 }
 
-/// A message that was not sent yet.
+/// A message in the outbox.
 #[derive(Object)]
 struct WaitingMessage {
-    /// A UUIDv7.
+    /// The id of the message, a UUIDv7.
     id: Uuid,
-    /// The address it goes to.
+    /// The e-mail address of the recipient.
     to: String,
-    /// What it is about, such as `password_changed`.
+    /// The kind of message, such as `password_changed`.
     about: String,
-    /// `waiting`, or `dead` if nobody tries any more.
+    /// `waiting`, or `dead` if it will not be tried again.
     state: String,
-    /// When it was written.
+    /// When it was put into the outbox.
     created_at: Time,
 }
 
@@ -94,8 +93,9 @@ impl Example for Export {
 impl Exports {
     /// Export your data
     ///
-    /// Everything that is stored about you, in one document: the account, sessions, codes and messages on their way, and
-    /// the latest 2,000 audit events that you caused or that are about you. Where an admin sat who did something is left out.
+    /// Gives everything that is stored about the authenticated user in one document: the account, the sessions, the codes
+    /// and links that were sent, the messages in the outbox, and the latest 2,000 audit events about the user or caused by
+    /// the user. The origin of an admin's action (address, program, request) is omitted.
     #[oai(path = "/me/export", method = "get", operation_id = "export_me")]
     async fn export(&self, who: SignedIn) -> ApiResult<Json<Export>> {
         let export = self.0.export(&who.0).await?;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::accounts::{Accounts, Actor, Admin};
 
-/// The access token that a login or a refresh gave, as `Authorization: Bearer …`.
+/// The access token of a login or a refresh, as `Authorization: Bearer …`.
 #[derive(SecurityScheme)]
 #[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "signed_in")]
 pub struct SignedIn(pub Actor);

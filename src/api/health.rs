@@ -7,11 +7,11 @@ use crate::accounts::Accounts;
 
 pub struct Health(pub Accounts);
 
-/// All is well.
+/// The state of the server.
 #[derive(Object)]
 #[oai(example)]
 struct Fine {
-    /// Always `ok`; anything else is a problem.
+    /// Always `ok`: any other state is an error answer.
     status: String,
 }
 
@@ -29,17 +29,19 @@ impl Fine {
 
 #[OpenApi(tag = "Tag::Operation")]
 impl Health {
-    /// Is the process alive?
+    /// Liveness probe
     ///
-    /// Answers as long as the process does. Looks at nothing else.
+    /// Answers `200` as long as the process runs, whatever state the store is in. If it does not answer, restart the
+    /// process.
     #[oai(path = "/healthz", method = "get", operation_id = "healthz")]
     async fn healthz(&self) -> Json<Fine> {
         Json(Fine::new())
     }
 
-    /// Can it work?
+    /// Readiness probe
     ///
-    /// Asks the store. `503` while it does not answer.
+    /// Answers `200` if the store answers and is up to date, and `503 unavailable` while it does not. Send requests to
+    /// another instance, or wait, until it answers `200` again.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
     async fn readyz(&self) -> ApiResult<Json<Fine>> {
         self.0.ready().await?;

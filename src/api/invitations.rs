@@ -5,20 +5,21 @@ use poem_openapi::{ApiResponse, Object, types::Example};
 use super::{answers::Json, users::UserView, views::Role};
 use crate::{accounts::InvitationDraft, model};
 
-/// Whom an admin invites.
+/// An invitation.
 #[derive(Object)]
 #[oai(example)]
 pub struct Invite {
-    /// A plain address such as `name@example.com`, at most 254 bytes; unique in the shop, whatever its spelling.
+    /// The e-mail address, such as `name@example.com`, with at most 254 bytes. Only one account can have it, in whatever
+    /// spelling: upper and lower case do not differ.
     #[oai(validator(max_length = 254))]
     email: String,
-    /// 1 to 100 characters.
+    /// The first name, with 1 to 100 characters. Optional.
     #[oai(validator(max_length = 100), nullable)]
     first_name: Option<String>,
-    /// 1 to 100 characters.
+    /// The last name, with 1 to 100 characters. Optional.
     #[oai(validator(max_length = 100), nullable)]
     last_name: Option<String>,
-    /// What they may do once they have accepted; `user` if it is left out.
+    /// What the user may do once the invitation is accepted. Default: `user`.
     role: Option<Role>,
 }
 
@@ -35,7 +36,7 @@ impl Example for Invite {
 
 #[derive(ApiResponse)]
 pub enum Invited {
-    /// The new user, `unverified`.
+    /// The account was created. The body is the new user, with the status `unverified`.
     #[oai(status = 201)]
     Created(Json<UserView>),
 }

@@ -7,30 +7,30 @@ use crate::accounts::{Accounts, PublicKey};
 
 pub struct Keys(pub Accounts);
 
-/// The keys that check tokens (RFC 7517).
+/// The public keys that verify tokens, as a JWK set (RFC 7517).
 #[derive(Object)]
 #[oai(example)]
 struct KeySet {
-    /// The keys.
+    /// The keys. Tokens name one of them by its `kid`.
     keys: Vec<Key>,
 }
 
-/// An Ed25519 key (RFC 8037).
+/// An Ed25519 public key, as a JWK (RFC 8037).
 #[derive(Object)]
 #[oai(rename = "Jwk")]
 struct Key {
-    /// Key type.
+    /// The key type: `OKP`.
     kty: String,
-    /// Curve.
+    /// The curve: `Ed25519`.
     crv: String,
-    /// What it is for: signatures.
+    /// The use of the key: `sig`, signatures.
     #[oai(rename = "use")]
     usage: String,
-    /// Algorithm.
+    /// The algorithm: `EdDSA`.
     alg: String,
-    /// Its name in the header of a token.
+    /// The id of the key, as in the header of a token.
     kid: String,
-    /// The key, in base64url.
+    /// The public key, in base64url.
     x: String,
 }
 
@@ -44,10 +44,11 @@ impl Example for KeySet {
 
 #[OpenApi(tag = "Tag::Operation")]
 impl Keys {
-    /// The public keys
+    /// Get the public keys
     ///
-    /// With these another program can check an access token by itself: `alg` EdDSA, `typ` at+jwt, `iss`, `aud` and `exp`.
-    /// It then does not hear of a session that ended early, for up to as long as an access token lives.
+    /// With these keys another service can verify an access token by itself: check the signature (`alg` `EdDSA`, the key
+    /// by `kid`), `typ` (`at+jwt`), `iss`, `aud` and `exp`. Revocation is not visible to offline verification until the
+    /// token expires. Fetch the keys again when a token names a `kid` that you do not know.
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "jwks")]
     async fn jwks(&self) -> Json<KeySet> {
         Json(KeySet { keys: self.0.public_keys().into_iter().map(Into::into).collect() })

@@ -9,6 +9,7 @@ mod document;
 mod edge;
 mod emails;
 mod error;
+mod examples;
 mod export;
 mod guards;
 mod headers;
@@ -61,18 +62,18 @@ const DOCUMENTS: [&str; 2] = ["/docs", "/openapi.json"];
 /// The chapters of the documentation.
 #[derive(Tags)]
 enum Tag {
-    /// Sign up, prove an address, choose a new password.
+    /// Sign up, confirm an e-mail address, reset a password.
     Registration,
     /// Log in, stay logged in, log out.
     Sessions,
-    /// What users see and change of themselves.
+    /// What users see and change about themselves.
     #[oai(rename = "Own account")]
     OwnAccount,
-    /// What admins see and change of everyone.
+    /// What admins see and change about all users.
     Users,
-    /// What was done to accounts.
+    /// What was done, when and by which user.
     Audit,
-    /// For whoever runs the server.
+    /// For the operator of the server: probes and public keys.
     Operation,
 }
 

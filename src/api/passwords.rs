@@ -17,20 +17,20 @@ use crate::{
 
 pub struct Passwords(pub Accounts);
 
-/// A new password, with what proves whose it is: either `email` and `code`, or `token` alone.
+/// A new password, with the proof that the account belongs to the sender: either `email` and `code`, or `token` alone.
 #[derive(Object)]
 #[oai(example, skip_serializing_if_is_none)]
 struct Reset {
-    /// The address that the code was sent to.
+    /// The e-mail address that the code was sent to. With `code`.
     #[oai(validator(max_length = 254))]
     email: Option<String>,
-    /// The six digits of the message.
+    /// The six-digit code in the message. With `email`.
     #[oai(validator(max_length = 64))]
     code: Option<String>,
-    /// The token in the link.
+    /// The `token` parameter of the link in the message. Without `email` and `code`.
     #[oai(validator(max_length = 256))]
     token: Option<String>,
-    /// 8 to 256 characters of any kind, by the same rules as at sign-up.
+    /// The new password: 8 to 256 characters, by the same rules as at sign-up.
     #[oai(validator(max_length = 256))]
     new_password: String,
 }
@@ -42,14 +42,14 @@ impl Example for Reset {
     }
 }
 
-/// One password for another.
+/// A change of the password.
 #[derive(Object)]
 #[oai(example)]
 struct ChangePassword {
-    /// The password until now.
+    /// The present password.
     #[oai(validator(max_length = 256))]
     current_password: String,
-    /// 8 to 256 characters of any kind, by the same rules as at sign-up.
+    /// The new password: 8 to 256 characters, by the same rules as at sign-up.
     #[oai(validator(max_length = 256))]
     new_password: String,
 }
@@ -65,11 +65,12 @@ impl Example for ChangePassword {
 
 #[OpenApi]
 impl Passwords {
-    /// Ask for a new password
+    /// Request a password reset
     ///
-    /// Sends a six-digit code and a link to choose a new password, if the address has an account. The code lives 30
-    /// minutes unless the shop has set another time, the link an hour. The answer is the same for every address, and
-    /// nothing about the account changes yet.
+    /// Sends a six-digit code and a link to choose a new password, if the address has an account. The code is valid for 30
+    /// minutes unless the shop has set another time, the link for an hour. Nothing about the account changes until one of
+    /// them is used with `POST /auth/password/reset`. The answer is always `202`, so that it does not reveal which
+    /// addresses have an account. How many messages one address and one client can cause is limited (`429`).
     #[oai(
         path = "/auth/password/forgot",
         method = "post",
@@ -82,11 +83,12 @@ impl Passwords {
         Ok(Accepted::Noted)
     }
 
-    /// Choose a new password
+    /// Reset the password
     ///
-    /// Takes either the address and the six-digit code, or the token of the link, of the message about a forgotten password
-    /// or of an invitation. Every session of the user ends, and the address counts as verified, for its owner has read the
-    /// message. A new password that breaks a rule does not use the code or link up.
+    /// Sets a new password with the code or the link of a message: after `POST /auth/password/forgot`, or of an
+    /// invitation. Every session of the user ends, and the e-mail address counts as verified, because its owner has read
+    /// the message. The code or link works once; a new password that breaks a rule (`422`) does not use it up. A code or
+    /// token that is wrong, used, expired, unknown or tried too often gets `400 verification_failed`.
     #[oai(
         path = "/auth/password/reset",
         method = "post",
@@ -102,9 +104,9 @@ impl Passwords {
 
     /// Change your password
     ///
-    /// Takes the current password and a new one. Your other sessions end, the one that asks goes on; every code and link
-    /// that was sent to you dies, and you get a message that it happened. A wrong current password counts like one at a
-    /// login.
+    /// Takes the current password and a new one. Your other sessions end, while the one that this request belongs to goes
+    /// on. Every code and link that was sent to you is no longer valid, and you get a message about the change. A wrong
+    /// current password gets `401 invalid_credentials` and counts towards the limit on failed logins (`429`).
     #[oai(path = "/me/password", method = "post", operation_id = "change_password", tag = "Tag::OwnAccount")]
     async fn change(&self, who: SignedIn, body: Body<ChangePassword>) -> ApiResult<NoContent> {
         let (current, new) =

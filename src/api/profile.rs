@@ -20,23 +20,23 @@ use crate::{
 
 pub struct Profile(pub Accounts);
 
-/// What users may change about themselves. A field that is left out stays as it is, `null` clears it.
+/// A change to the own account. A field that is left out stays as it is, `null` clears it.
 #[derive(Object)]
 #[oai(example)]
 struct EditMe {
-    /// 1 to 100 characters.
+    /// The first name, with 1 to 100 characters, or `null` to clear it.
     #[oai(validator(max_length = 100), nullable)]
     first_name: MaybeUndefined<String>,
-    /// 1 to 100 characters.
+    /// The last name, with 1 to 100 characters, or `null` to clear it.
     #[oai(validator(max_length = 100), nullable)]
     last_name: MaybeUndefined<String>,
 }
 
-/// What deleting one's own account takes.
+/// The confirmation that the own account is to be deleted.
 #[derive(Object)]
 #[oai(example)]
 struct DeleteMe {
-    /// The password.
+    /// The present password.
     #[oai(validator(max_length = 256))]
     current_password: String,
 }
@@ -55,9 +55,9 @@ impl Example for EditMe {
 
 #[OpenApi(tag = "Tag::OwnAccount")]
 impl Profile {
-    /// See your own account
+    /// Get your own account
     ///
-    /// The user who is signed in, verified or not.
+    /// Gives the authenticated user, whether verified or not.
     #[oai(path = "/me", method = "get", operation_id = "get_me")]
     async fn get(&self, who: SignedIn) -> ApiResult<Json<UserView>> {
         Ok(Json(who.0.user().into()))
@@ -65,7 +65,8 @@ impl Profile {
 
     /// Edit your own account
     ///
-    /// Changes the names, as a partial update: what is left out stays, `null` clears. Nothing else can be changed here.
+    /// Changes the names. It is a partial update: a field that is left out stays as it is, and `null` clears a name. The
+    /// e-mail address is changed with `POST /me/email`, the password with `POST /me/password`.
     #[oai(path = "/me", method = "patch", operation_id = "edit_me")]
     async fn edit(&self, who: SignedIn, body: Body<EditMe>) -> ApiResult<Json<UserView>> {
         let change = body.check(|edit| profile_change(&edit.first_name, &edit.last_name))?;
@@ -75,8 +76,9 @@ impl Profile {
 
     /// Delete your own account
     ///
-    /// Deletes the account and everything that belongs to it: sessions, codes and waiting messages. There is no way back.
-    /// Takes the password; a wrong one counts like one at a login. The last admin who can act stays: `409 last_admin`.
+    /// Deletes your account and everything that belongs to it: sessions, codes, links and messages in the outbox. This
+    /// cannot be undone; the e-mail address can be used for a new account. A wrong password gets `401 invalid_credentials`
+    /// and counts towards the limit on failed logins (`429`). The last active admin cannot be deleted (`409 last_admin`).
     #[oai(path = "/me", method = "delete", operation_id = "delete_me")]
     async fn delete(&self, who: SignedIn, body: Body<DeleteMe>) -> ApiResult<NoContent> {
         let current = body.check(|delete| current_password(&delete.current_password))?;

@@ -95,7 +95,7 @@ impl Operation {
                 break;
             }
             let Some(parameter) = self.parameters.iter().find(|parameter| parameter.name == *name) else {
-                problems.push(self.unknown(name));
+                problems.push(unknown(name, &self.parameters));
                 continue;
             };
             if pairs[..index].iter().any(|(before, _)| before == name) {
@@ -108,17 +108,23 @@ impl Operation {
         }
         if problems.is_empty() { Ok(()) } else { Err(ApiError::malformed_query(problems)) }
     }
+}
 
-    fn unknown(&self, name: &str) -> FieldError {
-        let name: String = name.chars().take(LONGEST_NAME).collect();
-        let names: Vec<_> = self.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-        let takes = match names.as_slice() {
-            [] => "This operation takes none.".to_owned(),
-            names => format!("There are: {}.", names.join(", ")),
-        };
-        let message = format!("There is no query parameter {name} here. {takes}");
-        FieldError::new(name, "unknown_parameter", message)
-    }
+/// A parameter that an operation with these does not have.
+fn unknown(name: &str, parameters: &[Parameter]) -> FieldError {
+    let name: String = name.chars().take(LONGEST_NAME).collect();
+    let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    let takes = match names.as_slice() {
+        [] => "This operation takes none.".to_owned(),
+        names => format!("There are: {}.", names.join(", ")),
+    };
+    let message = format!("Unknown query parameter {name}. {takes}");
+    FieldError::new(name, "unknown_parameter", message)
+}
+
+/// How an operation without any parameters refuses this one.
+pub fn takes_none(name: &str) -> ApiError {
+    ApiError::malformed_query(vec![unknown(name, &[])])
 }
 
 impl Rule {

@@ -7,21 +7,22 @@ use crate::accounts::{Accounts, Registered, SignupDraft};
 
 pub struct Registration(pub Accounts);
 
-/// What a new user sends.
+/// A sign-up.
 #[derive(Object)]
 #[oai(example)]
 struct Signup {
-    /// A plain address such as `name@example.com`, at most 254 bytes; unique in the shop, whatever its spelling.
+    /// The e-mail address, such as `name@example.com`, with at most 254 bytes. Only one account can have it, in whatever
+    /// spelling: upper and lower case do not differ.
     #[oai(validator(max_length = 254))]
     email: String,
-    /// 8 to 256 characters of any kind. Common passwords, and ones made of the address, the name or the shop's name,
-    /// are refused.
+    /// The password: 8 to 256 characters of any kind (the shop may ask for more than 8). Common passwords, and passwords
+    /// made of the e-mail address, the name or the shop's name, are refused.
     #[oai(validator(max_length = 256))]
     password: String,
-    /// 1 to 100 characters.
+    /// The first name, with 1 to 100 characters. Optional.
     #[oai(validator(max_length = 100), nullable)]
     first_name: Option<String>,
-    /// 1 to 100 characters.
+    /// The last name, with 1 to 100 characters. Optional.
     #[oai(validator(max_length = 100), nullable)]
     last_name: Option<String>,
 }
@@ -39,10 +40,10 @@ impl Example for Signup {
 
 #[derive(ApiResponse)]
 enum SignedUp {
-    /// The new user.
+    /// The account was created. The body is the new user.
     #[oai(status = 201)]
     Created(Json<UserView>),
-    /// Only where `auth.hide_taken_emails` is set: the answer to a free and to a taken address alike.
+    /// Only where the setting `auth.hide_taken_emails` is on: the same answer whether or not the address has an account.
     #[oai(status = 202)]
     Hidden,
 }
@@ -51,12 +52,13 @@ enum SignedUp {
 impl Registration {
     /// Sign up
     ///
-    /// Creates an account with status `unverified` and role `user`, and sends a message with a six-digit code and a
-    /// link to confirm the address. The code lives 30 minutes unless the shop has set another time. Until
-    /// `expires_at` the address has to be confirmed with `POST /auth/verify`; after that the account is deleted and
-    /// the address is free again.
+    /// Creates an account with the status `unverified` and the role `user`, and sends a message with a six-digit code and
+    /// a link to confirm the e-mail address with `POST /auth/verify`. The code is valid for 30 minutes unless the shop has
+    /// set another time. An account that is not verified by `expires_at` is deleted, and its address can be used again.
     ///
-    /// An address that is taken, in whatever spelling, is `409 email_taken`.
+    /// An address that has an account already gets `409 email_taken`; where the setting `auth.hide_taken_emails` is on,
+    /// every sign-up gets `202` instead, and the owner of a taken address is told by mail. How many messages one address
+    /// and one client can cause is limited (`429`).
     #[oai(path = "/auth/signup", method = "post", operation_id = "signup")]
     async fn signup(&self, from: Caller, body: Body<Signup>) -> ApiResult<SignedUp> {
         let new = body.judge(async |signup| self.0.check_signup(signup.into(), &from.0.client).await).await?;

@@ -94,7 +94,7 @@ fn problem() -> Value {
             "request_id": text("The id of the request, as in the header `X-Request-Id`. The log of the server has it, too."),
             "errors": {
                 "type": "array",
-                "description": "Each field that breaks a rule. Only with `validation_failed`.",
+                "description": "Each field of the body that breaks a rule (`validation_failed`), or each query parameter (`malformed_request`).",
                 "items": { "$ref": "#/components/schemas/FieldProblem" },
             },
         },
@@ -117,10 +117,10 @@ fn field_problem() -> Value {
     json!({
         "type": "object",
         "title": "FieldProblem",
-        "description": "A field of the request that breaks a rule.",
+        "description": "A field of the body, or a query parameter, that breaks a rule.",
         "required": ["field", "code", "message"],
         "properties": {
-            "field": text("The name of the field, as in the request."),
+            "field": text("The name of the field or query parameter, as in the request."),
             "code": { "$ref": "#/components/schemas/FieldProblemCode" },
             "message": text("A sentence that can be shown to a person, beside the field."),
         },

@@ -20,21 +20,21 @@ pub struct SessionList(pub Accounts);
 #[derive(Object)]
 #[oai(rename = "Session", example)]
 pub struct SessionView {
-    /// A UUIDv7, the `sid` of its tokens.
+    /// The id of the session, a UUIDv7: the `sid` of its tokens.
     id: Uuid,
-    /// When the login was.
+    /// When the user logged in.
     created_at: Time,
-    /// When its tokens were last renewed; a program in use does so every quarter of an hour or so.
+    /// When its tokens were last renewed. An app in use renews them whenever the access token expires.
     last_used_at: Time,
-    /// When it ends if it is not renewed before.
+    /// When the session ends unless its tokens are renewed before.
     expires_at: Time,
-    /// What the program called itself at the login.
+    /// The `User-Agent` of the login.
     #[oai(nullable)]
     user_agent: Option<String>,
-    /// The network address that the login came from.
+    /// The IP address of the login.
     #[oai(nullable)]
     ip: Option<String>,
-    /// Whether it is the session of this very request.
+    /// Whether this request belongs to the session.
     current: bool,
 }
 
@@ -68,7 +68,7 @@ impl Example for SessionView {
     }
 }
 
-/// Every session of a user that is not over, latest used first.
+/// The sessions of a user that have not ended, most recently used first.
 #[derive(Object)]
 #[oai(example)]
 struct Sessions {
@@ -90,9 +90,10 @@ impl Example for Sessions {
 
 #[OpenApi]
 impl SessionList {
-    /// See your sessions
+    /// List your sessions
     ///
-    /// Where you are logged in: each device with its address and its last use, latest first, and which one is asking.
+    /// Gives every session of the authenticated user that has not ended, most recently used first, with the program and
+    /// the IP address of its login. `current` marks the session that this request belongs to.
     #[oai(path = "/me/sessions", method = "get", operation_id = "list_my_sessions", tag = "Tag::OwnAccount")]
     async fn own(&self, who: SignedIn) -> ApiResult<Json<Sessions>> {
         let sessions = self.0.own_sessions(&who.0).await?;
@@ -101,7 +102,8 @@ impl SessionList {
 
     /// End one of your sessions
     ///
-    /// Logs one device out: none of its tokens work from then on. It may be the one that is asking.
+    /// Ends one session of the authenticated user: its tokens are no longer accepted. It may be the session that this
+    /// request belongs to. An id that is no session of the user gets `404 not_found`.
     #[oai(
         path = "/me/sessions/:id",
         method = "delete",
@@ -111,21 +113,22 @@ impl SessionList {
     async fn end_own(
         &self,
         who: SignedIn,
-        /// The session's id.
+        /// The id of the session.
         id: Path<Uuid>,
     ) -> ApiResult<NoContent> {
         self.0.end_own_session(&who.0, SessionId::from_uuid(id.0)).await?;
         Ok(NoContent::Done)
     }
 
-    /// See a user's sessions
+    /// List a user's sessions
     ///
-    /// Where a user is logged in, latest used first. Admins only.
+    /// Gives every session of a user that has not ended, most recently used first. For admins only; other users get `403
+    /// forbidden`.
     #[oai(path = "/users/:id/sessions", method = "get", operation_id = "list_sessions", tag = "Tag::Users")]
     async fn list(
         &self,
         by: AsAdmin,
-        /// The user's id.
+        /// The id of the user.
         id: Path<Uuid>,
     ) -> ApiResult<Json<Sessions>> {
         let sessions = self.0.sessions_of(&by.0, UserId::from_uuid(id.0)).await?;
@@ -134,12 +137,13 @@ impl SessionList {
 
     /// End a user's sessions
     ///
-    /// Logs a user out everywhere: none of their tokens work from then on. They may log in again. Admins only.
+    /// Ends every session of a user: none of their tokens is accepted any more. The user may log in again; to prevent that,
+    /// disable the account with `PATCH /users/{id}`. For admins only; other users get `403 forbidden`.
     #[oai(path = "/users/:id/sessions", method = "delete", operation_id = "end_sessions", tag = "Tag::Users")]
     async fn end(
         &self,
         by: AsAdmin,
-        /// The user's id.
+        /// The id of the user.
         id: Path<Uuid>,
     ) -> ApiResult<NoContent> {
         self.0.end_sessions_of(&by.0, UserId::from_uuid(id.0)).await?;

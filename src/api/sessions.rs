@@ -10,14 +10,14 @@ use crate::{
 
 pub struct Sessions(pub Accounts);
 
-/// Who logs in.
+/// Login credentials.
 #[derive(Object)]
 #[oai(example)]
 struct Login {
-    /// The address of the account, in any spelling.
+    /// The e-mail address of the account. Upper and lower case do not differ.
     #[oai(validator(max_length = 254))]
     email: String,
-    /// The password.
+    /// The password of the account.
     #[oai(validator(max_length = 256))]
     password: String,
 }
@@ -28,11 +28,11 @@ impl Example for Login {
     }
 }
 
-/// A refresh token.
+/// A refresh token, as a login or a refresh gave it.
 #[derive(Object)]
 #[oai(example)]
 struct Refresh {
-    /// The refresh token of the latest login or refresh.
+    /// The latest refresh token of the session.
     #[oai(validator(max_length = 4096))]
     refresh_token: String,
 }
@@ -43,19 +43,19 @@ impl Example for Refresh {
     }
 }
 
-/// What a client keeps of a session.
+/// A pair of access and refresh tokens.
 #[derive(Object)]
 #[oai(example)]
 struct Tokens {
-    /// Goes with every request, as `Authorization: Bearer …`.
+    /// The access token. Send it with every request, as `Authorization: Bearer …`.
     access_token: String,
     /// Always `Bearer`.
     token_type: String,
-    /// How many seconds the access token lives.
+    /// How many seconds the access token is valid.
     expires_in: u64,
-    /// Gives a new pair, once.
+    /// The refresh token. It gives a new pair with `POST /auth/refresh`, once. Store it safely.
     refresh_token: String,
-    /// How many seconds the refresh token lives.
+    /// How many seconds the refresh token is valid.
     refresh_expires_in: u64,
 }
 
@@ -75,10 +75,12 @@ impl Example for Tokens {
 impl Sessions {
     /// Log in
     ///
-    /// Starts a session and gives its two tokens. An unknown address and a wrong password get the same answer, after the
-    /// same time. Only after the right password does the answer tell that an account is disabled, or (where the shop
-    /// wants that) not verified yet. Too many wrong passwords in a row make an account ask for patience.
-    /// Somebody with 120 sessions loses the 21 that were not used for the longest time.
+    /// Starts a session and gives its pair of tokens. Unverified users may log in, unless the shop has set otherwise.
+    ///
+    /// An unknown address and a wrong password get the same answer, `401 invalid_credentials`, after the same time. Only
+    /// after the right password does the answer say that the account is disabled (`403 account_disabled`) or has to be
+    /// verified first (`403 email_not_verified`). After too many failed attempts login is rate limited (`429`). A user has
+    /// at most 120 sessions; beyond that the least recently used ones are ended.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(&self, from: Caller, body: Body<Login>) -> ApiResult<Json<Tokens>> {
         let (email, password) = body.check(Login::parse)?;
@@ -88,9 +90,12 @@ impl Sessions {
 
     /// Renew the tokens
     ///
-    /// Takes a refresh token and gives a new pair; the old refresh token is used up. If the reply was lost, the same
-    /// token may be sent again within 10 seconds, or what the shop has set, as long as its successor was not used: the
-    /// answer then holds the same successor. Any other second use ends the session, for it may be a thief's.
+    /// Takes a refresh token and gives a new pair. The refresh token is used up: store the new one before you use the new
+    /// access token, and never send two refreshes at once. If the answer was lost, the same token may be sent again within
+    /// 10 seconds (or what the shop has set), as long as its successor was not used: the answer is then the same
+    /// successor. Any other second use ends the session, because the token may have been stolen.
+    ///
+    /// `401 invalid_refresh_token` is final: the user has to log in again.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(&self, from: Caller, body: Body<Refresh>) -> ApiResult<Json<Tokens>> {
         let token = body.check(|refresh| Ok(refresh.refresh_token))?;
@@ -100,7 +105,8 @@ impl Sessions {
 
     /// Log out
     ///
-    /// Ends the session of a refresh token: none of its tokens work from then on. A token that is dead already is fine.
+    /// Ends the session that the refresh token belongs to: its access tokens and refresh tokens are no longer accepted.
+    /// Idempotent: an expired or revoked token also gives `204`.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, from: Caller, body: Body<Refresh>) -> ApiResult<NoContent> {
         let token = body.check(|refresh| Ok(refresh.refresh_token))?;
@@ -110,7 +116,8 @@ impl Sessions {
 
     /// Log out everywhere
     ///
-    /// Ends every session of the user who asks, the one they ask with included.
+    /// Ends every session of the authenticated user, including the one that this request belongs to: none of their access
+    /// tokens and refresh tokens is accepted any more.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all")]
     async fn logout_all(&self, who: SignedIn) -> ApiResult<NoContent> {
         self.0.logout_all(&who.0).await?;

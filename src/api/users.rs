@@ -27,37 +27,37 @@ use crate::{
 
 pub struct Users(pub Accounts);
 
-/// A user. What there is none of is `null`.
+/// A user. Absent values are `null`.
 #[derive(Object, Serialize)]
 #[oai(rename = "User", example)]
 pub struct UserView {
-    /// Never changes, never used again: a UUIDv7.
+    /// The id of the user, a UUIDv7. It never changes and is never used again.
     id: Uuid,
-    /// The address, as it was typed.
+    /// The e-mail address, as it was typed.
     email: String,
-    /// First name, if told.
+    /// The first name.
     #[oai(nullable)]
     first_name: Option<String>,
-    /// Last name, if told.
+    /// The last name.
     #[oai(nullable)]
     last_name: Option<String>,
-    /// What they may do.
+    /// What the user may do.
     role: Role,
-    /// Whether they have proven to own the address.
+    /// Whether the user has confirmed the e-mail address.
     status: Status,
-    /// Shut out by an admin.
+    /// Whether an admin has disabled the account. A disabled user cannot log in.
     disabled: bool,
-    /// When the account was made.
+    /// When the account was created.
     created_at: Time,
-    /// When the address, a name, the role, the status or `disabled` last changed.
+    /// When the e-mail address, a name, the role, the status or `disabled` last changed.
     updated_at: Time,
-    /// When the address was confirmed.
+    /// When the e-mail address was confirmed.
     #[oai(nullable)]
     verified_at: Option<Time>,
-    /// When they last logged in.
+    /// When the user last logged in.
     #[oai(nullable)]
     last_login_at: Option<Time>,
-    /// When the clean-up will delete the account: set while the status is `unverified`.
+    /// When the account will be deleted unless it is verified before. Set while the status is `unverified`, `null` after.
     #[oai(nullable)]
     expires_at: Option<Time>,
 }
@@ -88,10 +88,10 @@ impl Example for UserView {
 struct UserPage {
     /// The users of this page.
     items: Vec<UserView>,
-    /// Where the next page starts, to be sent as `cursor`; `null` on the last page.
+    /// Send it as `cursor` to get the next page. `null` on the last page.
     #[oai(nullable)]
     next_cursor: Option<String>,
-    /// How many users there are in all pages, if `include_total` asked for it.
+    /// How many users match in all pages. Only if `include_total` is true.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
@@ -104,25 +104,26 @@ impl Example for UserPage {
     }
 }
 
-/// What changes about a user. A field that is left out stays as it is; `null` clears a name. Users may change their own
-/// names, everything else takes an admin.
+/// A change to a user. A field that is left out stays as it is; `null` clears a name. Users may change their own names,
+/// everything else is for admins.
 #[derive(Object)]
 #[oai(example)]
 struct EditUser {
-    /// 1 to 100 characters.
+    /// The first name, with 1 to 100 characters, or `null` to clear it.
     #[oai(validator(max_length = 100), nullable)]
     first_name: MaybeUndefined<String>,
-    /// 1 to 100 characters.
+    /// The last name, with 1 to 100 characters, or `null` to clear it.
     #[oai(validator(max_length = 100), nullable)]
     last_name: MaybeUndefined<String>,
-    /// A new address, in force at once: sessions end, and codes sent to the old address die. Admins only.
+    /// The new e-mail address, in force at once: every session of the user ends, and codes and links that were sent to the
+    /// old address are no longer valid. Admins only.
     #[oai(validator(max_length = 254))]
     email: MaybeUndefined<String>,
-    /// A new role. Admins only.
+    /// The new role. Admins only.
     role: MaybeUndefined<Role>,
-    /// A new status; an account made `unverified` has as much time as after a sign-up. Admins only.
+    /// The new status. An account that is set to `unverified` expires as after a sign-up. Admins only.
     status: MaybeUndefined<Status>,
-    /// Shut out (every session ends) or let in again. Admins only.
+    /// `true` disables the account and ends every session of the user, `false` enables it again. Admins only.
     disabled: MaybeUndefined<bool>,
 }
 
@@ -143,31 +144,32 @@ impl Example for EditUser {
 impl Users {
     /// List users
     ///
-    /// One page of users, newest first unless `sort` says otherwise. Follow `next_cursor` until it is `null`: pages found
-    /// that way neither repeat nor skip anyone, whatever is added or deleted meanwhile. Admins only.
+    /// Gives one page of the users that match every filter, newest first unless `sort` says otherwise. To get all pages,
+    /// send `next_cursor` as `cursor` with the same `sort` until it is `null`: no user is repeated or skipped, whatever is
+    /// added or deleted meanwhile. For admins only; other users get `403 forbidden`.
     #[oai(path = "/users", method = "get", operation_id = "list_users")]
     #[expect(clippy::too_many_arguments, reason = "one for each query parameter")]
     async fn list(
         &self,
         by: AsAdmin,
-        /// How many users a page has at most.
+        /// The most users in a page.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")), default = "limit::default")]
         limit: Query<i64>,
-        /// `next_cursor` of the page before, in the same `sort`.
+        /// The `next_cursor` of the page before, in the same `sort`. Leave it out to get the first page.
         #[oai(validator(max_length = 1024))]
         cursor: Query<Option<String>>,
-        /// Part of the address or of a name, in upper or lower case.
+        /// Only users whose e-mail address or name contains this text, in upper or lower case.
         #[oai(validator(max_length = 254))]
         q: Query<Option<String>>,
         /// Only users with this role.
         role: Query<Option<Role>>,
         /// Only users with this status.
         status: Query<Option<Status>>,
-        /// Only users who are, or who are not, disabled.
+        /// Only users who are disabled (`true`), or who are not (`false`).
         disabled: Query<Option<bool>>,
-        /// By age or by address; a minus turns the order round. `-created_at` if it is left out.
+        /// Sort by the time of creation or by the e-mail address; prefix `-` for descending order. Default: `-created_at`.
         sort: Query<Option<UserSort>>,
-        /// Whether to count the users in all pages, too.
+        /// Whether to count the users in all pages as `total`.
         include_total: Query<Option<bool>>,
     ) -> ApiResult<Json<UserPage>> {
         let filter = UserFilter {
@@ -182,11 +184,13 @@ impl Users {
         Ok(Json(UserPage::new(page, sort)))
     }
 
-    /// Invite somebody
+    /// Invite a user
     ///
-    /// Makes an account without a password and sends its owner a code and a link to choose one, with `POST
-    /// /auth/password/reset` or on our page; that verifies the address, too. Until then the account has no rights, and it
-    /// is deleted at `expires_at` like any sign-up. `POST /auth/verify/resend` sends the invitation again. Admins only.
+    /// Creates an account without a password, and sends its owner a code and a link to choose one with `POST
+    /// /auth/password/reset` or on the page behind the link; that verifies the address, too. Until then the user cannot log
+    /// in, and the account is deleted at `expires_at` like any sign-up. `POST /auth/verify/resend` sends the invitation
+    /// again. An address that has an account already gets `409 email_taken`. For admins only; other users get `403
+    /// forbidden`.
     #[oai(path = "/users", method = "post", operation_id = "invite_user")]
     async fn invite(&self, by: AsAdmin, body: Body<Invite>) -> ApiResult<Invited> {
         let invitee = body.check(|invite| InvitationDraft::from(invite).check())?;
@@ -194,14 +198,15 @@ impl Users {
         Ok(Invited::Created(Json((&user).into())))
     }
 
-    /// See a user
+    /// Get a user
     ///
-    /// Admins only.
+    /// Gives one user by id. For admins only: other users get `403 forbidden` for every id, also for their own, which they
+    /// get with `GET /me`.
     #[oai(path = "/users/:id", method = "get", operation_id = "get_user")]
     async fn get(
         &self,
         by: AsAdmin,
-        /// The user's id.
+        /// The id of the user.
         id: Path<Uuid>,
     ) -> ApiResult<Json<UserView>> {
         let user = self.0.user(&by.0, UserId::from_uuid(id.0)).await?;
@@ -210,14 +215,17 @@ impl Users {
 
     /// Edit a user
     ///
-    /// A partial update: what is left out stays. Users may change their own names here as at `PATCH /me`; an admin may
-    /// change everything about everyone. The last admin who can act cannot be demoted, disabled or made unverified:
-    /// `409 last_admin`. Somebody who may not do this gets `403`, whether or not the user exists.
+    /// Changes a user. It is a partial update: a field that is left out stays as it is, and `null` clears a name. Users may
+    /// change their own names, as with `PATCH /me`; admins may change every field of every user. A user who may not do
+    /// this gets `403 forbidden`, whether or not the other user exists.
+    ///
+    /// A new role, a new status and `disabled` count from the next request of the user on. The last active admin cannot be
+    /// demoted, disabled or set to unverified (`409 last_admin`).
     #[oai(path = "/users/:id", method = "patch", operation_id = "edit_user")]
     async fn edit(
         &self,
         by: OwnOrAdmin,
-        /// The user's id.
+        /// The id of the user.
         id: Path<Uuid>,
         body: Body<EditUser>,
     ) -> ApiResult<Json<UserView>> {
@@ -228,13 +236,14 @@ impl Users {
 
     /// Delete a user
     ///
-    /// Deletes the account and everything that belongs to it: sessions, codes and waiting messages. There is no way back.
-    /// The last admin who can act stays: `409 last_admin`. Admins only.
+    /// Deletes the account and everything that belongs to it: sessions, codes, links and messages in the outbox. This cannot
+    /// be undone; the e-mail address can be used for a new account. Audit events about the user are kept. The last active
+    /// admin cannot be deleted (`409 last_admin`). For admins only; other users get `403 forbidden`.
     #[oai(path = "/users/:id", method = "delete", operation_id = "delete_user")]
     async fn delete(
         &self,
         by: AsAdmin,
-        /// The user's id.
+        /// The id of the user.
         id: Path<Uuid>,
     ) -> ApiResult<NoContent> {
         self.0.delete_user(&by.0, UserId::from_uuid(id.0)).await?;

@@ -16,17 +16,17 @@ use crate::{
 
 pub struct Verification(pub Accounts);
 
-/// What proves that an address is one's own: either `email` and `code`, or `token` alone.
+/// The proof that an e-mail address belongs to the sender: either `email` and `code`, or `token` alone.
 #[derive(Object)]
 #[oai(example, skip_serializing_if_is_none)]
 struct Verify {
-    /// The address that the code was sent to.
+    /// The e-mail address that the code was sent to. With `code`.
     #[oai(validator(max_length = 254))]
     email: Option<String>,
-    /// The six digits of the message.
+    /// The six-digit code in the message. With `email`.
     #[oai(validator(max_length = 64))]
     code: Option<String>,
-    /// The token in the link of the message.
+    /// The `token` parameter of the link in the message. Alone.
     #[oai(validator(max_length = 256))]
     token: Option<String>,
 }
@@ -37,11 +37,11 @@ impl Example for Verify {
     }
 }
 
-/// Whom a message should go to.
+/// The address that a message should be sent to.
 #[derive(Object)]
 #[oai(example)]
 pub struct Address {
-    /// The address of the account.
+    /// The e-mail address of the account.
     #[oai(validator(max_length = 254))]
     email: String,
 }
@@ -56,10 +56,12 @@ impl Example for Address {
 impl Verification {
     /// Confirm an e-mail address
     ///
-    /// Takes either the address and the six-digit code, or the token of the link; the user is `verified` from then on.
-    /// Each works once. Five wrong codes kill the code, and a resend kills the earlier code and link. A code or token
-    /// that is wrong, used, expired, for nobody or tried too often is `400 verification_failed`, without a word about
-    /// which.
+    /// Takes the e-mail address and the six-digit code, or the token of the link, and sets the status of the user to
+    /// `verified`. The same operation confirms a new address after `POST /me/email`. Code and link work once. After five
+    /// wrong codes the code is no longer valid; a newer message replaces the code and the link of the earlier ones.
+    ///
+    /// A code or token that is wrong, used, expired, unknown or tried too often gets `400 verification_failed`, always
+    /// with the same answer. `409 email_taken` means that another account has confirmed the new address meanwhile.
     #[oai(path = "/auth/verify", method = "post", operation_id = "verify")]
     async fn verify(&self, from: Caller, body: Body<Verify>) -> ApiResult<Json<UserView>> {
         let proof = body.check(|verify| proof(verify.email, verify.code, verify.token))?;
@@ -69,8 +71,9 @@ impl Verification {
 
     /// Send the code and link again
     ///
-    /// Sends a fresh code and link to the address if it belongs to an unverified account; the earlier ones are dead from
-    /// then on. An address is sent ten codes, then links alone. The answer is the same for every address.
+    /// Sends a new code and link if the address belongs to an unverified account; earlier ones are no longer valid. After
+    /// ten codes, an address is sent links without a code. The answer is always `202`, so that it does not reveal which
+    /// addresses have an account. How many messages one address and one client can cause is limited (`429`).
     #[oai(path = "/auth/verify/resend", method = "post", operation_id = "resend_verification")]
     async fn resend(&self, from: Caller, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;

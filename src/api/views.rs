@@ -49,7 +49,7 @@ pub enum Role {
     Admin,
 }
 
-/// Whether a user has proven to own the address.
+/// Whether a user has confirmed the e-mail address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[oai(rename_all = "lowercase", remote = "model::Status")]
@@ -58,7 +58,7 @@ pub enum Status {
     Verified,
 }
 
-/// How somebody came in.
+/// Where a change was made: over HTTP, on a page, on the command line, or in a scheduled job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase", remote = "model::Door")]
 pub enum Door {

@@ -15,7 +15,7 @@ pub struct FieldError {
 
 impl FieldError {
     /// Every code that there is. The API document lists them, so that clients can rely on the list.
-    pub const CODES: [&str; 14] = [
+    pub const CODES: [&str; 17] = [
         "required",
         "unknown_field",
         "duplicate_field",
@@ -30,6 +30,9 @@ impl FieldError {
         "invalid_email",
         "too_common",
         "unchanged",
+        "unknown_parameter",
+        "duplicate_parameter",
+        "invalid_cursor",
     ];
 
     /// A problem with `field`. The code must be one of [`Self::CODES`].

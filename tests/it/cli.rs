@@ -624,17 +624,17 @@ fn the_last_admin_stays_by_the_console_too() {
         &["users", "delete", "boss@example.com", "--yes"],
     ];
     for command in refused {
-        shop.run(command).refused("last admin");
+        shop.run(command).refused("last active admin");
     }
     // An admin who is disabled cannot act, and so does not count.
     shop.create_admin("other@example.com").is(0);
     shop.run(&["users", "disable", "other@example.com"]).is(0);
     for command in refused {
-        shop.run(command).refused("last admin");
+        shop.run(command).refused("last active admin");
     }
     shop.run(&["users", "enable", "other@example.com"]).is(0);
     shop.run(refused[0]).is(0);
-    shop.run(&["users", "delete", "other@example.com", "--yes"]).refused("last admin");
+    shop.run(&["users", "delete", "other@example.com", "--yes"]).refused("last active admin");
 }
 
 // The clean-up.

@@ -236,7 +236,7 @@ async fn a_problem_has_these_members_and_no_others() {
     let answer = app.anyone().header("x-request-id", "r1").get("/me").await.refused(401, "invalid_token");
     let expected = json!({
         "type": "about:blank",
-        "title": "Not signed in",
+        "title": "Invalid access token",
         "status": 401,
         "detail": answer.body["detail"],
         "code": "invalid_token",

@@ -11,6 +11,7 @@ mod clock_set_back;
 mod document;
 mod emails;
 mod errors;
+mod examples;
 mod forgeries;
 mod invitations;
 mod keys;

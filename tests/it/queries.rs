@@ -74,8 +74,8 @@ async fn a_query_parameter_that_does_not_exist_is_refused_by_name() {
     let boss = app.admin().await;
     let [field, code, message] = only_problem(boss.get("/audit?since=yesterday").await);
     assert_eq!((&*field, &*code), ("since", "unknown_parameter"));
-    let rest = "here. There are: limit, cursor, user_id, actor_id, action.";
-    assert_eq!(message, format!("There is no query parameter since {rest}"));
+    let rest = "There are: limit, cursor, user_id, actor_id, action.";
+    assert_eq!(message, format!("Unknown query parameter since. {rest}"));
     for (method, path) in [
         (Method::GET, "/me".to_owned()),
         (Method::DELETE, "/me/sessions/".to_owned() + ID),
@@ -88,7 +88,7 @@ async fn a_query_parameter_that_does_not_exist_is_refused_by_name() {
         let answer = boss.send(method.clone(), &format!("{path}?Limit=5"), None).await;
         let [field, code, message] = only_problem(answer);
         assert_eq!((&*field, &*code), ("Limit", "unknown_parameter"), "{method} {path}");
-        assert_eq!(message, "There is no query parameter Limit here. This operation takes none.");
+        assert_eq!(message, "Unknown query parameter Limit. This operation takes none.");
     }
 }
 

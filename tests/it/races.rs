@@ -169,7 +169,7 @@ fn two_admins_of_whom_one_is_demoted_over_http_and_one_at_the_console_leave_one(
             (reply, console.join().unwrap())
         });
         let demoted = if reply.status == 200 {
-            ran.refused("the last admin");
+            ran.refused("the last active admin");
             "other@example.com"
         } else {
             reply.is(403);
