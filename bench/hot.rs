@@ -57,6 +57,7 @@ impl Shop {
         let (accounts, customer, admin, actor) = runtime.block_on(async {
             let (store, _) = Store::open(&config.database.path, Missing::Refuse).await.unwrap();
             let accounts = Accounts::open(&config, store, Clock::system()).await.unwrap();
+            accounts.remember_sessions().await;
             let customer = log_in(&accounts, seed::customers().next().unwrap()).await;
             let admin = log_in(&accounts, seed::admin()).await;
             let actor = accounts.authenticate(&customer.access_token, Origin::default()).await.unwrap();

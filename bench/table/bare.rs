@@ -73,6 +73,7 @@ pub fn serve_both(database: &Path) {
         config.messages.folder = database.with_file_name("mail");
         let (store, _) = Store::open(database, Missing::Refuse).await.unwrap();
         let accounts = Accounts::open(&config, store, Clock::system()).await.unwrap();
+        accounts.remember_sessions().await;
         let carrier = Carrier::new(&config).unwrap();
         let email = seed::customers().next().unwrap().email();
         let (email, password) =

@@ -29,6 +29,23 @@ impl Default for Sightings {
 }
 
 impl Accounts {
+    /// Remembers who is behind a session from now on, if a commit shows in the store's version, by which it is known
+    /// that nothing has changed. Where it does not, the store is asked each time.
+    pub async fn remember_sessions(&self) {
+        match self.store.prove_version().await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(
+                "nothing is remembered between requests, which makes them slower: in this file system a commit does not \
+                 change the header of the store's -shm file as it is read"
+            ),
+            Err(error) => tracing::warn!(
+                %error,
+                "nothing is remembered between requests, which makes them slower: no commit could be made to prove that \
+                 it would be noticed"
+            ),
+        }
+    }
+
     /// A session and whose it is, as the store knows them now; whether it is open is another question.
     pub(super) async fn behind(&self, id: SessionId) -> Result<Option<Found>, Error> {
         // Before the store is read: what is read then is of this version, or of a later one and never served again.

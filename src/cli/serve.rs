@@ -29,6 +29,7 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     let carrier = Carrier::new(config).map_err(Error::msg)?;
     let accounts = open(config, Missing::Create).await?;
     accounts.look_for_damage().await?;
+    accounts.remember_sessions().await;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {

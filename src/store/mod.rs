@@ -209,14 +209,6 @@ impl Store {
         }
     }
 
-    /// Which version of the store this is: as long as it is the same, nothing was committed by anybody. None if that
-    /// cannot be told, or the file is known to be damaged.
-    #[must_use]
-    pub fn version(&self) -> Option<Version> {
-        self.checkup.passed_so_far().ok()?;
-        self.versions.now()
-    }
-
     /// Whether the store answers. It is asked on a reader of its own, behind no other read.
     ///
     /// # Errors
@@ -396,7 +388,7 @@ async fn bring_up_to_date(
 fn versions(connection: &Object) -> Result<Versions, String> {
     let connection = connection.lock().map_err(|e| e.to_string())?;
     // In SQLite's words: where it is a link, the log lies beside what it points at.
-    Versions::open(Path::new(connection.path().unwrap_or_default())).map_err(|e| e.to_string())
+    Ok(Versions::open(Path::new(connection.path().unwrap_or_default())))
 }
 
 /// Makes sure that a connection which is meant to read can do nothing else.

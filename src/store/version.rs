@@ -1,6 +1,13 @@
 //! Whether anything at all was committed in between, by this process or another, for the price of one system call.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use super::{Error, Store, Tx};
 
 /// The header of SQLite's index of the write-ahead log (<https://www.sqlite.org/walformat.html>, section 2.1). Every
 /// commit, whichever process makes it, has changed it before it returns: it counts commits, names the last frame of the
@@ -11,27 +18,66 @@ const HEADER_BYTES: usize = 48;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version([u8; HEADER_BYTES]);
 
-/// The file that tells the version.
+/// The file that tells the version, and whether a commit was seen to change it.
 ///
 /// It must be closed after the last connection: closing it takes away the locks that SQLite holds on the same file for
 /// this process (POSIX), so each thread with a connection holds this, too, and lets go of it last.
 #[derive(Debug)]
-pub(super) struct Versions(File);
+pub(super) struct Versions {
+    /// None where it cannot be read.
+    index: Option<File>,
+    proven: AtomicBool,
+}
 
 impl Versions {
     /// Those of the store at `database`, as SQLite names it, on which there is a connection.
-    pub(super) fn open(database: &Path) -> io::Result<Self> {
+    pub(super) fn open(database: &Path) -> Self {
         let mut index = database.as_os_str().to_owned();
         index.push("-shm");
-        File::open(index).map(Self)
+        Self { index: File::open(index).ok(), proven: AtomicBool::new(false) }
     }
 
     /// The present version; none if the file does not say.
     ///
-    /// SQLite writes through a memory map and this reads the file: in Linux both are the same pages.
+    /// SQLite writes through a memory map and this reads the file: in Linux both are the same pages. Elsewhere, as in a
+    /// sandbox with a kernel of its own, they may not be: `Store::version` trusts it once it is proven.
     pub(super) fn now(&self) -> Option<Version> {
         let mut header = [0; HEADER_BYTES];
-        self.0.read_exact_at(&mut header, 0).ok().map(|()| Version(header))
+        self.index.as_ref()?.read_exact_at(&mut header, 0).ok().map(|()| Version(header))
+    }
+}
+
+impl Store {
+    /// Which version of the store this is: as long as it is the same, nothing was committed by any process. None if that
+    /// cannot be told or was not proven, or the file is known to be damaged.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.checkup.passed_so_far().ok()?;
+        self.versions.now().filter(|_| self.versions.proven.load(Ordering::Relaxed))
+    }
+
+    /// Makes a commit, and answers whether it has changed the version, as each must; only then is there one.
+    ///
+    /// # Errors
+    /// If nothing can be committed.
+    pub async fn prove_version(&self) -> Result<bool, Error> {
+        let versions = self.versions.clone();
+        let commit = move |tx: &Tx<'_>| {
+            tx.commit_something()?;
+            // Nobody else commits before this does.
+            Ok::<_, Error>(versions.now())
+        };
+        let before = self.write(commit).await?;
+        let is_proven = before.is_some() && self.versions.now().is_some_and(|after| Some(after) != before);
+        self.versions.proven.store(is_proven, Ordering::Relaxed);
+        Ok(is_proven)
+    }
+}
+
+impl Tx<'_> {
+    /// Writes a page, and nothing new: a number in the file that nothing here uses.
+    fn commit_something(&self) -> Result<(), Error> {
+        self.execute("PRAGMA user_version = 0", []).map(|_| ())
     }
 }
 
@@ -40,6 +86,37 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::store::{Missing, Store};
+
+    async fn store(folder: &Path) -> Store {
+        Store::open(&folder.join("store.db"), Missing::Create).await.expect("a store").0
+    }
+
+    #[tokio::test]
+    async fn there_is_a_version_once_a_commit_has_changed_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path()).await;
+        assert_eq!(store.version(), None);
+        assert!(store.prove_version().await.expect("a commit"));
+        let version = store.version();
+        assert!(version.is_some());
+        store.write(|tx| tx.commit_something()).await.expect("a commit");
+        assert_ne!(store.version(), version);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_no_commit_changes_is_not_trusted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = store(folder.path()).await;
+        let other = folder.path().join("other.db");
+        std::fs::copy(folder.path().join("store.db-shm"), folder.path().join("other.db-shm"))
+            .expect("copied");
+        store.versions = Versions::open(&other).into();
+        assert!(!store.prove_version().await.expect("a commit"));
+        assert_eq!(store.version(), None);
+        store.versions = Versions::open(&folder.path().join("none.db")).into();
+        assert!(!store.prove_version().await.expect("a commit"), "there is no file");
+    }
 
     #[test]
     fn every_commit_is_another_version_and_nothing_else_is() {
@@ -49,7 +126,7 @@ mod tests {
         one.pragma_update(None, "journal_mode", "wal").expect("a log");
         one.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (0)").expect("a table");
         let other = Connection::open(&path).expect("a file");
-        let versions = Versions::open(&path).expect("an index");
+        let versions = Versions::open(&path);
         let mut seen = vec![versions.now().expect("a version")];
         for round in 0..50 {
             for writer in [&one, &other] {

@@ -99,6 +99,13 @@ impl App {
 
     /// A shop with other settings.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let app = Self::forgetful(change).await;
+        app.accounts.remember_sessions().await;
+        app
+    }
+
+    /// A shop that remembers nothing between two requests, as where the store's version cannot be told.
+    pub async fn forgetful(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.database.path = folder.path().join("data/coffeeshop.db");
