@@ -10,7 +10,8 @@ use crate::{accounts::InvitationDraft, model};
 #[oai(example)]
 pub struct Invite {
     /// The e-mail address, such as `name@example.com`, with at most 254 bytes. Only one account can have it, in whatever
-    /// spelling: upper and lower case do not differ.
+    /// spelling: upper and lower case do not differ. Letters before the @ that stand for others, such as full-width ones,
+    /// are refused.
     #[oai(validator(max_length = 254))]
     email: String,
     /// The first name, with 1 to 100 characters. Optional.

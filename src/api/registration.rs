@@ -12,7 +12,8 @@ pub struct Registration(pub Accounts);
 #[oai(example)]
 struct Signup {
     /// The e-mail address, such as `name@example.com`, with at most 254 bytes. Only one account can have it, in whatever
-    /// spelling: upper and lower case do not differ.
+    /// spelling: upper and lower case do not differ. Letters before the @ that stand for others, such as full-width ones,
+    /// are refused.
     #[oai(validator(max_length = 254))]
     email: String,
     /// The password: 8 to 256 characters of any kind (the shop may ask for more than 8). Common passwords, and passwords

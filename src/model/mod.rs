@@ -6,6 +6,7 @@ mod code;
 mod email;
 mod fold;
 mod invalid;
+mod local_part;
 mod message;
 mod name;
 mod page;

@@ -3,9 +3,10 @@
 use std::{fs::File, path::Path};
 
 use refinery::Migration;
-use rusqlite::Connection;
+use rusqlite::{Connection, functions::FunctionFlags};
 
 use super::OpenError;
+use crate::model::Email;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -58,10 +59,22 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Vec<St
     match inspect(connection, path)? {
         Schema::Current => Ok(Vec::new()),
         Schema::Behind(names) => {
+            add_functions(connection).map_err(|e| failed(path, &e))?;
             embedded::migrations::runner().set_grouped(true).run(connection).map_err(|e| failed(path, &e))?;
             Ok(names)
         }
     }
+}
+
+/// Gives the connection what migrations ask of the program, as SQL has no idea of it. Nothing in the file needs these
+/// functions afterwards.
+fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    connection.create_scalar_function("address_key", 2, flags, |arguments| {
+        let (typed, key): (String, String) = (arguments.get(0)?, arguments.get(1)?);
+        Ok(Email::parse("email", &typed).map_or(key, |email| email.key().to_owned()))
+    })
 }
 
 /// Every migration in its order; that of their files has the tenth before the second.

@@ -38,6 +38,7 @@ mod sessions;
 mod shop;
 mod sightings;
 mod silence;
+mod spellings;
 mod store;
 mod tidy;
 mod timers;

@@ -208,7 +208,7 @@ async fn wrong_passwords_count_in_one_budget_wherever_they_are_typed() {
             }
             3 => app.log_in_with("ann@example.com", WRONG).await,
             4 => app.log_in_with(" ANN@EXAMPLE.COM ", WRONG).await,
-            _ => app.log_in_with("ａnn@example.com", WRONG).await,
+            _ => app.log_in_with("ann@ｅxample.com", WRONG).await,
         };
         refused.refused(401, "invalid_credentials");
     }

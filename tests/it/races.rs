@@ -61,7 +61,7 @@ async fn one_of_two_who_sign_up_with_one_address_gets_it() {
         for email in [
             format!("ann{round}@example.com"),
             format!("ANN{round}@Example.COM"),
-            format!("ａnn{round}@example.com"),
+            format!("ann{round}@ｅxample.com"),
         ] {
             crowd.post(&app, "/auth/signup", json!({ "email": email, "password": PASSWORD }));
         }

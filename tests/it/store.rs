@@ -182,10 +182,8 @@ async fn the_migrations_that_a_file_needs_are_told_without_touching_it() {
 
     fs::write(&path, "").unwrap();
     let pending = Store::pending_migrations(&path).unwrap();
-    for (index, name) in pending.iter().enumerate() {
-        assert!(name.starts_with(&format!("V{}__", index + 1)), "not in their order: {pending:?}");
-    }
-    assert!(!pending.is_empty());
+    let number = |name: &String| name[1..].split_once("__").unwrap().0.parse::<u32>().unwrap();
+    assert!(pending.is_sorted_by_key(number) && number(&pending[0]) == 1, "not in their order: {pending:?}");
     assert_eq!(Store::pending_migrations(&path).unwrap(), pending, "a look changed something");
 
     let (store, migrated) = Store::open(&path, Missing::Create).await.unwrap();

