@@ -2,6 +2,8 @@
 
 mod check;
 mod load;
+mod names;
+mod origin;
 mod period;
 mod sections;
 mod values;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     load::ConfigError,
+    origin::{AllowedOrigin, NoOrigin},
     period::Period,
     sections::{
         Audit, Auth, Cleanup, Database, Log, LogFormat, LogLevel, Messages, Password, RateLimit, Security,

@@ -35,6 +35,9 @@ pub enum TimerError {
         "cleanup.schedule: {0} is no schedule such as 0 0 * * * * (second, minute, hour, day, month, weekday)"
     )]
     Schedule(String),
+    /// The schedule names no instant that is still to come.
+    #[error("cleanup.schedule: {0} never comes: 0 0 * * * * comes every hour")]
+    Never(String),
     /// The scheduler does not start.
     #[error("the timers cannot start: {0}")]
     Failed(#[from] JobSchedulerError),
@@ -96,7 +99,12 @@ fn cleanup_job(settings: &Cleanup, bell: Arc<Notify>) -> Result<Job, TimerError>
         bell.notify_one();
         Box::pin(async {})
     });
-    job.map_err(|_| TimerError::Schedule(settings.schedule.clone()))
+    let mut job = job.map_err(|_| TimerError::Schedule(settings.schedule.clone()))?;
+    // The library says zero where there is no next time.
+    if job.job_data()?.next_tick == 0 {
+        return Err(TimerError::Never(settings.schedule.clone()));
+    }
+    Ok(job)
 }
 
 /// Cleans up: now, and each time that the bell rings.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Accounts, Error, Proof, living, secret};
+use super::{Accounts, Error, Proof, links::with_token, living, secret};
 use crate::{
     model::{
         Client, Code, CountKey, Email, Letter, Message, PlainCode, PlainToken, Purpose, Standing, Timestamp,
@@ -151,7 +151,7 @@ impl Accounts {
             Purpose::VerifyEmail | Purpose::ChangeEmail => &self.rules.verify_url,
             Purpose::ResetPassword | Purpose::AcceptInvitation => &self.rules.reset_url,
         };
-        format!("{page}?token={}", token.as_str())
+        with_token(page, token)
     }
 
     /// Stores a code and link, alive for as long as their purpose and their account allow.

@@ -11,6 +11,7 @@ mod invitations;
 mod keyring;
 mod keys;
 mod limits;
+mod links;
 mod memory;
 mod outbox;
 mod passwords;

@@ -8,19 +8,21 @@ use poem::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 
+use crate::config::AllowedOrigin;
+
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PATCH, DELETE");
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, x-request-id");
 const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static("x-request-id, retry-after");
 const AN_HOUR: HeaderValue = HeaderValue::from_static("3600");
 
 /// The origins whose scripts may read.
-pub struct Cors(pub Vec<String>);
+pub struct Cors(pub Vec<AllowedOrigin>);
 
 impl Cors {
-    /// The origin of a request, if the shop names it: to the letter, so that neither `null` nor a lookalike passes.
+    /// The origin of a request, if the shop names it: byte by byte, so that neither `null` nor a lookalike passes.
     pub fn named(&self, request: &Request) -> Option<HeaderValue> {
         let origin = request.headers().get(header::ORIGIN)?;
-        self.0.iter().any(|named| named.as_bytes() == origin.as_bytes()).then(|| origin.clone())
+        self.0.iter().any(|named| named.allows(origin.as_bytes())).then(|| origin.clone())
     }
 
     /// The answer to a script of a named origin that asks what it may send.

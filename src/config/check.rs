@@ -1,8 +1,8 @@
-//! Values that are of the right type and wrong all the same.
+//! Values that are of the right type and wrong all the same: each is refused in a line that quotes it and says what is right.
 
-use std::net::IpAddr;
+use std::{fmt::Display, net::IpAddr, path::Path};
 
-use super::{Config, Period, Security, Transport};
+use super::{Config, Period, Security, Transport, origin::is_page, values::quoted};
 
 /// The setting, and what is wrong with it.
 type Wrong = (&'static str, String);
@@ -15,31 +15,51 @@ impl Config {
         self.check_password()?;
         self.check_messages()?;
         self.check_limits()?;
+        self.check_database()?;
         if self.auth.audience.is_empty() {
-            return refuse("auth.audience", "must not be empty");
+            return refuse("auth.audience", "", "must be a word such as coffeeshop");
         }
-        Ok(())
+        self.check_effects()
     }
 
     fn check_server(&self) -> Result<(), Wrong> {
         let server = &self.server;
-        for (name, url) in [
-            ("server.public_url", &server.public_url),
-            ("server.verify_url", &server.verify_url),
-            ("server.reset_url", &server.reset_url),
-        ] {
-            if !(url.is_empty() && name != "server.public_url" || is_url(url)) {
-                return refuse(name, "must be a URL such as https://shop.example, without query or fragment");
-            }
+        if !is_page(&server.public_url) || server.public_url.contains(['?', '#']) {
+            let why = "must be a URL such as https://shop.example, without query or fragment";
+            return refuse("server.public_url", &server.public_url, why);
         }
         if server.public_url.ends_with('/') {
-            return refuse("server.public_url", "must not end in a slash");
+            return refuse("server.public_url", &server.public_url, "must not end in a slash");
         }
-        if server.connections == 0 || server.connections_per_client == 0 {
-            return refuse("server.connections", "and server.connections_per_client must be at least 1");
+        if ["://0.0.0.0", "://[::]"].iter().any(|host| server.public_url.contains(host)) {
+            let why = "is where to listen; it must be what people type to get here";
+            return refuse("server.public_url", &server.public_url, why);
         }
-        if !server.cors_origins.iter().all(|origin| is_origin(origin)) {
-            return refuse("server.cors_origins", "must be origins such as https://shop.example");
+        for (name, url) in
+            [("server.verify_url", &server.verify_url), ("server.reset_url", &server.reset_url)]
+        {
+            if !(url.is_empty() || is_page(url)) {
+                return refuse(name, url, "must be a URL such as https://shop.example/#/verify");
+            }
+        }
+        for (name, number) in [
+            ("server.connections", server.connections),
+            ("server.connections_per_client", server.connections_per_client),
+        ] {
+            if number == 0 {
+                return refuse(name, number, "must be at least 1");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_database(&self) -> Result<(), Wrong> {
+        let path = &self.database.path;
+        let text = path.to_string_lossy();
+        // SQLite takes some names for something else than a file.
+        let is_special = text.starts_with(':') || text.starts_with("file:") || text.contains("://");
+        if path.as_os_str().is_empty() || is_special {
+            return refuse("database.path", text, "must be the path of a file, such as data/coffeeshop.db");
         }
         Ok(())
     }
@@ -69,7 +89,7 @@ impl Config {
             ("audit.retention", self.audit.retention, DAY, Period::days(3650)),
         ] {
             if !(least..=most).contains(&period) {
-                return Err((name, format!("must be from {least} to {most}")));
+                return refuse(name, period, &format!("must be from {least} to {most}"));
             }
         }
         Ok(())
@@ -77,23 +97,26 @@ impl Config {
 
     fn check_password(&self) -> Result<(), Wrong> {
         let password = &self.password;
+        let (memory, iterations) = (password.memory_kib, password.iterations);
         if !(8..=256).contains(&password.min_length) {
-            return refuse("password.min_length", "must be from 8 to 256");
+            return refuse("password.min_length", password.min_length, "must be from 8 to 256");
         }
         if !password.is_strong_enough() {
-            return refuse(
-                "password.memory_kib",
-                "with these iterations is weaker than OWASP's minimum for argon2id (19456 KiB with 2 iterations)",
+            let why = format!(
+                "with password.iterations = {iterations} is weaker than OWASP's minimum for argon2id (19456 KiB with 2 iterations)"
             );
+            return refuse("password.memory_kib", memory, &why);
         }
-        if password.memory_kib > 4 * 1024 * 1024 || password.iterations > 100 {
-            return refuse("password.memory_kib", "with these iterations would take too long for a login");
+        if memory > 4 * 1024 * 1024 || iterations > 100 {
+            let why = format!("with password.iterations = {iterations} would take too long for a login");
+            return refuse("password.memory_kib", memory, &why);
         }
         if !(1..=16).contains(&password.parallelism) {
-            return refuse("password.parallelism", "must be from 1 to 16");
+            return refuse("password.parallelism", password.parallelism, "must be from 1 to 16");
         }
         if password.max_concurrent_hashes > 256 {
-            return refuse("password.max_concurrent_hashes", "must be at most 256");
+            let name = "password.max_concurrent_hashes";
+            return refuse(name, password.max_concurrent_hashes, "must be at most 256");
         }
         Ok(())
     }
@@ -102,25 +125,73 @@ impl Config {
         let (messages, smtp) = (&self.messages, &self.smtp);
         let name = &messages.shop_name;
         if name.trim().is_empty() || name.chars().any(char::is_control) || name.chars().nth(100).is_some() {
-            return refuse("messages.shop_name", "must be a line of text, of at most 100 characters");
+            return refuse("messages.shop_name", name, "must be a line of text, of at most 100 characters");
         }
         if messages.from.chars().any(char::is_control) {
-            return refuse("messages.from", "must be a line of text");
+            return refuse("messages.from", &messages.from, "must be a line of text");
+        }
+        if messages.transport == Transport::File && messages.folder.as_os_str().is_empty() {
+            return refuse("messages.folder", "", "must be a folder when messages.transport is file");
         }
         if messages.transport != Transport::Smtp {
             return Ok(());
         }
         if smtp.host.is_empty() || smtp.host.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return refuse("smtp.host", "must be the name of a mail server when messages.transport is smtp");
+            let why = "must be the name of a mail server when messages.transport is smtp";
+            return refuse("smtp.host", &smtp.host, why);
         }
         if smtp.security == Security::None && !is_loopback(&smtp.host) {
-            return refuse(
-                "smtp.security",
-                "none is for a mail server on this machine alone: use tls or starttls",
-            );
+            let why =
+                format!("is for a mail server on this machine alone, not {}: use tls or starttls", smtp.host);
+            return refuse("smtp.security", "none", &why);
         }
-        if smtp.username.is_empty() != smtp.password.reveal().is_none() {
-            return refuse("smtp.username", "and smtp.password go together: set both, or neither");
+        match (smtp.username.is_empty(), smtp.password.reveal().is_none()) {
+            (true, false) => {
+                Err(("smtp.username", "is empty and smtp.password is set: set both, or neither".to_owned()))
+            }
+            (false, true) => {
+                Err(("smtp.password", "is empty and smtp.username is set: set both, or neither".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks for what the operator expects something of that it cannot do beside the other settings. What is at its default
+    /// is expected nothing of, and what is switched off by an `enabled` is kept for when it is on again.
+    fn check_effects(&self) -> Result<(), Wrong> {
+        let (auth, messages, smtp) = (&self.auth, &self.messages, &self.smtp);
+        let default = Self::default();
+        let is_set = |period: Period, default: Period| period != default;
+        if is_set(auth.refresh_ttl, default.auth.refresh_ttl) && auth.refresh_ttl > auth.session_ttl {
+            let why = format!(
+                "is longer than auth.session_ttl, {}, when a session ends in any case",
+                auth.session_ttl
+            );
+            return refuse("auth.refresh_ttl", auth.refresh_ttl, &why);
+        }
+        let session = auth.refresh_ttl.min(auth.session_ttl);
+        if is_set(auth.access_ttl, default.auth.access_ttl) && auth.access_ttl > session {
+            let why = format!("is longer than its session lives without a refresh, {session}");
+            return refuse("auth.access_ttl", auth.access_ttl, &why);
+        }
+        let transport = messages.transport;
+        if transport != Transport::Smtp && !smtp.host.is_empty() {
+            let why = format!(
+                "does nothing while messages.transport is {transport}: set that to smtp, or this to \"\""
+            );
+            return refuse("smtp.host", &smtp.host, &why);
+        }
+        if transport != Transport::File && messages.folder != default.messages.folder {
+            let why = format!(
+                "does nothing while messages.transport is {transport}: set that to file, or leave this out"
+            );
+            return refuse("messages.folder", shown(&messages.folder), &why);
+        }
+        if transport == Transport::Smtp
+            && smtp.security == Security::None
+            && !smtp.ca_file.as_os_str().is_empty()
+        {
+            return refuse("smtp.ca_file", shown(&smtp.ca_file), "does nothing while smtp.security is none");
         }
         Ok(())
     }
@@ -134,15 +205,20 @@ impl Config {
             ("rate_limit.mail_burst", limits.mail_burst),
         ] {
             if !(1..=1_000_000).contains(&burst) {
-                return refuse(name, "must be from 1 to 1000000");
+                return refuse(name, burst, "must be from 1 to 1000000");
             }
         }
         Ok(())
     }
 }
 
-fn refuse(name: &'static str, why: &str) -> Result<(), Wrong> {
-    Err((name, why.to_owned()))
+fn refuse(name: &'static str, value: impl Display, why: &str) -> Result<(), Wrong> {
+    let value = value.to_string();
+    Err((name, format!("{} {why}", quoted(&value))))
+}
+
+fn shown(path: &Path) -> impl Display {
+    path.display()
 }
 
 /// This machine, where nobody listens in.
@@ -150,18 +226,53 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// As browsers send it: lower case, no path, no port where it is the scheme's own.
-fn is_origin(text: &str) -> bool {
-    let own_port = text.starts_with("https:") && text.ends_with(":443")
-        || text.starts_with("http:") && text.ends_with(":80");
-    is_url(text) && text.matches('/').count() == 2 && text == text.to_lowercase() && !own_port
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_url(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|rest| {
-        !rest.is_empty()
-            && !rest.starts_with('/')
-            && !rest.contains(|c: char| c.is_whitespace() || "?#\"<>\\".contains(c))
-    })
+    fn all(variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variables =
+            variables.iter().map(|(name, value)| (format!("COFFEESHOP_{name}").into(), value.into()));
+        Config::load(None, variables).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_setting_that_can_do_nothing_is_named_in_one_line() {
+        let wrong: [&[(&str, &str)]; 6] = [
+            &[("AUTH__REFRESH_TTL", "120d")],
+            &[("AUTH__ACCESS_TTL", "2h"), ("AUTH__SESSION_TTL", "1h")],
+            &[("SMTP__HOST", "mail.example")],
+            &[("SMTP__HOST", "mail.example"), ("MESSAGES__TRANSPORT", "file")],
+            &[("MESSAGES__FOLDER", "mails")],
+            &[
+                ("MESSAGES__TRANSPORT", "smtp"),
+                ("SMTP__HOST", "localhost"),
+                ("SMTP__SECURITY", "none"),
+                ("SMTP__CA_FILE", "ca.pem"),
+            ],
+        ];
+        let lines: Vec<_> = wrong.iter().map(|variables| all(variables).expect_err("wrong")).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        auth.refresh_ttl: 120d is longer than auth.session_ttl, 90d, when a session ends in any case
+        auth.access_ttl: 2h is longer than its session lives without a refresh, 1h
+        smtp.host: mail.example does nothing while messages.transport is console: set that to smtp, or this to ""
+        smtp.host: mail.example does nothing while messages.transport is file: set that to smtp, or this to ""
+        messages.folder: mails does nothing while messages.transport is console: set that to file, or leave this out
+        smtp.ca_file: ca.pem does nothing while smtp.security is none
+        "#);
+    }
+
+    #[test]
+    fn a_default_and_what_is_switched_off_may_do_nothing() {
+        let good: [&[(&str, &str)]; 5] = [
+            &[("AUTH__SESSION_TTL", "5m")],
+            &[("AUTH__REFRESH_TTL", "90d")],
+            &[("CLEANUP__ENABLED", "false"), ("CLEANUP__SCHEDULE", "0 0 3 * * *")],
+            &[("RATE_LIMIT__ENABLED", "false"), ("RATE_LIMIT__LOGIN_BURST", "5")],
+            &[("SMTP__HOST", ""), ("SMTP__PORT", "25"), ("MESSAGES__TRANSPORT", "console")],
+        ];
+        for variables in good {
+            all(variables).expect("good");
+        }
+    }
 }

@@ -10,14 +10,14 @@ use std::{
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::Config;
+use super::{
+    Config,
+    names::{self, PREFIX, SECRETS},
+    values::quoted,
+};
 
 /// The file that is read if none is named, in the working directory.
 const FILE: &str = "config.toml";
-/// What the name of every setting in the environment starts with.
-const PREFIX: &str = "COFFEESHOP_";
-/// The settings that may be read from a file of their own, named by `…_FILE`.
-const SECRETS: [(&str, &str); 3] = [("auth", "secret"), ("smtp", "username"), ("smtp", "password")];
 
 /// A setting that cannot be used: one line, which names where it stands.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,14 @@ impl ConfigError {
         // The first line says it; the rest of TOML's errors draws pictures.
         Self { at: at.into(), why: why.to_string().lines().next().unwrap_or_default().to_owned() }
     }
+
+    /// There is no such setting; perhaps another one is `meant`.
+    fn unknown(at: impl Into<String>, meant: Option<String>) -> Self {
+        match meant {
+            Some(meant) => Self::new(at, format_args!("there is no such setting; did you mean {meant}?")),
+            None => Self::new(at, "there is no such setting"),
+        }
+    }
 }
 
 impl Config {
@@ -45,16 +53,17 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut settings = Settings::defaults()?;
         settings.layer_file(file)?;
-        // Without the two underscores it is somebody else's: COFFEESHOP_PORT is what Kubernetes tells about a service.
-        let ours = |name: &OsString| {
-            name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && name.to_string_lossy().contains("__")
-        };
-        let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| ours(name)).collect();
+        let mut variables: Vec<_> = environment.into_iter().collect();
         variables.sort();
         for (name, text) in variables {
             let name = name.to_string_lossy();
-            let text = text.into_string().map_err(|_| ConfigError::new(&*name, "must be text in UTF-8"))?;
-            settings.layer_variable(&name, text)?;
+            if name.starts_with(PREFIX) && name.contains("__") {
+                let text =
+                    text.into_string().map_err(|_| ConfigError::new(&*name, "must be text in UTF-8"))?;
+                settings.layer_variable(&name, text)?;
+            } else if let Some(meant) = names::meant_by(&settings.table, &name, &text.to_string_lossy()) {
+                return Err(ConfigError::unknown(&*name, Some(meant)));
+            }
         }
         settings.config.check().map_err(|(name, why)| ConfigError::new(name, why))?;
         Ok(Self { file: settings.file, ..settings.config })
@@ -109,7 +118,7 @@ impl Settings {
     }
 
     fn layer_variable(&mut self, name: &str, text: String) -> Result<(), ConfigError> {
-        let unknown = || ConfigError::new(name, "there is no such setting");
+        let unknown = || ConfigError::unknown(name, names::meant_by(&self.table, name, &text));
         let path = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
         let (section, key) = path.split_once("__").ok_or_else(unknown)?;
         if let Some(secret) = key.strip_suffix("_file").filter(|secret| SECRETS.contains(&(section, secret)))
@@ -123,10 +132,10 @@ impl Settings {
         }
         let value = match self.default(section, key).ok_or_else(unknown)? {
             Value::Integer(_) => {
-                Value::Integer(text.parse().map_err(|_| ConfigError::new(name, "must be a whole number"))?)
+                Value::Integer(text.parse().map_err(|_| mistyped(name, &text, "a whole number"))?)
             }
             Value::Boolean(_) => {
-                Value::Boolean(text.parse().map_err(|_| ConfigError::new(name, "must be true or false"))?)
+                Value::Boolean(text.parse().map_err(|_| mistyped(name, &text, "true or false"))?)
             }
             Value::Array(_) => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -144,9 +153,17 @@ impl Settings {
     /// Sets one setting, which stands `at` some place.
     fn set(&mut self, at: &str, section: &str, key: &str, value: Value) -> Result<(), ConfigError> {
         match self.default(section, key) {
-            None => return Err(ConfigError::new(at, "there is no such setting")),
+            None => return Err(ConfigError::unknown(at, None)),
             Some(default) if !default.same_type(&value) => {
-                return Err(ConfigError::new(at, format_args!("must be of type {}", default.type_str())));
+                let wanted = match default {
+                    Value::Integer(_) => "a whole number",
+                    Value::Boolean(_) => "true or false",
+                    Value::Array(_) => "a list such as [\"a\", \"b\"]",
+                    _ => "a text in quotes",
+                };
+                let is_secret = SECRETS.contains(&(section, key));
+                let value = if is_secret { "it".to_owned() } else { value.to_string() };
+                return Err(mistyped(at, &value, wanted));
             }
             Some(_) => {}
         }
@@ -154,9 +171,27 @@ impl Settings {
             keys.insert(key.to_owned(), value);
         }
         self.config =
-            Config::deserialize(self.table.clone()).map_err(|e| ConfigError::new(at, e.message()))?;
+            Config::deserialize(self.table.clone()).map_err(|e| ConfigError::new(at, plain(e.message())))?;
         Ok(())
     }
+}
+
+fn mistyped(at: &str, value: &str, wanted: &str) -> ConfigError {
+    ConfigError::new(at, format_args!("{} must be {wanted}", quoted(value)))
+}
+
+/// What the library says about a value, in our words. It puts a word that is no choice, and then each choice, in backticks,
+/// and names the Rust type of a number.
+fn plain(message: &str) -> String {
+    let value_after = |start| message.strip_prefix(start)?.split_once("`, expected ");
+    if let Some((word, choices)) = value_after("unknown variant `") {
+        let choices: Vec<_> = choices.split('`').skip(1).step_by(2).collect();
+        return format!("{} must be one of: {}", quoted(word), choices.join(", "));
+    }
+    if let Some((number, _)) = value_after("invalid value: integer `") {
+        return format!("{number} is too small or too large");
+    }
+    message.to_owned()
 }
 
 #[cfg(test)]
@@ -203,8 +238,9 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_tells_about_a_service_is_no_setting() {
-        assert!(environment("COFFEESHOP_PORT", "tcp://10.0.0.1:8080").is_ok());
+    fn a_secret_of_the_wrong_type_is_not_quoted() {
+        let error = file("[smtp]\npassword = 1234567").expect_err("a number");
+        assert_eq!(error, "FILE: smtp.password: it must be a text in quotes");
     }
 
     #[test]
@@ -243,24 +279,62 @@ mod tests {
             environment("COFFEESHOP_PASSWORD__MIN_LENGTH", "ten"),
             environment("COFFEESHOP_CLEANUP__ENABLED", "perhaps"),
             environment("COFFEESHOP_AUTH__SECRET_FILE", "/nowhere/secret"),
+            environment("COFFEESHOP_SERVER__LISTEN", "localhost:8080"),
+            environment("COFFEESHOP_SERVER__LISTEN", ""),
+            environment("COFFEESHOP_LOG__FORMAT", ""),
+            environment("COFFEESHOP_SERVER__TRUSTED_PROXIES", "10.0.0.0/8, proxy"),
+            environment("COFFEESHOP_SERVER__CORS_ORIGINS", "https://a.example,https://*.example"),
+            environment("COFFEESHOP_SERVER__CONNECTIONS", "0"),
+            environment("COFFEESHOP_SERVER__CONNECTIONS", "-1"),
+            environment("COFFEESHOP_SERVER__PUBLIC_URL", "https://shop.example/"),
+            environment("COFFEESHOP_SERVER__PUBLIC_URL", "https://shop.example/#/"),
+            environment("COFFEESHOP_SERVER__PUBLIC_URL", "http://0.0.0.0:8080"),
+            environment("COFFEESHOP_SERVER__VERIFY_URL", "/verify"),
+            environment("COFFEESHOP_AUTH__AUDIENCE", ""),
+            environment("COFFEESHOP_AUTH__ACCESS_TTL", "2d"),
+            environment("COFFEESHOP_DATABASE__PATH", ""),
+            environment("COFFEESHOP_DATABASE__PATH", ":memory:"),
+            environment("COFFEESHOP_DATABASE__PATH", "sqlite://data/shop.db"),
+            environment("COFFEESHOP_MESSAGES__SHOP_NAME", ""),
+            environment("COFFEESHOP_RATE_LIMIT__LOGIN_BURST", "0"),
+            environment("COFFEESHOP_RATE_LIMIT__LOGIN_BURST", "99999999999"),
         ];
         let lines: Vec<_> = wrong.into_iter().map(|result| result.expect_err("wrong")).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
         FILE: server.port: there is no such setting
         FILE: sever.listen: there is no such setting
         FILE: there is no setting listen outside of a section
-        FILE: server.listen: invalid socket address syntax
+        FILE: server.listen: nowhere is not an address and a port such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080
         FILE, line 1: unclosed table, expected `]`
-        password.min_length: must be from 8 to 256
-        password.memory_kib: with these iterations is weaker than OWASP's minimum for argon2id (19456 KiB with 2 iterations)
-        FILE: password.min_length: must be of type integer
-        server.public_url: must be a URL such as https://shop.example, without query or fragment
-        FILE: auth.access_ttl: 15 is no length of time such as 30s, 15m, 12h or 2d
-        FILE: messages.transport: unknown variant `pigeon`, expected one of `console`, `smtp`, `file`
+        password.min_length: 7 must be from 8 to 256
+        password.memory_kib: 19456 with password.iterations = 1 is weaker than OWASP's minimum for argon2id (19456 KiB with 2 iterations)
+        FILE: password.min_length: "ten" must be a whole number
+        server.public_url: shop.example must be a URL such as https://shop.example, without query or fragment
+        FILE: auth.access_ttl: 15 must be a length of time such as 30s, 15m, 12h or 2d
+        FILE: messages.transport: pigeon must be one of: console, smtp, file
         COFFEESHOP_SERVER__PORT: there is no such setting
-        COFFEESHOP_PASSWORD__MIN_LENGTH: must be a whole number
-        COFFEESHOP_CLEANUP__ENABLED: must be true or false
+        COFFEESHOP_PASSWORD__MIN_LENGTH: ten must be a whole number
+        COFFEESHOP_CLEANUP__ENABLED: perhaps must be true or false
         COFFEESHOP_AUTH__SECRET_FILE: /nowhere/secret: No such file or directory (os error 2)
+        COFFEESHOP_SERVER__LISTEN: localhost:8080 is not an address and a port such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080
+        COFFEESHOP_SERVER__LISTEN: "" is not an address and a port such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080
+        COFFEESHOP_LOG__FORMAT: "" must be one of: text, json
+        COFFEESHOP_SERVER__TRUSTED_PROXIES: proxy is no network such as 10.0.0.0/8
+        COFFEESHOP_SERVER__CORS_ORIGINS: https://*.example is no origin such as https://shop.example or capacitor://localhost: *. stands before a domain such as shop.example
+        server.connections: 0 must be at least 1
+        COFFEESHOP_SERVER__CONNECTIONS: -1 is too small or too large
+        server.public_url: https://shop.example/ must not end in a slash
+        server.public_url: https://shop.example/#/ must be a URL such as https://shop.example, without query or fragment
+        server.public_url: http://0.0.0.0:8080 is where to listen; it must be what people type to get here
+        server.verify_url: /verify must be a URL such as https://shop.example/#/verify
+        auth.audience: "" must be a word such as coffeeshop
+        auth.access_ttl: 2d must be from 1m to 1d
+        database.path: "" must be the path of a file, such as data/coffeeshop.db
+        database.path: :memory: must be the path of a file, such as data/coffeeshop.db
+        database.path: sqlite://data/shop.db must be the path of a file, such as data/coffeeshop.db
+        messages.shop_name: "" must be a line of text, of at most 100 characters
+        rate_limit.login_burst: 0 must be from 1 to 1000000
+        COFFEESHOP_RATE_LIMIT__LOGIN_BURST: 99999999999 is too small or too large
         "#);
     }
 }

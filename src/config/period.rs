@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::values::quoted;
+
 /// A length of time: a whole number of seconds, minutes, hours or days.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(Duration);
@@ -60,10 +62,10 @@ impl fmt::Debug for Period {
     }
 }
 
-/// What is not a length of time.
+/// A text is not a length of time. What it is, is said by the setting or flag that holds it.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is no length of time such as 30s, 15m, 12h or 2d")]
-pub struct NoPeriod(String);
+#[error("must be a length of time such as 30s, 15m, 12h or 2d")]
+pub struct NoPeriod;
 
 impl FromStr for Period {
     type Err = NoPeriod;
@@ -76,7 +78,7 @@ impl FromStr for Period {
             // A century is for ever here, and keeps every sum with it far from the end of time.
             number.checked_mul(length).filter(|seconds| *seconds <= 36_525 * 86_400).map(Self::seconds)
         };
-        parse().ok_or_else(|| NoPeriod(text.to_owned()))
+        parse().ok_or(NoPeriod)
     }
 }
 
@@ -88,7 +90,8 @@ impl Serialize for Period {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|why| de::Error::custom(format!("{} {why}", quoted(&text))))
     }
 }
 

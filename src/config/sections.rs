@@ -4,13 +4,14 @@ use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Period, Proxy, Secret};
+use super::{AllowedOrigin, Period, Proxy, Secret, values};
 
 /// Where it listens, and what it is called outside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// Address and port to listen on.
+    #[serde(deserialize_with = "values::listen")]
     pub listen: SocketAddr,
     /// What people type to get here: links in messages start with it.
     pub public_url: String,
@@ -26,8 +27,8 @@ pub struct Server {
     pub idle_timeout: Period,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Proxy>,
-    /// Web pages, by origin, whose scripts may call.
-    pub cors_origins: Vec<String>,
+    /// Web pages and apps, by origin, whose scripts may call.
+    pub cors_origins: Vec<AllowedOrigin>,
     /// The shop's own page behind verification links; empty: ours.
     pub verify_url: String,
     /// The shop's own page behind reset links; empty: ours.

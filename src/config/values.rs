@@ -1,6 +1,9 @@
 //! Settings that are more than a text or a number.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -54,4 +57,16 @@ impl<'de> Deserialize<'de> for Proxy {
         let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         network.map(Self).map_err(|_| de::Error::custom(format!("{text} is no network such as 10.0.0.0/8")))
     }
+}
+
+/// Reads where to listen.
+pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let example = "an address and a port such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
+    text.parse().map_err(|_| de::Error::custom(format!("{} is not {example}", quoted(&text))))
+}
+
+/// A value in a sentence: an empty one is still seen.
+pub(super) fn quoted(value: &str) -> &str {
+    if value.is_empty() { "\"\"" } else { value }
 }

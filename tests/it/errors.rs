@@ -17,7 +17,7 @@ async fn post_bytes(app: &App, media_type: &str, body: impl Into<Vec<u8>>) -> An
 const SHOP: &str = "https://shop.example";
 
 async fn with_origin() -> App {
-    App::with(|config| config.server.cors_origins = vec![SHOP.to_owned()]).await
+    App::with(|config| config.server.cors_origins = vec![SHOP.parse().unwrap()]).await
 }
 
 fn padded(bytes: usize) -> Vec<u8> {
@@ -350,6 +350,32 @@ async fn a_page_of_an_origin_that_was_not_named_may_not_read() {
     let app = with_origin().await;
     let answer = app.anyone().header("origin", "https://evil.example").get("/healthz").await;
     assert_eq!(answer.header("access-control-allow-origin"), "");
+}
+
+#[tokio::test]
+async fn apps_and_subdomains_can_be_named_as_origins() {
+    let named =
+        ["capacitor://localhost", "tauri://localhost", "https://*.shop.example", "https://bücher.example"];
+    let app = App::with(|config| {
+        config.server.cors_origins = named.iter().map(|origin| origin.parse().unwrap()).collect();
+    })
+    .await;
+    for origin in [
+        "capacitor://localhost",
+        "tauri://localhost",
+        "https://www.shop.example",
+        "https://a.b.shop.example",
+        "https://xn--bcher-kva.example",
+    ] {
+        let answer = app.anyone().header("origin", origin).get("/healthz").await.is(200);
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+    }
+    for origin in
+        ["ionic://localhost", "capacitor://evil", "https://shop.example", "https://evilshop.example", "null"]
+    {
+        let answer = app.anyone().header("origin", origin).get("/healthz").await.is(200);
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
+    }
 }
 
 #[tokio::test]

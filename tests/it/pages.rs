@@ -602,6 +602,22 @@ async fn links_go_to_the_pages_of_the_shop_where_it_has_some() {
 }
 
 #[tokio::test]
+async fn links_fit_routes_and_parameters_of_the_shops_pages() {
+    let app = App::with(|config| {
+        config.server.verify_url = "https://shop.example/#/verify".to_owned();
+        config.server.reset_url = "https://shop.example/?page_id=5".to_owned();
+    })
+    .await;
+    let link = signed_up(&app).await.link;
+    let token = link.strip_prefix("https://shop.example/#/verify?token=").unwrap();
+    app.anyone().post("/auth/verify", json!({ "token": token })).await.is(200);
+    let link = forgot(&app).await.link;
+    let token = link.strip_prefix("https://shop.example/?page_id=5&token=").unwrap();
+    let body = json!({ "token": token, "new_password": "espresso drips quietly" });
+    app.anyone().post("/auth/password/reset", body).await.is(204);
+}
+
+#[tokio::test]
 async fn the_style_is_ours_and_loads_nothing() {
     let app = App::start().await;
     let style = app.anyone().get("/pages.css").await.is(200);

@@ -230,7 +230,7 @@ fn every_operation_takes_anything() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let app = runtime.block_on(App::with(|config| {
         config.server.trusted_proxies = serde_json::from_value(json!(["10.0.0.0/8", "::1"])).unwrap();
-        config.server.cors_origins = vec!["https://shop.example".to_owned()];
+        config.server.cors_origins = vec!["https://shop.example".parse().unwrap()];
     }));
     let boss = runtime.block_on(app.admin());
     // Whoever logged out, was deleted, or has another password, is followed by somebody else.
