@@ -69,8 +69,8 @@ impl Accounts {
     pub async fn authenticate(&self, access_token: &str, origin: Origin) -> Result<Actor, Error> {
         let now = self.clock.now();
         let access = match self.tokens.check_access(access_token, now) {
-            // Perhaps another process has made a new key.
-            Err(_) if self.tokens.names_unknown_key(access_token) && self.look_for_new_key(now).await? => {
+            // Perhaps another process has made a new key, or signs under another issuer.
+            Err(_) if self.tokens.names_unknown(access_token) && self.look_for_new_key(now).await? => {
                 self.tokens.check_access(access_token, now)?
             }
             checked => checked?,

@@ -135,12 +135,13 @@ impl Accounts {
     /// # Errors
     /// In words for whoever starts the program.
     pub async fn open(config: &Config, store: Store, clock: Clock) -> Result<Self, StartError> {
-        let mut keys = store.read(|tx| tx.signing_keys()).await.map_err(|e| failed(&e))?;
-        let secret = Arc::new(load_secret(config, keys.is_empty())?);
-        if keys.is_empty() {
-            keys = first_key(&store, &secret, clock.now()).await?;
+        let mut rows = store.read(|tx| tx.signing_keys()).await.map_err(|e| failed(&e))?;
+        let secret = Arc::new(load_secret(config, rows.is_empty())?);
+        if rows.is_empty() {
+            rows = first_key(&store, &secret, clock.now()).await?;
         }
-        let tokens = Tokens::new(&keys, &secret, config).map_err(|_| StartError::OtherSecret)?;
+        let issuers = keys::names(store.read(|tx| tx.issuers()).await.map_err(|e| failed(&e))?);
+        let tokens = Tokens::new(&rows, issuers, &secret, config).map_err(|_| StartError::OtherSecret)?;
         let hasher =
             Hasher::start(&config.password, config.concurrent_hashes()).map_err(|e| failed_to_start(&e))?;
         Ok(Self {

@@ -106,6 +106,7 @@ impl Accounts {
             if let Some(renewed) = renewed {
                 tx.set_password(user.id, &renewed)?;
             }
+            tx.use_issuer(accounts.tokens.issuer(), now)?;
             by.record(tx, Action::SessionStarted, user.id, now)?;
             if tx.count_sessions_of(user.id)? > MOST_SESSIONS {
                 tx.delete_sessions_beyond(&new, KEPT_SESSIONS - 1)?;
@@ -132,6 +133,7 @@ impl Accounts {
             else {
                 return Ok(Refreshed::Refused);
             };
+            tx.use_issuer(accounts.tokens.issuer(), now)?;
             let token = secret::hash_token(&refresh.token);
             let successor = accounts.secret.successor(&refresh.token);
             if token == session.current {
@@ -239,7 +241,7 @@ impl Accounts {
     /// What a refresh token says; perhaps another process has made the key that signed it.
     async fn refresh_of(&self, token: &str, now: Timestamp) -> Result<Refresh, Error> {
         match self.tokens.check_refresh(token, now) {
-            Err(_) if self.tokens.names_unknown_key(token) && self.look_for_new_key(now).await? => {
+            Err(_) if self.tokens.names_unknown(token) && self.look_for_new_key(now).await? => {
                 self.tokens.check_refresh(token, now)
             }
             checked => checked,

@@ -5,6 +5,7 @@ mod ballast;
 mod codes;
 mod damage;
 mod error;
+mod issuers;
 mod keys;
 mod limits;
 mod migrations;

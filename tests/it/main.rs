@@ -14,6 +14,7 @@ mod errors;
 mod examples;
 mod forgeries;
 mod invitations;
+mod issuers;
 mod keys;
 mod limits;
 mod listener;

@@ -1,0 +1,30 @@
+//! The table `issuers`.
+
+use super::{Error, Snapshot, Tx, tx::timestamp};
+use crate::model::Timestamp;
+
+impl Snapshot<'_> {
+    /// Every issuer, with when it was last used.
+    pub(crate) fn issuers(&self) -> Result<Vec<(String, Timestamp)>, Error> {
+        let sql = "SELECT issuer, last_used_at FROM issuers ORDER BY issuer";
+        self.all(sql, [], |row| Ok((row.get(0)?, timestamp(row, 1)?)))
+    }
+}
+
+impl Tx<'_> {
+    /// Notes that an issuer is used now, unless that was noted less than an hour ago.
+    pub(crate) fn use_issuer(&self, issuer: &str, now: Timestamp) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO issuers (issuer, last_used_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE \
+             SET last_used_at = excluded.last_used_at WHERE abs(excluded.last_used_at - last_used_at) >= 3600000",
+            (issuer, now.millis()),
+        )?;
+        Ok(())
+    }
+
+    /// Forgets issuers that were last used before.
+    pub(crate) fn delete_old_issuers(&self, before: Timestamp) -> Result<(), Error> {
+        self.execute("DELETE FROM issuers WHERE last_used_at < ?1", [before.millis()])?;
+        Ok(())
+    }
+}
