@@ -173,6 +173,19 @@ impl Accounts {
         self.store.write(move |tx| take(tx, key, rate, now)).await
     }
 
+    /// Takes an export out of the budget of its account: some at once, and one a minute from then on.
+    ///
+    /// # Errors
+    /// `TooManyRequests`.
+    pub(super) async fn take_export(&self, id: UserId, now: Timestamp) -> Result<(), Error> {
+        const EXPORTS: Rate = Rate { burst: 5, refill: Duration::from_mins(1) };
+        if !self.limits.enabled {
+            return Ok(());
+        }
+        let key = self.secret.hash_limit("exports", &[&id.to_string()]);
+        self.store.write(move |tx| take(tx, key, EXPORTS, now)).await
+    }
+
     fn try_of(&self, email: &Email, client: &Client) -> Try {
         let from = client.ip.map(|ip| network(ip).to_string()).unwrap_or_default();
         let key = |kind, parts: &[&str]| self.secret.hash_limit(kind, parts);

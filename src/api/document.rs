@@ -37,7 +37,7 @@ it sent one.";
 const CHAPTERS: [&str; 6] = ["Registration", "Sessions", "Own account", "Users", "Audit", "Operation"];
 
 /// What an operation refuses besides what its form implies.
-const REFUSALS: [(&str, &[Code]); 21] = [
+const REFUSALS: [(&str, &[Code]); 22] = [
     ("signup", &[Code::EmailTaken, Code::TooManyRequests]),
     ("verify", &[Code::VerificationFailed, Code::EmailTaken, Code::TooManyRequests]),
     ("resend_verification", &[Code::TooManyRequests]),
@@ -51,6 +51,7 @@ const REFUSALS: [(&str, &[Code]); 21] = [
     ("change_password", &[Code::InvalidCredentials, Code::TooManyRequests]),
     ("change_email", &[Code::InvalidCredentials, Code::TooManyRequests]),
     ("delete_me", &[Code::InvalidCredentials, Code::TooManyRequests, Code::LastAdmin]),
+    ("export_me", &[Code::TooManyRequests]),
     ("list_users", &[Code::Forbidden]),
     ("invite_user", &[Code::Forbidden, Code::EmailTaken, Code::TooManyRequests]),
     ("get_user", &[Code::Forbidden]),

@@ -1,11 +1,12 @@
 //! `GET /me/export`.
 
-use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{Object, OpenApi, types::Example};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    ApiResult, Tag, audit::AuditEventView, guards::SignedIn, session_list::SessionView, users::UserView,
-    views::Time,
+    ApiResult, Tag, answers::Written, audit::AuditEventView, guards::SignedIn, session_list::SessionView,
+    users::UserView, views::Time,
 };
 use crate::{
     accounts::{self, Accounts},
@@ -15,7 +16,7 @@ use crate::{
 pub struct Exports(pub Accounts);
 
 /// Everything that is stored about a user. It holds no password, code or token: only hashes of them are stored.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 #[oai(example)]
 struct Export {
     /// When the export was made.
@@ -35,7 +36,7 @@ struct Export {
 }
 
 /// A code and a link that were sent to the user.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 struct SentCode {
     /// Their purpose: `verify_email`, `change_email`, `reset_password` or `accept_invitation`.
     purpose: String,
@@ -49,7 +50,7 @@ struct SentCode {
 }
 
 /// A message in the outbox.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 struct WaitingMessage {
     /// The id of the message, a UUIDv7.
     id: Uuid,
@@ -95,11 +96,12 @@ impl Exports {
     ///
     /// Gives everything that is stored about the authenticated user in one document: the account, the sessions, the codes
     /// and links that were sent, the messages in the outbox, and the latest 2,000 audit events about the user or caused by
-    /// the user. The origin of an admin's action (address, program, request) is omitted.
+    /// the user. The origin of an admin's action (address, program, request) is omitted. An account may ask five times at
+    /// once, and once a minute after that.
     #[oai(path = "/me/export", method = "get", operation_id = "export_me")]
-    async fn export(&self, who: SignedIn) -> ApiResult<Json<Export>> {
-        let export = self.0.export(&who.0).await?;
-        Ok(Json(Export::new(export, who.0.session_id())))
+    async fn export(&self, who: SignedIn) -> ApiResult<Written<Export>> {
+        let own = who.0.session_id();
+        Ok(self.0.export(&who.0, move |export| Written::new(&Export::new(export, own))).await?)
     }
 }
 

@@ -1,11 +1,12 @@
 //! `/me/sessions` and `/users/{id}/sessions`.
 
-use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
+use poem_openapi::{Object, OpenApi, param::Path, types::Example};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
     ApiResult, Tag,
-    answers::NoContent,
+    answers::{Json, NoContent},
     guards::{AsAdmin, SignedIn},
     views::Time,
 };
@@ -17,7 +18,7 @@ use crate::{
 pub struct SessionList(pub Accounts);
 
 /// A session: one login on one device.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 #[oai(rename = "Session", example)]
 pub struct SessionView {
     /// The id of the session, a UUIDv7: the `sid` of its tokens.
@@ -69,7 +70,7 @@ impl Example for SessionView {
 }
 
 /// The sessions of a user that have not ended, most recently used first.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 #[oai(example)]
 struct Sessions {
     /// The sessions.

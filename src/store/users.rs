@@ -55,13 +55,27 @@ impl Snapshot<'_> {
         )
     }
 
-    /// The unverified accounts that expire by then, at most `limit` of them, after the row `after`.
-    pub(crate) fn due_users(&self, by: Timestamp, after: i64, limit: u32) -> Result<Vec<(i64, User)>, Error> {
+    /// The unverified accounts that expire by then, the first to expire first, at most `limit` of them, after the one at the
+    /// row `after`.
+    pub(crate) fn due_users(
+        &self,
+        by: Timestamp,
+        after: Option<&(i64, User)>,
+        limit: u32,
+    ) -> Result<Vec<(i64, User)>, Error> {
         let sql = format!(
-            "SELECT {COLUMNS}, u.seq FROM users u \
-             WHERE u.status = 'unverified' AND u.expires_at <= ?1 AND u.seq > ?2 ORDER BY u.seq LIMIT ?3"
+            "SELECT {COLUMNS}, u.seq FROM users u WHERE u.status = 'unverified' AND u.expires_at <= ?1 \
+             AND (u.expires_at, u.role, u.disabled, u.seq) > (?2, ?3, ?4, ?5) \
+             ORDER BY u.expires_at, u.role, u.disabled, u.seq LIMIT ?6"
         );
-        self.all(&sql, (by.millis(), after, limit), |row| Ok((row.get(COLUMN_COUNT)?, read_user(row, 0)?)))
+        let place = after.map(|(seq, user)| {
+            let (_, expires_at) = instants(user.standing);
+            (expires_at.map_or(i64::MIN, Timestamp::millis), user.role.word(), user.disabled, *seq)
+        });
+        let (expires_at, role, disabled, seq) = place.unwrap_or((i64::MIN, "", false, 0));
+        self.all(&sql, (by.millis(), expires_at, role, disabled, seq, limit), |row| {
+            Ok((row.get(COLUMN_COUNT)?, read_user(row, 0)?))
+        })
     }
 
     /// The unverified accounts that expire by then and whose owners were not reminded of it, at most `limit`.

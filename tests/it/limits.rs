@@ -494,3 +494,18 @@ async fn a_right_password_makes_up_for_wrong_ones_though_it_lets_nobody_in() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_account_is_exported_some_times_at_once_and_then_once_a_minute() {
+    let app = limited().await;
+    let (ann, bob) = (app.unverified(ANN).await, app.unverified("bob@example.com").await);
+    for _ in 0..5 {
+        ann.get("/me/export").await.is(200);
+    }
+    let refused = ann.clone().from("192.0.2.9").get("/me/export").await.refused(429, "too_many_requests");
+    assert_eq!(refused.header("retry-after"), "60");
+    bob.get("/me/export").await.is(200);
+    app.wait(Duration::from_mins(1));
+    ann.get("/me/export").await.is(200);
+    ann.get("/me/export").await.refused(429, "too_many_requests");
+}

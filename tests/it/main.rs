@@ -4,6 +4,7 @@
 
 mod app;
 mod audit;
+mod bounds;
 mod canary;
 mod cli;
 mod cli_accounts;

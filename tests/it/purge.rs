@@ -167,11 +167,13 @@ async fn a_plan_can_be_looked_at_before() {
     let app = App::start().await;
     add_unverified(&app, 1_200, 0);
     let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
-    let (mut seen, mut after) = (Vec::new(), 0);
+    let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = app.accounts.due_users(&plan, after).await.unwrap();
-        let Some((last, _)) = page.last() else { break };
-        after = *last;
+        after = page.last().cloned();
+        if after.is_none() {
+            break;
+        }
         seen.extend(page.into_iter().map(|(_, user)| user.id));
     }
     seen.sort();
