@@ -71,8 +71,7 @@ enum OfShop {
     Messages(messages::Command),
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Ask the running server whether it can work: the container's health check.
-    Healthcheck,
+    Healthcheck(healthcheck::Args),
     Config(config::Args),
 }
 
@@ -108,7 +107,7 @@ fn run_by_settings(command: OfShop, file: Option<&Path>) -> Result<ExitCode> {
         OfShop::Audit(args) => in_runtime(audit::run(args, &config)),
         OfShop::Messages(command) => in_runtime(messages::run(command, &config)),
         OfShop::Keys(command) => in_runtime(keys::run(command, &config)),
-        OfShop::Healthcheck => healthcheck::run(&config),
+        OfShop::Healthcheck(args) => healthcheck::run(&args, &config),
         OfShop::Config(args) => config::run(&args, &config),
     }
 }
