@@ -12,10 +12,10 @@ use crate::model::{
 
 /// The columns that `read_user` reads, in its order.
 pub(super) const COLUMNS: &str = "u.id, u.email, u.email_key, u.first_name, u.last_name, u.role, u.status, \
-     u.verified_at, u.expires_at, u.disabled, u.created_at, u.updated_at, u.last_login_at";
+     u.verified_at, u.expires_at, u.disabled, u.created_at, u.updated_at, u.last_login_at, u.password_hash IS NOT NULL";
 
 /// How many of them there are.
-pub(super) const COLUMN_COUNT: usize = 13;
+pub(super) const COLUMN_COUNT: usize = 14;
 
 /// The user whose id is the first parameter. The index only says where to look and the row itself is compared: a damaged
 /// index, which may name somebody else's row, finds nobody.
@@ -47,10 +47,11 @@ impl Snapshot<'_> {
         Ok(found.flatten().map(PasswordHash::from_phc))
     }
 
-    /// How many admins can act as such.
+    /// How many admins can act as such, by the rule of `User::is_acting_admin`.
     pub(crate) fn count_acting_admins(&self) -> Result<u64, Error> {
         self.number(
-            "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'verified' AND disabled = 0",
+            "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'verified' AND disabled = 0 \
+             AND password_hash IS NOT NULL",
             [],
         )
     }
@@ -247,6 +248,7 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
         created_at: timestamp(row, start + 10)?,
         updated_at: timestamp(row, start + 11)?,
         last_login_at: maybe_timestamp(row, start + 12)?,
+        has_password: row.get(start + 13)?,
     })
 }
 

@@ -642,6 +642,21 @@ fn the_last_admin_stays_by_the_console_too() {
     shop.run(&["users", "delete", "other@example.com", "--yes"]).refused("last active admin");
 }
 
+#[test]
+fn an_admin_without_a_password_counts_as_none_on_the_console() {
+    let shop = Shop::with_admin();
+    shop.run(&["users", "invite", "other@example.com", "--role", "admin"]).is(0);
+    shop.run(&["users", "verify", "other@example.com"]).is(0);
+    for command in [
+        &["users", "set-role", "boss@example.com", "user"][..],
+        &["users", "disable", "boss@example.com"],
+        &["users", "delete", "boss@example.com", "--yes"],
+    ] {
+        shop.run(command).refused("last admin");
+    }
+    shop.run(&["users", "delete", "other@example.com", "--yes"]).is(0);
+}
+
 // The clean-up.
 
 #[tokio::test(flavor = "multi_thread")]
