@@ -81,6 +81,19 @@ impl Accounts {
         Ok(Actor { found, origin })
     }
 
+    /// The session that an access token names, for what spares that session. A token whose time has run out names it as
+    /// well: the client would have renewed it, and gains nothing else by it. Whether the session is still open, and whose it
+    /// is, must be looked at where it is spared.
+    ///
+    /// # Errors
+    /// `InvalidToken` if it is no access token of ours.
+    pub async fn named_session(&self, access_token: &str) -> Result<SessionId, Error> {
+        if self.tokens.names_unknown_key(access_token) {
+            self.look_for_new_key(self.clock.now()).await?;
+        }
+        self.tokens.named_session(access_token)
+    }
+
     /// Asks for the password again, for what must not be done with a stolen token alone. A wrong one counts like one at
     /// a login, in the same budget; after the right one nothing is owed any more, whatever comes of the rest.
     ///

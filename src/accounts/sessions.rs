@@ -177,14 +177,17 @@ impl Accounts {
         ended.await
     }
 
-    /// Ends every session of whoever asks.
+    /// Ends every session of the caller.
     ///
     /// # Errors
-    /// Only if the store does not answer.
+    /// `InvalidToken` if the caller's own has ended meanwhile.
     pub async fn logout_all(&self, actor: &Actor) -> Result<(), Error> {
-        let (user_id, by) = (actor.user().id, actor.author());
-        let now = self.clock.now();
-        self.store.write(move |tx| end_all(tx, user_id, &by, now)).await
+        let (actor, now) = (actor.clone(), self.clock.now());
+        let ended = self.store.write(move |tx| {
+            let user = actor.still_here(tx, now)?;
+            end_all(tx, user.id, &actor.author(), now)
+        });
+        ended.await
     }
 
     /// The sessions of whoever asks, latest used first.
@@ -196,17 +199,18 @@ impl Accounts {
         self.store.read(move |tx| Ok::<_, Error>(tx.sessions_of(user_id, now)?)).await
     }
 
-    /// Ends a session of whoever asks; it may be the one they ask with.
+    /// Ends a session of the caller; it may be the one they ask with.
     ///
     /// # Errors
-    /// `NotFound` if it is not theirs, or over.
+    /// `NotFound` if it is not theirs, or over; `InvalidToken` if the one they ask with has ended meanwhile.
     pub async fn end_own_session(&self, actor: &Actor, id: SessionId) -> Result<(), Error> {
-        let (user_id, by, now) = (actor.user().id, actor.author(), self.clock.now());
+        let (actor, now) = (actor.clone(), self.clock.now());
         let ended = self.store.write(move |tx| {
-            if !tx.delete_session(id, user_id, now)? {
+            let user = actor.still_here(tx, now)?;
+            if !tx.delete_session(id, user.id, now)? {
                 return Err(Error::NotFound);
             }
-            by.record(tx, Action::SessionEnded, user_id, now)
+            actor.author().record(tx, Action::SessionEnded, user.id, now)
         });
         ended.await
     }
@@ -258,7 +262,8 @@ impl Accounts {
         Ok(found.and_then(|(user, hash)| living(Some(user), now).map(|user| (user, hash))))
     }
 
-    fn may_log_in(&self, user: &User) -> Result<(), Error> {
+    /// Whether a user may have a session.
+    pub(super) fn may_log_in(&self, user: &User) -> Result<(), Error> {
         if user.disabled {
             return Err(Error::AccountDisabled);
         }

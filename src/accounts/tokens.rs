@@ -193,6 +193,19 @@ impl Tokens {
     /// # Errors
     /// `InvalidToken` if anything about it is not as it must be.
     pub fn check_access(&self, token: &str, now: Timestamp) -> Result<Access, Error> {
+        self.access(token).filter(|access| access.validity.covers(now)).ok_or(Error::InvalidToken)
+    }
+
+    /// The session that an access token names, also once its time has run out.
+    ///
+    /// # Errors
+    /// `InvalidToken` if anything else about it is not as it must be.
+    pub fn named_session(&self, token: &str) -> Result<SessionId, Error> {
+        self.access(token).map(|access| access.session_id).ok_or(Error::InvalidToken)
+    }
+
+    /// What an access token says, whether or not its time has run out.
+    fn access(&self, token: &str) -> Option<Access> {
         let check = |keyring: &Keyring| {
             let claims: AccessClaims = keyring.check(ACCESS, token)?;
             let claims = claims.common;
@@ -202,8 +215,7 @@ impl Tokens {
                 validity: self.validity(&claims, &self.audience, keyring)?,
             })
         };
-        let access = self.keyring().access(token, check);
-        access.filter(|access| access.validity.covers(now)).ok_or(Error::InvalidToken)
+        self.keyring().access(token, check)
     }
 
     /// What a refresh token says.

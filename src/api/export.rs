@@ -38,7 +38,8 @@ struct Export {
 /// A code and a link that were sent to the user.
 #[derive(Object, Serialize)]
 struct SentCode {
-    /// Their purpose: `verify_email`, `change_email`, `reset_password` or `accept_invitation`.
+    /// Their purpose: `verify_email`, `change_email`, `reset_password`, `accept_invitation`, `admin_reset`,
+    /// `cancel_email_change` or `choose_password`.
     purpose: String,
     /// The e-mail address that they were sent to.
     sent_to: String,

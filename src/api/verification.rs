@@ -7,6 +7,7 @@ use super::{
     answers::{Accepted, Json},
     body::Body,
     client::Caller,
+    guards::Along,
     users::UserView,
 };
 use crate::{
@@ -62,10 +63,15 @@ impl Verification {
     ///
     /// A code or token that is wrong, used, expired, unknown or tried too often gets `400 verification_failed`, always
     /// with the same answer. `409 email_taken` means that another account has confirmed the new address meanwhile.
+    ///
+    /// The first verification of an account ends all of its sessions, because another person than the owner of the address
+    /// may have made the account. To stay logged in, send the access token of the session as well: that session goes on, also
+    /// if the access token itself has expired. An access token that is invalid, of an ended session or of another account is
+    /// ignored. The confirmation of a new address of a verified user ends all sessions.
     #[oai(path = "/auth/verify", method = "post", operation_id = "verify")]
-    async fn verify(&self, from: Caller, body: Body<Verify>) -> ApiResult<Json<UserView>> {
+    async fn verify(&self, from: Caller, along: Along, body: Body<Verify>) -> ApiResult<Json<UserView>> {
         let proof = body.check(|verify| proof(verify.email, verify.code, verify.token))?;
-        let user = self.0.verify(proof, from.0).await?;
+        let user = self.0.verify(proof, along.session(), from.0).await?;
         Ok(Json((&user).into()))
     }
 

@@ -11,15 +11,40 @@ pub enum Purpose {
     VerifyEmail,
     /// Confirms the address that an account shall have from now on.
     ChangeEmail,
-    /// Lets its reader choose a new password.
+    /// Lets its reader choose a new password; anyone can have it sent.
     ResetPassword,
     /// Lets somebody who was invited choose a first password.
     AcceptInvitation,
+    /// Lets its reader choose a new password; an admin made it, to hand over.
+    AdminReset,
+    /// Lets the reader of an account's own address choose a new password, which cancels a change of address.
+    CancelEmailChange,
+    /// Lets its reader choose a new password on the page on which they have just confirmed their address.
+    ChoosePassword,
+}
+
+impl Purpose {
+    /// Those that let their reader choose a password; the others confirm an address. Each has a row of its own, so that a
+    /// request for one, which may be anonymous, takes nothing from another.
+    pub const FOR_PASSWORD: &'static [Self] = &[
+        Self::ResetPassword,
+        Self::AcceptInvitation,
+        Self::AdminReset,
+        Self::CancelEmailChange,
+        Self::ChoosePassword,
+    ];
 }
 
 impl Word for Purpose {
-    const ALL: &'static [Self] =
-        &[Self::VerifyEmail, Self::ChangeEmail, Self::ResetPassword, Self::AcceptInvitation];
+    const ALL: &'static [Self] = &[
+        Self::VerifyEmail,
+        Self::ChangeEmail,
+        Self::ResetPassword,
+        Self::AcceptInvitation,
+        Self::AdminReset,
+        Self::CancelEmailChange,
+        Self::ChoosePassword,
+    ];
 
     fn word(self) -> &'static str {
         match self {
@@ -27,6 +52,9 @@ impl Word for Purpose {
             Self::ChangeEmail => "change_email",
             Self::ResetPassword => "reset_password",
             Self::AcceptInvitation => "accept_invitation",
+            Self::AdminReset => "admin_reset",
+            Self::CancelEmailChange => "cancel_email_change",
+            Self::ChoosePassword => "choose_password",
         }
     }
 }

@@ -132,10 +132,12 @@ impl Tx<'_> {
         Ok(whose)
     }
 
-    /// Ends every session of a user but one.
-    pub(crate) fn delete_other_sessions(&self, user_id: UserId, kept: SessionId) -> Result<usize, Error> {
-        let sql = "DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2";
-        self.execute(sql, (user_id.as_uuid().as_bytes(), kept.as_uuid().as_bytes()))
+    /// Ends every session of a user but the one `kept`, which may be another user's or none.
+    pub(crate) fn delete_sessions_but(&self, user_id: UserId, kept: Option<SessionId>) -> Result<(), Error> {
+        let sql = "DELETE FROM sessions WHERE user_id = ?1 AND id IS NOT ?2";
+        let kept = kept.as_ref().map(|id| id.as_uuid().as_bytes());
+        self.execute(sql, (user_id.as_uuid().as_bytes(), kept))?;
+        Ok(())
     }
 
     /// Deletes sessions that are over, at most `limit`; answers how many.

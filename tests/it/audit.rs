@@ -703,7 +703,7 @@ async fn the_address_of_a_client_is_kept_with_what_it_does() {
     let client = Client { ip: "192.0.2.7".parse().ok(), user_agent: Some(TILL.to_owned()) };
     let origin = Origin { client, request_id: Some("step-1".into()), ..Origin::default() };
     let link = PlainToken::new(app.mail(ANN).await.token().to_owned());
-    app.accounts.verify(Proof::Link(link), origin.clone()).await.unwrap();
+    app.accounts.verify(Proof::Link(link), None, origin.clone()).await.unwrap();
     let email = Email::parse("email", ANN).unwrap();
     let password = Password::parse("password", PASSWORD).unwrap();
     app.accounts.login(email, password, origin).await.unwrap();

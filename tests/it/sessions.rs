@@ -181,8 +181,9 @@ async fn a_session_that_ended_by_a_second_use_is_the_only_one() {
 #[tokio::test]
 async fn a_refresh_token_lives_for_30_days_from_its_last_use() {
     let app = App::start().await;
-    let mut tokens = signed_up(&app).await;
+    app.sign_up(ANN).await;
     app.verify(ANN).await;
+    let mut tokens = app.tokens(ANN).await;
     for _ in 0..2 {
         app.wait(Duration::from_secs(30 * 86_400 - 1));
         tokens = refresh(&app, &tokens).await.is(200).body;
@@ -194,8 +195,9 @@ async fn a_refresh_token_lives_for_30_days_from_its_last_use() {
 #[tokio::test]
 async fn a_session_lives_for_90_days_in_all() {
     let app = App::start().await;
-    let mut tokens = signed_up(&app).await;
+    app.sign_up(ANN).await;
     app.verify(ANN).await;
+    let mut tokens = app.tokens(ANN).await;
     for _ in 0..3 {
         app.wait(29 * DAY);
         tokens = refresh(&app, &tokens).await.is(200).body;
