@@ -88,10 +88,13 @@ impl Accounts {
     /// # Errors
     /// `InvalidToken` if it is no access token of ours.
     pub async fn named_session(&self, access_token: &str) -> Result<SessionId, Error> {
-        if self.tokens.names_unknown_key(access_token) {
-            self.look_for_new_key(self.clock.now()).await?;
+        match self.tokens.named_session(access_token) {
+            Err(_) if self.tokens.names_unknown(access_token) => {
+                self.look_for_new_key(self.clock.now()).await?;
+                self.tokens.named_session(access_token)
+            }
+            named => named,
         }
-        self.tokens.named_session(access_token)
     }
 
     /// Asks for the password again, for what must not be done with a stolen token alone. A wrong one counts like one at
