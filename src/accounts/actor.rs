@@ -6,6 +6,7 @@ use super::{
     living,
     sessions::{is_open, still_open},
     sightings::Found,
+    tries::Claim,
 };
 use crate::{
     model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
@@ -30,6 +31,11 @@ impl Actor {
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         self.found.0.id
+    }
+
+    /// Where the request came from.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Who does what they do.
@@ -97,21 +103,24 @@ impl Accounts {
         }
     }
 
-    /// Asks for the password again, for what must not be done with a stolen token alone. A wrong one counts like one at
-    /// a login, in the same budget; after the right one nothing is owed any more, whatever comes of the rest.
+    /// Asks for the password again, for what must not be done with a stolen token alone. Wrong ones have a budget for each
+    /// session; after the right one nothing is owed any more, whatever comes of the rest.
     ///
     /// # Errors
     /// `WrongPassword`, `TooManyRequests`.
     pub(super) async fn confirm(&self, actor: &Actor, password: Password) -> Result<Confirmed, Error> {
-        let now = self.clock.now();
-        let tried = self.take_try(&actor.user().profile.email, &actor.origin.client, now).await?;
-        let checked = self.check_password(actor, password, now).await;
-        self.settle_try(tried, &checked, now).await?;
-        if checked.is_ok() && tried.is_some() {
-            let accounts = self.clone();
-            self.store.write(move |tx| accounts.was_right(tx, tried, now)).await?;
-        }
-        checked
+        let claim = Claim::by(actor);
+        let (accounts, actor) = (self.clone(), actor.clone());
+        let confirmed = self.attempt(claim, async move |tried| {
+            let now = accounts.clock.now();
+            let confirmed = accounts.check_password(&actor, password, now).await?;
+            if tried.is_some() {
+                let rules = accounts.clone();
+                accounts.store.write(move |tx| rules.was_right(tx, tried, now)).await?;
+            }
+            Ok(confirmed)
+        });
+        confirmed.await
     }
 
     async fn check_password(

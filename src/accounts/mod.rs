@@ -24,7 +24,10 @@ mod sessions;
 mod setback;
 mod sightings;
 mod silence;
+mod tasks;
 mod tokens;
+mod tries;
+mod under_way;
 mod users;
 mod verification;
 
@@ -54,6 +57,7 @@ use self::{
     limits::Limits,
     secret::{InstallationSecret, SecretError},
     sightings::Sightings,
+    tasks::Tasks,
     tokens::Tokens,
 };
 use crate::{
@@ -61,6 +65,9 @@ use crate::{
     model::{Clock, PasswordPolicy, Timestamp, User},
     store::{OpenError, SigningKeyRow, Store, folder_of},
 };
+
+/// How long a stop waits for tries at a password whose requests have gone.
+const DRAIN_TRIES: Duration = Duration::from_secs(1);
 
 /// Every use case of user management, as a method. Cheap to clone.
 #[derive(Clone)]
@@ -73,6 +80,7 @@ pub struct Accounts {
     last_look: Arc<keys::LastLook>,
     secret: Arc<InstallationSecret>,
     limits: Arc<Limits>,
+    tasks: Tasks,
     /// Rung when a message was put into the outbox.
     posted: Arc<Notify>,
     standstill: Arc<setback::Standstill>,
@@ -153,6 +161,7 @@ impl Accounts {
             last_look: Arc::default(),
             secret,
             limits: Arc::new(Limits::new(&config.rate_limit)),
+            tasks: Tasks::default(),
             posted: Arc::new(Notify::new()),
             standstill: Arc::default(),
             rules: Arc::new(Rules::new(config)),
@@ -195,8 +204,12 @@ impl Accounts {
         self.clock.now()
     }
 
-    /// Closes the store behind them.
+    /// Closes the store behind them, once the tries at a password have ended that are under way.
     pub async fn close(self) {
+        let left = self.tasks.drain(DRAIN_TRIES).await;
+        if left > 0 {
+            tracing::warn!(left, "tries at a password were cut short, and count as wrong");
+        }
         let store = self.store.clone();
         drop(self);
         store.close().await;

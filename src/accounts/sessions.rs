@@ -1,8 +1,12 @@
 //! Sessions: logging in, renewing tokens, logging out, and who is behind an access token.
 
 use super::{
-    Accounts, Actor, Admin, Error, audit::Author, hashing::Check, limits::Try, living, secret,
+    Accounts, Actor, Admin, Error,
+    audit::Author,
+    hashing::Check,
+    living, secret,
     tokens::Refresh,
+    tries::{Claim, Try},
 };
 use crate::model::{
     Action, Client, Email, Origin, Password, PasswordHash, PlainToken, Session, SessionId, Status, Timestamp,
@@ -46,11 +50,41 @@ impl Accounts {
     /// `InvalidCredentials` for an unknown address and for a wrong password, after the same time; after the right one
     /// perhaps `AccountDisabled` or `EmailNotVerified`. `TooManyRequests` after too many wrong ones.
     pub async fn login(&self, email: Email, password: Password, origin: Origin) -> Result<TokenPair, Error> {
-        let now = self.clock.now();
-        let tried = self.take_try(&email, &origin.client, now).await?;
-        let logged_in = self.try_login(&email, password, &origin, tried, now).await;
-        self.settle_try(tried, &logged_in, now).await?;
-        logged_in
+        let claim = Claim::at_login(email.clone(), origin.client.clone());
+        self.login_by(claim, email, password, origin).await
+    }
+
+    /// The same by a client that has a session already: if it is of this account, wrong passwords count for the session, and
+    /// what others at the same address try does not matter.
+    ///
+    /// # Errors
+    /// As `login`.
+    pub async fn login_again(
+        &self,
+        actor: &Actor,
+        email: Email,
+        password: Password,
+    ) -> Result<TokenPair, Error> {
+        let origin = actor.origin().clone();
+        if !email.is(&actor.user().profile.email) {
+            return self.login(email, password, origin).await;
+        }
+        self.login_by(Claim::by(actor), email, password, origin).await
+    }
+
+    async fn login_by(
+        &self,
+        claim: Claim,
+        email: Email,
+        password: Password,
+        origin: Origin,
+    ) -> Result<TokenPair, Error> {
+        let accounts = self.clone();
+        let logged_in = self.attempt(claim, async move |tried| {
+            let now = accounts.clock.now();
+            accounts.try_login(&email, password, &origin, tried, now).await
+        });
+        logged_in.await
     }
 
     async fn try_login(
@@ -73,7 +107,8 @@ impl Accounts {
                 Check::RightButOld => Some(self.hasher.renew(password.clone()).await?),
                 Check::Right | Check::Wrong => None,
             };
-            if let Some(pair) = self.start_session(&user, (hash, renewed), origin.clone(), tried, now).await?
+            if let Some(pair) =
+                self.start_session(&user, (hash, renewed), origin.clone(), tried.clone(), now).await?
             {
                 return Ok(pair);
             }

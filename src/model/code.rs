@@ -126,7 +126,7 @@ pub struct TokenHash(pub [u8; 32]);
 pub struct CodeHash(pub [u8; 32]);
 
 /// A keyed hash of an address and what is sent to it, under which the messages are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CountKey(pub [u8; 32]);
 
 /// What the store keeps of the code and link last sent to a user for one purpose.

@@ -48,13 +48,9 @@ impl Snapshot<'_> {
         here: IpAddr,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let (user_id, now) = (user_id.as_uuid().as_bytes(), now.millis());
-        if here.is_ipv4() {
-            let sql = "SELECT 1 FROM sessions WHERE user_id = ?1 AND ip = ?2 AND expires_at > ?3";
-            return Ok(self.number(sql, (user_id, here.to_string(), now))? > 0);
-        }
         let sql = "SELECT DISTINCT ip FROM sessions WHERE user_id = ?1 AND expires_at > ?2";
-        let addresses: Vec<Option<String>> = self.all(sql, (user_id, now), |row| row.get(0))?;
+        let addresses: Vec<Option<String>> =
+            self.all(sql, (user_id.as_uuid().as_bytes(), now.millis()), |row| row.get(0))?;
         Ok(addresses.iter().flatten().filter_map(|ip| ip.parse().ok()).any(|ip| network(ip) == here))
     }
 

@@ -1,0 +1,274 @@
+//! Tries at a password: paid for before they are made, and settled when it is known what came of them, whether or not the
+//! request that made them is still there.
+//!
+//! A try at a login counts for the account as seen from the client's network, for the account as seen from anywhere, and
+//! for the client over all accounts. An account is what was typed, in its compared form, whether or not there is one. An
+//! attacker who knows an address cannot shut its owner out: where the owner is logged in, or has just chosen a new password
+//! by mail, what others try elsewhere does not count; and a session has a budget of its own, which no one else draws from.
+//!
+//! A try that is under way is not a wrong one yet. Where those alone use up a budget, the next one waits for their end.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{futures::OwnedNotified, oneshot},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Accounts, Actor, Error,
+    limits::{Budget, balance, give_back, put, spend, wait_for},
+    under_way::Going,
+};
+use crate::{
+    model::{Client, CountKey, Email, SessionId, Timestamp, UserId, network, site},
+    store::{Snapshot, Tx},
+};
+
+/// For how long an owner counts as at home where they chose a new password by mail.
+const AT_HOME: Duration = Duration::from_hours(1);
+/// How long a request waits for the end of tries that are under way: longer than the hasher's queue is.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// An account that is claimed with a password, and where from.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    email: Email,
+    client: Client,
+    session: Option<SessionId>,
+}
+
+/// What a try is paid from.
+#[derive(Clone, Debug)]
+struct Price {
+    /// What the client, or the session, may try at this account: whole again after the right password.
+    own: Vec<Budget>,
+    /// What all of them may.
+    account: Budget,
+    /// What the client may try at all accounts.
+    client: Vec<Budget>,
+}
+
+/// A try that was paid for, and is under way for as long as there is this.
+#[derive(Clone)]
+pub(super) struct Try {
+    paid_from: Price,
+    going: Arc<Going>,
+}
+
+/// What comes of the wish to try.
+enum Turn {
+    Now(Try),
+    /// After the end of another try.
+    After(OwnedNotified),
+}
+
+impl Claim {
+    /// By a client that logs in.
+    pub(super) fn at_login(email: Email, client: Client) -> Self {
+        Self { email, client, session: None }
+    }
+
+    /// By a user who is signed in, and so stands apart from others at the same address.
+    pub(super) fn by(actor: &Actor) -> Self {
+        let (email, client) = (actor.user().profile.email.clone(), actor.origin().client.clone());
+        Self { email, client, session: Some(actor.session_id()) }
+    }
+}
+
+impl Price {
+    fn budgets(&self) -> impl Iterator<Item = Budget> {
+        self.own.iter().chain([&self.account]).chain(&self.client).copied()
+    }
+}
+
+impl Accounts {
+    /// Makes a try at a password, once it is paid for; `work` is given what it was paid from, none where there are no
+    /// limits. It goes on to its end if the request goes away, so that it counts for what it was.
+    ///
+    /// # Errors
+    /// `TooManyRequests`; `Busy` if others took too long; what `work` answers.
+    pub(super) async fn attempt<T, W>(
+        &self,
+        claim: Claim,
+        work: impl FnOnce(Option<Try>) -> W + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        if !self.limits.enabled {
+            return work(None).await;
+        }
+        let (mut caller, answer) = oneshot::channel();
+        let accounts = self.clone();
+        self.tasks.spawn(async move {
+            let outcome = match accounts.take_try(&claim, &mut caller).await {
+                Ok(tried) => {
+                    let outcome = work(Some(tried.clone())).await;
+                    accounts.settle(tried, outcome.as_ref().err()).await.and(outcome)
+                }
+                Err(error) => Err(error),
+            };
+            let _ = caller.send(outcome); // a caller that has gone needs no answer
+        });
+        answer.await.unwrap_or_else(|_| Err(Error::Internal("a try at a password panicked".to_owned())))
+    }
+
+    /// Takes a try out of its budgets before it is made, so that guesses at the same time cannot overrun them.
+    async fn take_try<T>(&self, claim: &Claim, caller: &mut oneshot::Sender<T>) -> Result<Try, Error> {
+        let until = Instant::now() + LONGEST_WAIT;
+        let mut place = None;
+        loop {
+            let (accounts, claim, now) = (self.clone(), claim.clone(), self.clock.now());
+            let end = match self.store.write(move |tx| accounts.pay(tx, &claim, now)).await? {
+                Turn::Now(tried) => return Ok(tried),
+                Turn::After(end) => end,
+            };
+            if place.is_none() {
+                place = Some(self.limits.line.try_acquire().map_err(|_| Error::Busy)?);
+            }
+            tokio::select! {
+                () = end => {}
+                () = sleep_until(until) => return Err(Error::Busy),
+                () = caller.closed() => return Err(Error::Busy),
+            }
+        }
+    }
+
+    fn pay(&self, tx: &Tx<'_>, claim: &Claim, now: Timestamp) -> Result<Turn, Error> {
+        let price = self.price(tx, claim, now)?;
+        let mut empty = Vec::new();
+        for budget in price.budgets() {
+            empty.extend(wait_for(tx, budget, now)?.map(|wait| (budget.key, wait)));
+        }
+        let Some(wait) = empty.iter().map(|(_, wait)| *wait).max() else {
+            price.budgets().try_for_each(|budget| spend(tx, budget, now))?;
+            let going = self.limits.under_way.begin(price.budgets().map(|budget| budget.key).collect());
+            return Ok(Turn::Now(Try { paid_from: price, going: Arc::new(going) }));
+        };
+        // As long as it is not known how the tries end that emptied each of them, it is not known how long it takes.
+        let ends: Option<Vec<_>> =
+            empty.iter().map(|(key, _)| self.limits.under_way.next_end(*key)).collect();
+        match ends.and_then(|ends| ends.into_iter().next()) {
+            Some(end) => Ok(Turn::After(end)),
+            None => Err(Error::too_many_requests(wait)),
+        }
+    }
+
+    /// The password was right: what this client tried before it is forgiven. What others tried goes on to count, and so do
+    /// tries that are still under way.
+    pub(super) fn was_right(&self, tx: &Tx<'_>, tried: Option<Try>, now: Timestamp) -> Result<(), Error> {
+        let Some(Try { paid_from: Price { own, account, client }, going }) = tried else { return Ok(()) };
+        going.end();
+        let mut forgiven = 1;
+        for budget in own {
+            let others = self.limits.under_way.count(budget.key);
+            let (spent, since) = balance(tx, budget, now)?;
+            forgiven = forgiven.max(spent.saturating_sub(others));
+            put(tx, budget, spent.min(others), since)?;
+        }
+        give_back(tx, account, forgiven, now)?;
+        client.into_iter().try_for_each(|budget| give_back(tx, budget, 1, now))
+    }
+
+    /// A right password that let its user not in, or a try that came to nothing, does not count.
+    async fn settle(&self, tried: Try, error: Option<&Error>) -> Result<(), Error> {
+        let (accounts, now) = (self.clone(), self.clock.now());
+        match error {
+            None | Some(Error::InvalidCredentials | Error::WrongPassword) => Ok(()),
+            Some(Error::AccountDisabled | Error::EmailNotVerified) => {
+                self.store.write(move |tx| accounts.was_right(tx, Some(tried), now)).await
+            }
+            Some(_) => {
+                let back = self.store.write(move |tx| {
+                    let mut budgets = tried.paid_from.budgets();
+                    budgets.try_for_each(|budget| give_back(tx, budget, 1, now))
+                });
+                back.await
+            }
+        }
+    }
+
+    /// The owner has proven themself in another way: whatever others tried is forgiven, and what they go on to try elsewhere
+    /// does not count here for a while.
+    pub(super) fn forgive(
+        &self,
+        tx: &Tx<'_>,
+        email: &Email,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if !self.limits.enabled {
+            return Ok(());
+        }
+        for budget in self.own_budgets(email, client) {
+            tx.delete_spent(budget.key)?;
+        }
+        for kind in ["account", "reserve"] {
+            tx.delete_spent(self.secret.hash_limit(kind, &[email.key()]))?;
+        }
+        Ok(tx.put_spent(self.home_key(email, client), 1, now, now + AT_HOME)?)
+    }
+
+    /// What a try has to be paid from. Where the owner is at home, and for their sessions, the account keeps a reserve, which
+    /// others elsewhere cannot use up; the last of it is for sessions alone.
+    fn price(&self, tx: &Snapshot<'_>, claim: &Claim, now: Timestamp) -> Result<Price, Error> {
+        let Claim { email, client, session } = claim;
+        let limits = &self.limits;
+        let of_account = |kind, rate| Budget { key: self.secret.hash_limit(kind, &[email.key()]), rate };
+        if let Some(session) = session {
+            let key = self.secret.hash_limit("session", &[&session.as_uuid().to_string()]);
+            return Ok(Price {
+                own: vec![Budget { key, rate: limits.login }],
+                account: of_account("reserve", limits.signed_in),
+                client: Vec::new(),
+            });
+        }
+        let owner = tx.user_by_email(email)?.map(|(user, _)| user.id);
+        let account = match owner {
+            Some(id) if self.is_at_home(tx, id, email, client, now)? => of_account("reserve", limits.home),
+            _ => of_account("account", limits.account),
+        };
+        Ok(Price {
+            own: self.own_budgets(email, client),
+            account,
+            client: self.budgets_of("secrets", limits.client, client),
+        })
+    }
+
+    /// What a client that is not signed in may try at an account: soon again from its network, and in the long run from all
+    /// networks of its site together.
+    fn own_budgets(&self, email: &Email, client: &Client) -> Vec<Budget> {
+        let budget = |kind, from: String, rate| Budget {
+            key: self.secret.hash_limit(kind, &[email.key(), &from]),
+            rate,
+        };
+        let text = |ip: Option<_>| ip.map(|ip: std::net::IpAddr| ip.to_string()).unwrap_or_default();
+        let from = client.ip.map(network);
+        vec![
+            budget("login", text(from), self.limits.login),
+            budget("lasting", text(client.ip.and_then(site).or(from)), self.limits.lasting),
+        ]
+    }
+
+    /// Whether a user is logged in from where this client is, or has just proven there who they are.
+    fn is_at_home(
+        &self,
+        tx: &Snapshot<'_>,
+        id: UserId,
+        email: &Email,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let Some(here) = client.ip.map(network) else { return Ok(false) };
+        let proven = tx.spent(self.home_key(email, client))?;
+        let is_proven = proven.is_some_and(|(_, since)| now.distance(since) < AT_HOME);
+        Ok(is_proven || tx.is_logged_in_from(id, here, now)?)
+    }
+
+    fn home_key(&self, email: &Email, client: &Client) -> CountKey {
+        let from = client.ip.map(|ip| network(ip).to_string()).unwrap_or_default();
+        self.secret.hash_limit("home", &[email.key(), &from])
+    }
+}
