@@ -66,38 +66,19 @@ const REFUSALS: [(&str, &[Code]); 22] = [
     ("readyz", &[]),
 ];
 
-/// The document of an API.
-pub fn describe<T: OpenApi>() -> Value {
-    let mut document = serde_json::from_str(&service::<T>().spec()).unwrap_or_default();
+/// The document of an API whose paths start with `server`.
+pub fn describe<T: OpenApi>(server: &str) -> Value {
+    let mut document = serde_json::from_str(&service::<T>(server).spec()).unwrap_or_default();
     complete(&mut document);
     document
 }
 
-/// Swagger UI around the document of an API, whole: scripts and styles included.
-pub fn page<T: OpenApi>() -> String {
-    let service = service::<T>();
-    // In a script element "</" would end the script, wherever it stands.
-    let document = describe::<T>().to_string().replace("</", "<\\/");
-    // It keeps the token over a reload, in the browser's own store, and shows nothing that would need another server.
-    service
-        .swagger_ui_html()
-        .replacen(&service.spec(), &document, 1)
-        .replacen("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">", 1)
-        .replacen("<title>Swagger UI</title>", "<title>Coffee Shop API</title><link rel=\"icon\" href=\"data:,\">", 1)
-        .replacen(
-            "deepLinking: true,",
-            "deepLinking: true, persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true, \
-             validatorUrl: null,",
-            1,
-        )
-}
-
-fn service<T: OpenApi>() -> OpenApiService<Described<T>, ()> {
+fn service<T: OpenApi>(server: &str) -> OpenApiService<Described<T>, ()> {
     let license = LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0");
     OpenApiService::new(Described(PhantomData), "Coffee Shop API", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(license)
-        .server("/")
+        .server(server)
 }
 
 /// An API that can be described and not called: what it would be called on is not there.

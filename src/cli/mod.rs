@@ -91,7 +91,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command.unwrap_or(Command::OfShop(OfShop::Serve)) {
         Command::OfShop(command) => run_by_settings(command, cli.config.as_deref()),
-        Command::Openapi => openapi::run(),
+        Command::Openapi => openapi::run(Config::load(cli.config.as_deref(), environment())),
     }
 }
 

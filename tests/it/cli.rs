@@ -808,6 +808,16 @@ fn openapi_needs_neither_settings_nor_store() {
 }
 
 #[test]
+fn openapi_names_the_path_of_the_shop_if_it_knows_the_settings() {
+    let shop = Shop::new().with("SERVER__PUBLIC_URL", "https://shop.example/accounts");
+    let ran = shop.run(&["openapi"]).is(0);
+    assert_eq!((ran.json()["servers"][0]["url"].as_str(), ran.err.as_str()), (Some("/accounts"), ""));
+    let ran = shop.with("SERVER__LISTEN", "nowhere").run(&["openapi"]).is(0);
+    assert_eq!(ran.json()["servers"][0]["url"], "/");
+    assert!(ran.err.starts_with("warning: ") && ran.err.contains("COFFEESHOP_SERVER__LISTEN"), "{}", ran.err);
+}
+
+#[test]
 fn data_that_cannot_be_written_is_a_failure() {
     let shop = Shop::with_admin();
     for command in ["openapi", "config", "users list --json", "users show boss@example.com"] {

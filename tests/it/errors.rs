@@ -201,6 +201,8 @@ async fn a_method_that_a_path_does_not_have_is_answered_with_those_that_it_has()
         ("/healthz", "GET, HEAD"),
         ("/readyz", "GET, HEAD"),
         ("/docs", "GET, HEAD"),
+        ("/docs/docs.css", "GET, HEAD"),
+        ("/docs/docs.js", "GET, HEAD"),
         ("/openapi.json", "GET, HEAD"),
         ("/.well-known/jwks.json", "GET, HEAD"),
     ] {

@@ -21,12 +21,13 @@ const RUNGS: [(&str, &[&str]); 11] = [
 ];
 
 /// Where an outside crate may appear: folders end in a slash.
-const PLACES: [(&str, &[&str]); 20] = [
+const PLACES: [(&str, &[&str]); 21] = [
     ("rusqlite", &["store/"]),
     ("refinery", &["store/"]),
     ("deadpool_sqlite", &["store/"]),
     ("poem", &["api/", "server.rs", "server/"]),
     ("poem_openapi", &["api/"]),
+    ("flate2", &["api/docs.rs"]),
     ("hyper", &["server/"]),
     ("hyper_util", &["server/"]),
     ("askama", &["api/page.rs", "delivery/mail.rs"]),

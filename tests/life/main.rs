@@ -4,6 +4,7 @@
 
 mod account;
 mod browser;
+mod docs;
 mod mails;
 mod pages;
 mod web_app;
