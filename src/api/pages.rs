@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use poem::{Endpoint, Request, Response, Route, endpoint::make, error::ReadBodyError, get, http::header};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     ApiResult,
@@ -37,6 +37,8 @@ struct Pages {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Said {
+    /// As it is, whatever came along with it when the link was copied.
+    #[serde(default, deserialize_with = "pasted")]
     token: Option<String>,
     #[serde(rename = "do")]
     deed: Option<String>,
@@ -349,6 +351,11 @@ fn said_wrong(message: &str) -> String {
         .replace("The field new_password", "The new password")
         .replace("The field email", "The address");
     message.trim_end_matches(" A few unrelated words make a good one.").to_owned()
+}
+
+fn pasted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(Some(PlainToken::pasted(&text).as_str().to_owned()))
 }
 
 /// What a link says in its query, or a form in its body.

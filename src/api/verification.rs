@@ -24,11 +24,12 @@ struct Verify {
     /// The e-mail address that the code was sent to. With `code`.
     #[oai(validator(max_length = 254))]
     email: Option<String>,
-    /// The six-digit code in the message. With `email`.
+    /// The six-digit code in the message. With `email`. Spaces and dashes in it do not count, and the digits may be those of
+    /// any script.
     #[oai(validator(max_length = 64))]
     code: Option<String>,
-    /// The `token` parameter of the link in the message. Alone.
-    #[oai(validator(max_length = 256))]
+    /// The `token` parameter of the link in the message, or the whole link; punctuation around it does not count. Alone.
+    #[oai(validator(max_length = 2048))]
     token: Option<String>,
 }
 
@@ -102,7 +103,7 @@ pub fn proof(email: Option<String>, code: Option<String>, token: Option<String>)
         FieldError::new(field, "required", message)
     };
     match (email, code, token) {
-        (None, None, Some(token)) => Ok(Proof::Link(PlainToken::new(token))),
+        (None, None, Some(token)) => Ok(Proof::Link(PlainToken::pasted(&token))),
         (Some(email), Some(code), None) => match Email::parse("email", &email) {
             Ok(email) => Ok(Proof::Code(email, code)),
             Err(error) => Err(Invalid(vec![error])),

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Email, Timestamp, UserId, Word};
+use super::{
+    Email, Timestamp, UserId, Word,
+    typed::{digit, is_beside_code, without_spaces},
+};
 
 /// What a code is good for; good for nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,11 +76,12 @@ impl PlainCode {
         Self(format!("{number:0width$}", width = Self::DIGITS))
     }
 
-    /// What somebody typed: six ASCII digits and nothing else, or no code at all.
+    /// The code in what was typed or pasted: six digits of any script, with spaces and punctuation between or around them and nothing else.
     #[must_use]
     pub fn typed(text: &str) -> Option<Self> {
-        (text.len() == Self::DIGITS && text.bytes().all(|b| b.is_ascii_digit()))
-            .then(|| Self(text.to_owned()))
+        let digits: String =
+            text.chars().filter(|c| !is_beside_code(*c)).map(digit).collect::<Option<_>>()?;
+        (digits.len() == Self::DIGITS).then_some(Self(digits))
     }
 
     /// The digits.
@@ -102,6 +106,18 @@ impl PlainToken {
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
+    }
+
+    /// The token of a link in what was pasted: by itself or with the whole link, perhaps in brackets, with a full stop
+    /// behind it, broken over lines, or within the address of a redirection.
+    #[must_use]
+    pub fn pasted(text: &str) -> Self {
+        let text = without_spaces(text);
+        let ends = ["token=", "token%3D", "token%3d"].map(|name| text.rfind(name).map(|at| at + name.len()));
+        let start = ends.into_iter().flatten().max().unwrap_or(0);
+        // Base64url, with the padding that ours has not: with it, it is another text and not one that was cut.
+        let is_of_token = |c: char| c.is_ascii_alphanumeric() || "-_=".contains(c);
+        Self(text[start..].chars().skip_while(|c| !is_of_token(*c)).take_while(|c| is_of_token(*c)).collect())
     }
 
     /// The text.
@@ -160,10 +176,37 @@ mod tests {
     }
 
     #[test]
-    fn only_six_ascii_digits_are_a_code() {
-        assert!(PlainCode::typed("012345").is_some());
-        for text in ["", "12345", "1234567", "12345a", " 12345", "１２３４５６", "12345６", "-12345"] {
+    fn only_six_digits_are_a_code() {
+        for text in ["012345", " 012-345.", "０１２３４５", "٠١٢٣٤٥", "01234５", "012\u{200b}345"]
+        {
+            assert_eq!(PlainCode::typed(text).as_ref().map(PlainCode::as_str), Some("012345"), "{text}");
+        }
+        for text in [
+            "",
+            "12345",
+            "1234567",
+            "12345a",
+            " 12345",
+            "-12345",
+            "+123456",
+            "12345²",
+            "12345Ⅵ",
+            "123456\u{301}",
+        ] {
             assert!(PlainCode::typed(text).is_none(), "{text}");
+        }
+    }
+
+    /// Over every letter, number, space and control there is: spaces and what is not seen change nothing.
+    #[test]
+    fn spaces_and_controls_do_not_count_in_a_code() {
+        for c in
+            (char::MIN..=char::MAX).filter(|c| c.is_alphanumeric() || c.is_whitespace() || c.is_control())
+        {
+            let is_blank = is_beside_code(c);
+            assert!(is_blank || c.is_alphanumeric(), "{c:?}");
+            assert_eq!(PlainCode::typed(&format!("123{c}456")).is_some(), is_blank, "{c:?}");
+            assert_eq!(PlainCode::typed(&format!("123{c}45")).is_some(), digit(c).is_some(), "{c:?}");
         }
     }
 

@@ -6,6 +6,7 @@ mod code;
 mod email;
 mod fold;
 mod invalid;
+mod joiners;
 mod local_part;
 mod message;
 mod name;
@@ -13,6 +14,7 @@ mod network;
 mod page;
 mod password;
 mod session;
+pub mod typed;
 mod user;
 mod word;
 

@@ -31,6 +31,7 @@ mod own_sessions;
 mod pages;
 mod panics;
 mod passwords;
+mod pasted;
 mod profile;
 mod purge;
 mod queries;
