@@ -207,7 +207,7 @@ impl Accounts {
                 tx.defer_message(id)?;
             }
             if let Some(until) = others {
-                tx.postpone_messages(until, if spread == Spread::All { 0 } else { 1 })?;
+                tx.postpone_messages(until, u32::from(spread == Spread::Tried))?;
             }
             Ok::<_, Error>(state)
         });

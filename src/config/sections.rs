@@ -153,7 +153,8 @@ pub struct Smtp {
     pub username: String,
     /// What proves it.
     pub password: Secret,
-    /// A certificate authority to trust besides the public ones, in PEM; empty: none.
+    /// Certificates to trust besides those of the public authorities, in PEM: of an authority, or of the server itself;
+    /// empty: none.
     pub ca_file: PathBuf,
     /// How long a message may take.
     pub timeout: Period,

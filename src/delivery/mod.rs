@@ -1,10 +1,12 @@
 //! MESSAGES out: takes them from the outbox, hands them to a transport, and reports what came of it.
 
 mod console;
+mod dialogue;
 mod file;
 mod letters;
 mod mail;
 mod smtp;
+mod tls;
 mod trouble;
 
 use std::{io, time::Duration};

@@ -1,28 +1,30 @@
 //! Sends mails to a mail server: TLS from the first byte, or STARTTLS and nothing without it; in the clear only on this
 //! machine.
 
-use std::{fs, time::Duration};
+use std::{io, time::Duration};
 
-use lettre::transport::smtp::{
-    authentication::{Credentials, DEFAULT_MECHANISMS},
-    client::{AsyncSmtpConnection, Certificate, TlsParameters},
-    commands::{Data, Mail as MailFrom, Rcpt},
-    extension::{ClientId, Extension, MailParameter},
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, lookup_host},
+    time::{Instant, timeout_at},
 };
-use tokio::time::timeout;
 
 use super::{
     Transport,
+    dialogue::{Dialogue, Fault},
     mail::{Mail, Sender},
-    trouble::{Stage, late, setback},
+    tls::Tls,
+    trouble::{Named, Stage},
 };
 use crate::{
     accounts::{Outgoing, Setback},
     config::{self, Security},
 };
 
-/// How long saying goodbye may take.
+/// How long taking leave may take.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// How long a connection that was kept may take to show that it is still good.
+const REUSE: Duration = Duration::from_secs(5);
 
 /// Sends to one mail server, over one connection at a time, which is kept as long as there is something to send.
 ///
@@ -31,84 +33,68 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub struct Smtp {
     server: Server,
     sender: Sender,
-    connection: Option<AsyncSmtpConnection>,
-    /// How far the latest mail came.
-    reached: Stage,
+    connection: Option<Connection>,
 }
 
 /// The mail server.
-pub struct Server {
-    /// Its name.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
+struct Server {
+    host: String,
+    port: u16,
     security: Security,
-    tls: TlsParameters,
-    login: Option<Credentials>,
-    hello: ClientId,
+    tls: Tls,
+    login: Option<(String, String)>,
+    hello: String,
     patience: Duration,
+    named: Named,
 }
+
+type Connection = Dialogue<Box<dyn Stream>>;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
 impl Smtp {
     /// A transport as the settings say. Nothing is connected to yet.
     ///
     /// # Errors
-    /// In words, if the certificate authority's file cannot be used.
+    /// In words, if the name of the server or the file of certificates cannot be used.
     pub fn new(settings: &config::Smtp, sender: Sender) -> Result<Self, String> {
-        let mut tls = TlsParameters::builder(settings.host.clone());
-        if !settings.ca_file.as_os_str().is_empty() {
-            let at = settings.ca_file.display();
-            let pem = fs::read(&settings.ca_file).map_err(|e| format!("smtp.ca_file: {at}: {e}"))?;
-            // The library takes a file without any for a list of none.
-            let holds_one = String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----");
-            let authority = holds_one.then(|| Certificate::from_pem(&pem).ok()).flatten();
-            tls = tls.add_root_certificate(
-                authority.ok_or_else(|| format!("smtp.ca_file: {at} holds no certificate in PEM"))?,
-            );
-        }
-        let login = settings
-            .password
-            .reveal()
-            .map(|password| Credentials::new(settings.username.clone(), password.to_owned()));
+        let login = settings.password.reveal();
         let server = Server {
             host: settings.host.clone(),
             port: settings.port(),
             security: settings.security,
-            tls: tls.build().map_err(|e| format!("smtp.host: {e}"))?,
-            login,
+            tls: Tls::new(settings)?,
+            login: login.map(|password| (settings.username.clone(), password.to_owned())),
             // The name of a container says nothing to anybody outside of it.
-            hello: ClientId::Domain(sender.address().domain().to_owned()),
+            hello: sender.address().domain().to_owned(),
             patience: settings.timeout.get(),
+            named: Named::new(settings),
         };
-        Ok(Self { server, sender, connection: None, reached: Stage::Connect })
+        Ok(Self { server, sender, connection: None })
     }
 
     async fn deliver(&mut self, mail: &Mail) -> Result<(), Setback> {
-        let kept = match self.connection.take() {
-            Some(mut connection) => connection.test_connected().await.then_some(connection),
-            None => None,
+        let deadline = Instant::now() + self.server.patience;
+        let mut connection = match self.connection.take() {
+            Some(kept) => match begun_again(kept, mail).await {
+                Some(begun) => begun,
+                None => self.server.begin(mail, deadline).await?,
+            },
+            None => self.server.begin(mail, deadline).await?,
         };
-        self.reached = Stage::Connect;
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => self.server.connect(&mut self.reached).await?,
-        };
-        if mail.is_international() && !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-            let at = self.server.at();
-            self.connection = Some(connection);
-            return Err(Setback::refusal(format!(
-                "{at} takes no addresses with letters like these (SMTPUTF8)"
-            )));
-        }
-        match hand_over(&mut connection, mail, &mut self.reached).await {
+        connection.until(deadline);
+        match hand_over(&mut connection, mail).await {
             Ok(()) => {
                 self.connection = Some(connection);
                 Ok(())
             }
-            Err(error) => {
-                // Said for politeness' sake: whatever comes of it must not hide what went wrong.
-                let _ = timeout(GOODBYE, connection.abort()).await;
-                Err(setback(&self.server, self.reached, &error))
+            Err((stage, fault)) => {
+                if matches!(fault, Fault::Said(_)) {
+                    take_leave(connection).await;
+                }
+                Err(self.server.named.setback(stage, &fault))
             }
         }
     }
@@ -117,70 +103,110 @@ impl Smtp {
 impl Transport for Smtp {
     async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Setback> {
         let mail = self.sender.compose(outgoing).map_err(Setback::refusal)?;
-        let patience = self.server.patience;
-        // What was cut off in the middle is not used again: nobody knows what the server has heard.
-        match timeout(patience, self.deliver(&mail)).await {
-            Ok(delivered) => delivered,
-            Err(_) => Err(late(&self.server, self.reached, patience)),
-        }
+        self.deliver(&mail).await
     }
 
     async fn rest(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            let _ = timeout(GOODBYE, connection.quit()).await;
+        if let Some(connection) = self.connection.take() {
+            take_leave(connection).await;
         }
     }
 }
 
 impl Server {
-    /// Its name and port.
-    pub fn at(&self) -> String {
-        if self.host.contains(':') {
-            return format!("[{}]:{}", self.host, self.port);
+    /// A new connection, on which the sender of this mail was accepted.
+    async fn begin(&self, mail: &Mail, deadline: Instant) -> Result<Connection, Setback> {
+        let mut connection = self.connect(deadline).await?;
+        if mail.is_international() && !connection.offers("SMTPUTF8") {
+            take_leave(connection).await;
+            return Err(self.named.no_such_letters());
         }
-        format!("{}:{}", self.host, self.port)
+        match connection.begin(mail).await {
+            Ok(()) => Ok(connection),
+            Err(fault) => {
+                // The sender of a mail to such an address is said in another way, which tells nothing about others.
+                let stage = if mail.is_international() { Stage::Recipient } else { Stage::Sender };
+                if matches!(fault, Fault::Said(_)) {
+                    take_leave(connection).await;
+                }
+                Err(self.named.setback(stage, &fault))
+            }
+        }
     }
 
-    /// Whether we have a name and a password there.
-    pub const fn has_login(&self) -> bool {
-        self.login.is_some()
-    }
-
-    async fn connect(&self, reached: &mut Stage) -> Result<AsyncSmtpConnection, Setback> {
-        let at_once = (self.security == Security::Tls).then(|| self.tls.clone());
-        let at = (self.host.as_str(), self.port);
-        let connected =
-            AsyncSmtpConnection::connect_tokio1(at, Some(self.patience), &self.hello, at_once, None).await;
-        let mut connection = connected.map_err(|error| setback(self, Stage::Connect, &error))?;
-        if self.security == Security::StartTls {
-            *reached = Stage::StartTls;
-            let secured = connection.starttls(self.tls.clone(), &self.hello).await;
-            secured.map_err(|error| setback(self, Stage::StartTls, &error))?;
-        }
-        if let Some(login) = &self.login {
-            *reached = Stage::Login;
-            let done = connection.auth(DEFAULT_MECHANISMS, login).await;
-            done.map_err(|error| setback(self, Stage::Login, &error))?;
+    async fn connect(&self, deadline: Instant) -> Result<Connection, Setback> {
+        let at = |stage| move |fault| self.named.setback(stage, &fault);
+        let stream = self.reach(deadline).await?;
+        let mut connection: Connection = match self.security {
+            Security::None => {
+                Dialogue::greeted(Box::new(stream) as _, deadline).await.map_err(at(Stage::Connect))?
+            }
+            Security::Tls => {
+                let secret = self.secure(stream, deadline).await.map_err(at(Stage::Connect))?;
+                Dialogue::greeted(secret, deadline).await.map_err(at(Stage::Connect))?
+            }
+            Security::StartTls => {
+                let mut plain = Dialogue::greeted(stream, deadline).await.map_err(at(Stage::Connect))?;
+                plain.hello(&self.hello).await.map_err(at(Stage::Connect))?;
+                let stream = plain.start_tls().await.map_err(at(Stage::StartTls))?;
+                let secret = self.secure(stream, deadline).await.map_err(at(Stage::StartTls))?;
+                Dialogue::secured(secret, deadline)
+            }
+        };
+        connection.hello(&self.hello).await.map_err(at(Stage::Connect))?;
+        if let Some((username, password)) = &self.login {
+            connection.log_in(username, password).await.map_err(at(Stage::Login))?;
         }
         Ok(connection)
     }
+
+    /// A connection to the first of its addresses that answers; each has its share of the time.
+    async fn reach(&self, deadline: Instant) -> Result<TcpStream, Setback> {
+        let setback = |fault| self.named.setback(Stage::Connect, &fault);
+        let found = timeout_at(deadline, lookup_host((self.host.as_str(), self.port))).await;
+        let addresses: Vec<_> =
+            found.map_err(|_| setback(Fault::Late))?.map_err(|_| self.named.unknown())?.collect();
+        let mut fault = Fault::Broken(io::ErrorKind::HostUnreachable.into());
+        for (index, address) in addresses.iter().enumerate() {
+            let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+            let share = deadline.saturating_duration_since(Instant::now()) / left;
+            match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => fault = Fault::Broken(error),
+                Err(_) => fault = Fault::Late,
+            }
+        }
+        Err(setback(fault))
+    }
+
+    async fn secure(&self, stream: TcpStream, deadline: Instant) -> Result<Box<dyn Stream>, Fault> {
+        let secret = timeout_at(deadline, self.tls.secure(stream)).await;
+        Ok(Box::new(secret.map_err(|_| Fault::Late)?.map_err(Fault::Broken)?))
+    }
 }
 
-async fn hand_over(
-    connection: &mut AsyncSmtpConnection,
-    mail: &Mail,
-    reached: &mut Stage,
-) -> Result<(), lettre::transport::smtp::Error> {
-    let options = if mail.is_international() { vec![MailParameter::SmtpUtfEight] } else { Vec::new() };
-    *reached = Stage::Sender;
-    connection.command(MailFrom::new(mail.envelope.from().cloned(), options)).await?;
-    *reached = Stage::Recipient;
-    for to in mail.envelope.to() {
-        connection.command(Rcpt::new(to.clone(), Vec::new())).await?;
+/// A connection that was kept, on which the sender of this mail was accepted; nothing if it is no longer good. What it
+/// has against another mail may be its age, so a new one is asked before anything is concluded from that.
+async fn begun_again(mut kept: Connection, mail: &Mail) -> Option<Connection> {
+    kept.until(Instant::now() + REUSE);
+    kept.reset().await.ok()?;
+    if mail.is_international() && !kept.offers("SMTPUTF8") {
+        return None;
     }
-    *reached = Stage::Content;
-    connection.command(Data).await?;
-    *reached = Stage::Answer;
-    connection.message(&mail.bytes).await?;
-    Ok(())
+    kept.begin(mail).await.ok()?;
+    Some(kept)
+}
+
+async fn hand_over(connection: &mut Connection, mail: &Mail) -> Result<(), (Stage, Fault)> {
+    let at = |stage| move |fault| (stage, fault);
+    connection.address(mail).await.map_err(at(Stage::Recipient))?;
+    connection.announce_content().await.map_err(at(Stage::Content))?;
+    connection.content(mail).await.map_err(at(Stage::Content))?;
+    connection.complete().await.map_err(at(Stage::Receipt))
+}
+
+/// Said for politeness' sake: whatever comes of it changes nothing.
+async fn take_leave(mut connection: Connection) {
+    connection.until(Instant::now() + GOODBYE);
+    connection.quit().await;
 }

@@ -1,14 +1,12 @@
-//! What is wrong with the mail server, in one sentence that says what to look at.
+//! What is wrong with the mail server, in one sentence that says what to look at, and whom it concerns.
 
-use std::{error::Error as _, io, time::Duration};
+use std::{io, time::Duration};
 
-use lettre::transport::smtp::{
-    Error,
-    response::{Code, Severity},
+use super::{
+    dialogue::{Fault, Reply},
+    tls::{Insecure, insecure},
 };
-
-use super::smtp::Server;
-use crate::accounts::Setback;
+use crate::{accounts::Setback, config};
 
 /// How far a mail came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,125 +21,169 @@ pub enum Stage {
     Sender,
     /// Saying for whom it is.
     Recipient,
-    /// Asking to hand over the mail itself.
+    /// Handing over the mail itself.
     Content,
-    /// The mail itself, up to the answer: whether it arrived is known only then.
-    Answer,
+    /// Hearing whether it was taken: without that it may have been.
+    Receipt,
 }
 
-/// Why a mail was not taken.
-pub fn setback(server: &Server, stage: Stage, error: &Error) -> Setback {
-    let at = server.at();
-    if let Some(code) = error.status() {
-        let said = error.source().map(ToString::to_string).unwrap_or_default();
-        return Answered { at: &at, code, said, has_login: server.has_login() }.setback(stage);
-    }
-    match io_error(error) {
-        Some(broken) => unanswered(stage, broken_off(&at, &server.host, stage, broken)),
-        None if stage == Stage::StartTls => Setback::silence(format!(
-            "{at} offers no STARTTLS, and nothing is sent in the clear: try smtp.security = \"tls\""
-        )),
-        None if stage == Stage::Login => {
-            let why = format!("{at} offers no way to log in that is known here: check smtp.security");
-            Setback::locked(why, None)
-        }
-        None if stage == Stage::Connect => Setback::silence(format!(
-            "{at} does not talk like a mail server: check smtp.port and smtp.security"
-        )),
-        None => unanswered(stage, format!("{at} broke off")),
+impl Stage {
+    /// Whether no other mail would come any further.
+    const fn concerns_all(self) -> bool {
+        matches!(self, Self::Connect | Self::StartTls | Self::Login | Self::Sender)
     }
 }
 
-/// It took too long.
-pub fn late(server: &Server, stage: Stage, patience: Duration) -> Setback {
-    let (at, seconds) = (server.at(), patience.as_secs());
-    let look = match stage {
-        Stage::Connect | Stage::StartTls => "check smtp.host, smtp.port and smtp.security",
-        _ => "smtp.timeout gives it longer",
-    };
-    let seconds = if seconds == 1 { "1 second".to_owned() } else { format!("{seconds} seconds") };
-    unanswered(stage, format!("{at} did not answer within {seconds}: {look}"))
-}
-
-/// There is no answer, and this is why.
-fn unanswered(stage: Stage, why: String) -> Setback {
-    match stage {
-        Stage::Connect | Stage::StartTls | Stage::Login | Stage::Sender => Setback::silence(why),
-        Stage::Recipient | Stage::Content => Setback::deferred(why, None),
-        Stage::Answer => Setback::unanswered(why),
-    }
-}
-
-/// What a server answers, when the answer is no. What is done depends on its code alone (RFC 5321, section 4.2); its text
-/// only helps to say what to look at.
-struct Answered<'a> {
-    at: &'a str,
-    code: Code,
-    said: String,
+/// The mail server, as it is called in sentences.
+pub struct Named {
+    host: String,
+    at: String,
     has_login: bool,
+    patience: Duration,
 }
 
-impl Answered<'_> {
-    fn setback(self, stage: Stage) -> Setback {
-        match stage {
-            Stage::Connect | Stage::StartTls | Stage::Login | Stage::Sender => {
-                self.before_the_recipient(stage)
+impl Named {
+    /// The server of the settings.
+    pub fn new(settings: &config::Smtp) -> Self {
+        let (host, port) = (settings.host.clone(), settings.port());
+        let at = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let has_login = settings.password.reveal().is_some();
+        Self { host, at, has_login, patience: settings.timeout.get() }
+    }
+
+    /// Why a mail was not sent.
+    pub fn setback(&self, stage: Stage, fault: &Fault) -> Setback {
+        let at = &self.at;
+        match (fault, stage) {
+            (Fault::Said(reply), _) if stage.concerns_all() => self.not_let_in(stage, reply),
+            (Fault::Said(reply), _) => self.not_taken(stage, reply),
+            (Fault::Late, _) => unanswered(stage, self.late(stage)),
+            (Fault::Broken(error), _) => unanswered(stage, self.broken_off(stage, error)),
+            (Fault::NotOffered, Stage::StartTls) => Setback::silence(format!(
+                "{at} offers no STARTTLS, and nothing is sent in the clear: try smtp.security = \"tls\""
+            )),
+            (Fault::NotOffered, _) => {
+                let why = format!("{at} offers no way to log in that is known here: check smtp.security");
+                Setback::locked(why, None)
             }
-            Stage::Recipient => self.about_this_mail("refused the recipient"),
-            Stage::Content | Stage::Answer => self.about_this_mail("refused the message"),
+            (Fault::Garbled, Stage::Connect) => Setback::silence(format!(
+                "{at} does not talk like a mail server: check smtp.port and smtp.security"
+            )),
+            (Fault::Garbled, _) => unanswered(stage, format!("{at} does not answer what it was asked")),
         }
     }
 
-    /// Before a recipient is named, no mail fares better than another.
-    fn before_the_recipient(self, stage: Stage) -> Setback {
-        let Self { at, code, .. } = self;
-        let (number, is_for_now) = (u16::from(code), self.is_for_now());
+    /// A mail to or from an address with other letters than ASCII, for a server that takes none.
+    pub fn no_such_letters(&self) -> Setback {
+        Setback::refusal(format!("{} takes no addresses with letters like these (SMTPUTF8)", self.at))
+    }
+
+    /// The name `smtp.host` could not be found.
+    pub fn unknown(&self) -> Setback {
+        Setback::silence(format!("the name {} cannot be found: check smtp.host", self.host))
+    }
+
+    fn late(&self, stage: Stage) -> String {
+        let (at, seconds) = (&self.at, self.patience.as_secs());
+        let look = match stage {
+            Stage::Connect | Stage::StartTls => "check smtp.host, smtp.port and smtp.security",
+            _ => "smtp.timeout gives it longer",
+        };
+        let seconds = if seconds == 1 { "1 second".to_owned() } else { format!("{seconds} seconds") };
+        format!("{at} did not answer within {seconds}: {look}")
+    }
+
+    /// Before the sender is accepted, no mail fares better than another.
+    fn not_let_in(&self, stage: Stage, reply: &Reply) -> Setback {
+        let Self { at, .. } = self;
+        let (code, said) = (reply.code, Some(reply.text()));
         match stage {
-            Stage::StartTls => self.say(Setback::unwell, format!("{at} refused STARTTLS ({code})")),
+            Stage::StartTls => Setback::unwell(format!("{at} refused STARTTLS ({code})"), said),
             // RFC 4954, section 6: 454 is also said to those who try too often.
-            _ if is_for_now && (stage, number) != (Stage::Login, 454) => {
-                self.say(Setback::unwell, format!("{at} takes no mail for now ({code})"))
+            _ if reply.is_for_now() && (stage, code) != (Stage::Login, 454) => {
+                Setback::unwell(format!("{at} takes no mail for now ({code})"), said)
             }
-            _ if number == 530 => {
-                let look = "check smtp.security and smtp.username";
-                self.say(Setback::locked, format!("{at} wants TLS or a login first ({code}): {look}"))
-            }
+            _ if code == 530 => Setback::locked(self.wants_login(code), said),
             Stage::Login => {
                 let look = "check smtp.username and smtp.password";
-                self.say(Setback::locked, format!("{at} refused the login ({code}): {look}"))
+                Setback::locked(format!("{at} refused the login ({code}): {look}"), said)
             }
             Stage::Sender => {
-                self.say(Setback::locked, format!("{at} refused the sender ({code}): check messages.from"))
+                Setback::locked(format!("{at} refused the sender ({code}): check messages.from"), said)
             }
-            _ => self.say(Setback::locked, format!("{at} does not want to talk to this server ({code})")),
+            _ => Setback::locked(format!("{at} does not want to talk to this server ({code})"), said),
         }
     }
 
-    /// Once the sender was taken, an answer concerns this mail.
-    fn about_this_mail(self, what: &str) -> Setback {
-        let Self { at, code, .. } = self;
-        // RFC 4954, section 6, and RFC 3207, section 4: nothing that this mail could help.
-        if u16::from(code) == 530 {
-            let look = "check smtp.security and smtp.username";
-            return self.say(Setback::deferred, format!("{at} wants TLS or a login first ({code}): {look}"));
+    /// Once the sender was accepted, an answer concerns this mail.
+    fn not_taken(&self, stage: Stage, reply: &Reply) -> Setback {
+        let (code, text) = (reply.code, reply.text());
+        // RFC 4954, section 6, and RFC 3207, section 4: that is not the fault of this mail.
+        if code == 530 {
+            return Setback::deferred(self.wants_login(code), Some(text));
         }
+        let what = if stage == Stage::Recipient { "recipient" } else { "message" };
+        let at = &self.at;
         // Many servers say what they think of the sender only when they hear of a recipient.
-        let why = if is_about_sender(&self.said) {
+        let why = if is_about_sender(&text) {
             format!("{at} refused the sender ({code}): check messages.from")
-        } else if !self.has_login && self.said.starts_with("5.7.") {
-            format!("{at} {what} ({code}); perhaps it wants a login: smtp.username")
+        } else if !self.has_login && text.starts_with("5.7.") {
+            format!("{at} refused the {what} ({code}); perhaps it wants a login: smtp.username")
         } else {
-            format!("{at} {what} ({code})")
+            format!("{at} refused the {what} ({code})")
         };
-        if self.is_for_now() { self.say(Setback::deferred, why) } else { self.say(Setback::refused, why) }
+        if reply.is_for_now() {
+            Setback::deferred(why, Some(text))
+        } else {
+            Setback::refused(why, Some(text))
+        }
     }
 
-    fn is_for_now(&self) -> bool {
-        self.code.severity == Severity::TransientNegativeCompletion
+    fn wants_login(&self, code: u16) -> String {
+        let look = "check smtp.security and smtp.username";
+        format!("{} wants TLS or a login first ({code}): {look}", self.at)
     }
 
-    fn say(self, kind: impl FnOnce(String, Option<String>) -> Setback, why: String) -> Setback {
-        kind(why, Some(self.said))
+    /// The connection did not come about, or broke.
+    fn broken_off(&self, stage: Stage, error: &io::Error) -> String {
+        use io::ErrorKind as Kind;
+        let Self { at, host, .. } = self;
+        match insecure(error) {
+            Some(Insecure::Certificate(why)) => {
+                return format!(
+                    "the TLS certificate of {at} is not good for {host} ({why}): check smtp.host, or smtp.ca_file for an \
+                     authority of your own"
+                );
+            }
+            Some(Insecure::Incompatible) => {
+                return format!("{at} and this server know no version of TLS in common");
+            }
+            Some(Insecure::NotTls) if stage == Stage::Connect => {
+                return format!(
+                    "{at} does not speak TLS from the first byte: try smtp.security = \"starttls\""
+                );
+            }
+            Some(Insecure::NotTls) | None => {}
+        }
+        match error.kind() {
+            Kind::ConnectionRefused => format!("nothing answers at {at}: check smtp.host and smtp.port"),
+            Kind::TimedOut => {
+                format!("{at} did not answer in time: check smtp.host, smtp.port and the network")
+            }
+            Kind::HostUnreachable | Kind::NetworkUnreachable => {
+                format!("{at} cannot be reached: check the network")
+            }
+            _ => format!("{at} broke off"),
+        }
+    }
+}
+
+/// There is no answer.
+fn unanswered(stage: Stage, why: String) -> Setback {
+    match stage {
+        _ if stage.concerns_all() => Setback::silence(why),
+        Stage::Receipt => Setback::unanswered(why),
+        _ => Setback::deferred(why, None),
     }
 }
 
@@ -151,36 +193,51 @@ fn is_about_sender(said: &str) -> bool {
         && ["reject", "denied", "refused", "not allowed", "not owned"].iter().any(|no| said.contains(no))
 }
 
-/// The connection did not come about, or broke.
-fn broken_off(at: &str, host: &str, stage: Stage, error: &io::Error) -> String {
-    use io::ErrorKind as Kind;
-    let text = error.to_string();
-    match error.kind() {
-        _ if text.contains("lookup") => format!("the name {host} cannot be found: check smtp.host"),
-        Kind::ConnectionRefused => format!("nothing answers at {at}: check smtp.host and smtp.port"),
-        Kind::TimedOut => format!("{at} did not answer in time: check smtp.host, smtp.port and the network"),
-        Kind::HostUnreachable | Kind::NetworkUnreachable => {
-            format!("{at} cannot be reached: check the network")
-        }
-        _ if text.contains("certificate") => format!(
-            "the TLS certificate of {at} is not good for {host} ({}): check smtp.host, or smtp.ca_file for an authority \
-             of your own",
-            text.trim_start_matches("invalid peer certificate: ")
-        ),
-        Kind::InvalidData if stage == Stage::Connect => {
-            format!("{at} does not speak TLS from the first byte: try smtp.security = \"starttls\"")
-        }
-        _ => format!("{at} broke off"),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn io_error(error: &Error) -> Option<&io::Error> {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(found) = cause.downcast_ref::<io::Error>() {
-            return Some(found);
-        }
-        source = cause.source();
+    fn setback(stage: Stage, code: u16, text: &str) -> Setback {
+        let settings = config::Smtp { host: "mail.example".to_owned(), ..config::Config::default().smtp };
+        let reply = Reply { code, lines: vec![text.to_owned()] };
+        Named::new(&settings).setback(stage, &Fault::Said(reply))
     }
-    None
+
+    #[test]
+    fn what_is_done_depends_on_the_code_and_not_on_the_text() {
+        let texts = ["", "ok", "4.3.0 not well", "5.7.1 Sender address rejected", "2.0.0 ok", "sÿä"];
+        for text in texts {
+            for code in [421, 450, 451, 452, 455, 499, 530] {
+                for stage in [Stage::Recipient, Stage::Content, Stage::Receipt] {
+                    let setback = setback(stage, code, text);
+                    assert!(!setback.concerns_all() && !setback.is_final(), "{code} {text}: {setback:?}");
+                }
+            }
+            for code in [500, 550, 551, 552, 553, 554, 556, 571] {
+                for stage in [Stage::Recipient, Stage::Content, Stage::Receipt] {
+                    assert!(setback(stage, code, text).is_final(), "{code} {text}");
+                }
+            }
+            for code in [421, 450, 454, 530, 535, 550, 554] {
+                for stage in [Stage::Connect, Stage::StartTls, Stage::Login, Stage::Sender] {
+                    assert!(setback(stage, code, text).concerns_all(), "{code} {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_answer_concerns_all_until_the_sender_was_accepted() {
+        let named = Named::new(&config::Config::default().smtp);
+        for stage in [Stage::Connect, Stage::StartTls, Stage::Login, Stage::Sender] {
+            assert!(named.setback(stage, &Fault::Late).concerns_all());
+        }
+        for stage in [Stage::Recipient, Stage::Content, Stage::Receipt] {
+            let broken = Fault::Broken(io::ErrorKind::UnexpectedEof.into());
+            for fault in [Fault::Late, Fault::Garbled, broken] {
+                let setback = named.setback(stage, &fault);
+                assert!(!setback.concerns_all() && !setback.is_final(), "{setback:?}");
+            }
+        }
+    }
 }

@@ -44,6 +44,8 @@ mod sessions;
 mod shop;
 mod sightings;
 mod silence;
+mod smtp;
+mod smtp_server;
 mod spellings;
 mod store;
 mod tidy;

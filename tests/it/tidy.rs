@@ -21,7 +21,7 @@ const RUNGS: [(&str, &[&str]); 11] = [
 ];
 
 /// Where an outside crate may appear: folders end in a slash.
-const PLACES: [(&str, &[&str]); 21] = [
+const PLACES: [(&str, &[&str]); 24] = [
     ("rusqlite", &["store/"]),
     ("refinery", &["store/"]),
     ("deadpool_sqlite", &["store/"]),
@@ -32,13 +32,16 @@ const PLACES: [(&str, &[&str]); 21] = [
     ("hyper_util", &["server/"]),
     ("askama", &["api/page.rs", "delivery/mail.rs"]),
     ("lettre", &["delivery/"]),
+    ("tokio_rustls", &["delivery/tls.rs"]),
+    ("webpki", &["delivery/tls.rs"]),
+    ("webpki_roots", &["delivery/tls.rs"]),
     ("clap", &["cli/"]),
     ("rpassword", &["cli/"]),
     ("indicatif", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("jsonwebtoken", &["accounts/"]),
     ("argon2", &["accounts/"]),
-    ("aws_lc_rs", &["accounts/"]),
+    ("aws_lc_rs", &["accounts/", "delivery/tls.rs"]),
     ("quick_cache", &["accounts/"]),
     ("tokio_cron_scheduler", &["timers.rs"]),
     ("tracing_subscriber", &["telemetry.rs"]),

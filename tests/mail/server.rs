@@ -51,17 +51,29 @@ pub enum Door {
     WrongName,
     /// TLS with a certificate that was good once.
     Expired,
+    /// TLS with a certificate that vouches for itself.
+    SelfSigned,
+    /// TLS with one that did so once.
+    SelfSignedExpired,
 }
 
 impl Door {
-    const ALL: [Self; 5] = [Self::Tls, Self::StartTls, Self::Plain, Self::WrongName, Self::Expired];
+    const ALL: [Self; 7] = [
+        Self::Tls,
+        Self::StartTls,
+        Self::Plain,
+        Self::WrongName,
+        Self::Expired,
+        Self::SelfSigned,
+        Self::SelfSignedExpired,
+    ];
 
     /// The value of `smtp.security`.
     pub const fn security(self) -> &'static str {
         match self {
             Self::StartTls => "starttls",
             Self::Plain => "none",
-            Self::Tls | Self::WrongName | Self::Expired => "tls",
+            Self::Tls | Self::WrongName | Self::Expired | Self::SelfSigned | Self::SelfSignedExpired => "tls",
         }
     }
 }
@@ -130,6 +142,12 @@ impl MailServer {
     /// The authority that its certificates are from, in PEM.
     pub fn ca_file(&self) -> PathBuf {
         self.folder.join("ca.pem")
+    }
+
+    /// The certificate that vouches for itself, or the one that did so once.
+    pub fn self_signed(&self, door: Door) -> PathBuf {
+        let name = if door == Door::SelfSigned { "self-signed.pem" } else { "self-signed-expired.pem" };
+        self.folder.join(name)
     }
 
     /// Settings for a shop that sends through this door: names without `COFFEESHOP_`, and values.
@@ -348,6 +366,8 @@ postlog unix-dgram n - n - 1 postlogd
             Door::Plain => "-o smtpd_tls_security_level=none -o smtpd_delay_reject=no".to_owned(),
             Door::WrongName => certified("wrong-name"),
             Door::Expired => certified("expired"),
+            Door::SelfSigned => format!("{} {LOGIN}", certified("self-signed")),
+            Door::SelfSignedExpired => certified("self-signed-expired"),
         };
         format!("127.0.0.1:{port} inet n - n - - smtpd {options}\n")
     });
@@ -372,6 +392,8 @@ unique_subject = no
 copy_extensions = copy
 [any]
 commonName = supplied
+[authority]
+basicConstraints = CA:TRUE
 ";
     fs::write(folder.join("index"), "").unwrap();
     fs::write(folder.join("ca.conf"), SETTINGS).unwrap();
@@ -390,8 +412,15 @@ commonName = supplied
     let sign = "ca -batch -notext -config ca.conf -cert ca.pem -keyfile ca-key.pem";
     openssl(&format!("{sign} -days 30 -in here.csr -out localhost.pem"));
     openssl(&format!("{sign} -days 30 -in other.csr -out wrong-name.pem"));
+    let long_past = "-startdate 20200101000000Z -enddate 20200201000000Z";
+    openssl(&format!("{sign} {long_past} -in here.csr -out expired.pem"));
+    // As people make one: openssl says of it that it is an authority.
+    openssl(
+        "req -x509 -key key.pem -out self-signed.pem -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost",
+    );
     openssl(&format!(
-        "{sign} -startdate 20200101000000Z -enddate 20200201000000Z -in here.csr -out expired.pem"
+        "ca -batch -notext -config ca.conf -selfsign -keyfile key.pem -extensions authority {long_past} -in here.csr -out \
+         self-signed-expired.pem"
     ));
 }
 

@@ -1,0 +1,190 @@
+//! A mail server that answers as it is told, to the letter.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
+
+/// What it does when it hears something.
+#[derive(Clone, Copy, Debug)]
+pub enum Does {
+    /// Says this, with its line ends.
+    Says(&'static [u8]),
+    /// Says nothing, and waits for the other side to go.
+    Silent,
+    /// Closes the connection.
+    Closes,
+    /// Says this and closes the connection.
+    SaysAndCloses(&'static [u8]),
+}
+
+/// What it does at each step: `greeting`, a command with its arguments, or `.` for the end of a mail; nothing for the
+/// usual.
+type Script = dyn Fn(&str) -> Option<Does> + Send + Sync;
+
+/// A mail that it was handed, whatever it said to that.
+#[derive(Clone, Debug)]
+pub struct Handed {
+    pub to: String,
+    pub text: String,
+}
+
+impl Handed {
+    /// The mail's own id.
+    pub fn message_id(&self) -> &str {
+        self.header("Message-ID: ")
+    }
+
+    /// What the mail is about.
+    pub fn subject(&self) -> &str {
+        self.header("Subject: ")
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.text.lines().find_map(|line| line.strip_prefix(name)).unwrap()
+    }
+}
+
+/// What it does from now on, and what it has seen.
+struct Shared {
+    script: Mutex<Arc<Script>>,
+    handed: Mutex<Vec<Handed>>,
+    heard: Mutex<Vec<String>>,
+    connections: AtomicUsize,
+}
+
+/// A server on a port of its own. It ends with this value.
+pub struct SmtpServer {
+    pub port: u16,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+impl SmtpServer {
+    pub async fn start(script: impl Fn(&str) -> Option<Does> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared {
+            script: Mutex::new(Arc::new(script)),
+            handed: Mutex::default(),
+            heard: Mutex::default(),
+            connections: AtomicUsize::new(0),
+        });
+        let accepting = {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                let mut connections = JoinSet::new();
+                while let Ok((stream, _)) = listener.accept().await {
+                    let shared = Arc::clone(&shared);
+                    connections.spawn(async move {
+                        shared.connections.fetch_add(1, Ordering::SeqCst);
+                        let _ = shared.talk(stream).await;
+                    });
+                }
+            })
+        };
+        Self { port, shared, accepting }
+    }
+
+    /// Does what is usual, from now on.
+    pub fn recovers(&self) {
+        *self.shared.script.lock().unwrap() = Arc::new(|_| None);
+    }
+
+    /// Every mail that it was handed so far.
+    pub fn handed(&self) -> Vec<Handed> {
+        self.shared.handed.lock().unwrap().clone()
+    }
+
+    /// Every mail to this address so far.
+    pub fn handed_to(&self, to: &str) -> Vec<Handed> {
+        self.handed().into_iter().filter(|handed| handed.to == to).collect()
+    }
+
+    /// How often it heard a command that begins so.
+    pub fn heard(&self, command: &str) -> usize {
+        self.shared.heard.lock().unwrap().iter().filter(|line| line.starts_with(command)).count()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for SmtpServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Shared {
+    async fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        let mut to = String::new();
+        if !self.does(&mut stream, "greeting", b"220 mail.example\r\n").await? {
+            return Ok(());
+        }
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await? == 0 {
+                return Ok(());
+            }
+            let line = line.trim_end();
+            self.heard.lock().unwrap().push(line.to_owned());
+            let usual: &[u8] = match line.split([' ', ':']).next().unwrap() {
+                "EHLO" => b"250-mail.example\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
+                "DATA" => b"354 go on\r\n",
+                "QUIT" => b"221 bye\r\n",
+                _ => b"250 ok\r\n",
+            };
+            if let Some(address) = line.strip_prefix("RCPT TO:<") {
+                to = address.trim_end_matches('>').to_owned();
+            }
+            if !self.does(&mut stream, line, usual).await? || line == "QUIT" {
+                return Ok(());
+            }
+            if line == "DATA" {
+                let mut text = String::new();
+                while !text.ends_with("\r\n.\r\n") {
+                    if stream.read_line(&mut text).await? == 0 {
+                        return Ok(());
+                    }
+                }
+                self.handed.lock().unwrap().push(Handed { to: to.clone(), text });
+                if !self.does(&mut stream, ".", b"250 taken\r\n").await? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Answers; whether the dialogue goes on.
+    async fn does(
+        &self,
+        stream: &mut BufReader<TcpStream>,
+        step: &str,
+        usual: &[u8],
+    ) -> std::io::Result<bool> {
+        let script = Arc::clone(&*self.script.lock().unwrap());
+        let (says, goes_on) = match script(step) {
+            None => (usual, true),
+            Some(Does::Says(says)) => (says, !says.starts_with(b"421")),
+            Some(Does::SaysAndCloses(says)) => (says, false),
+            Some(Does::Closes) => (&b""[..], false),
+            Some(Does::Silent) => {
+                let mut rest = Vec::new();
+                tokio::io::AsyncReadExt::read_to_end(stream, &mut rest).await?;
+                (&b""[..], false)
+            }
+        };
+        stream.get_mut().write_all(says).await?;
+        // A content that was not asked for is not read.
+        Ok(goes_on && (step != "DATA" || says.starts_with(b"3")))
+    }
+}
