@@ -127,7 +127,7 @@ async fn a_wrong_proof_ends_no_session() {
 }
 
 #[tokio::test]
-async fn a_first_verification_by_a_new_address_spares_the_same_session() {
+async fn a_first_verification_by_a_new_address_spares_it_as_well() {
     let app = App::start().await;
     let (own, other, _) = two_sessions(&app).await;
     let body = json!({ "new_email": NEW, "current_password": PASSWORD });
@@ -158,7 +158,7 @@ async fn a_user_whom_an_admin_verifies_stays_logged_in() {
 }
 
 #[tokio::test]
-async fn a_user_made_unverified_is_logged_out_where_only_verified_ones_may_log_in() {
+async fn a_user_made_unverified_is_logged_out_if_they_may_not_log_in() {
     for (may_log_in, status) in [(true, 200), (false, 401)] {
         let app = App::with(|config| config.auth.allow_unverified_login = may_log_in).await;
         let boss = app.admin().await;

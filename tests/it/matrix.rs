@@ -602,7 +602,7 @@ async fn a_request_that_ends_after_its_session_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_with_two_access_tokens_is_refused_whichever_is_good() {
+async fn a_request_with_two_access_tokens_is_refused() {
     let app = App::start().await;
     let boss = app.admin().await;
     let good = boss.token.clone().unwrap();

@@ -56,7 +56,7 @@ fn with_status(answers: &[Answer], status: u16) -> usize {
 
 /// Whether a login is let in is looked at before the password is checked, and again when its session begins.
 #[tokio::test]
-async fn a_login_under_way_gives_no_session_that_outlives_what_ends_it() {
+async fn a_login_under_way_is_looked_at_again_before_its_session() {
     for (change, back) in [
         (json!({ "disabled": true }), json!({ "disabled": false })),
         (json!({ "status": "unverified" }), json!({ "status": "verified" })),
