@@ -5,7 +5,8 @@ use uuid::Uuid;
 use super::{Accounts, Admin, Error};
 use crate::{
     model::{
-        Action, AuditCursor, AuditEvent, AuditQuery, FieldChange, Origin, Page, Timestamp, User, UserId, Word,
+        Action, AuditCursor, AuditEvent, AuditQuery, Client, FieldChange, Origin, Page, Timestamp, User,
+        UserId, Word,
     },
     store::Tx,
 };
@@ -26,6 +27,16 @@ impl Author {
     /// Somebody who is not signed in, as which the console and the timers count.
     pub(super) const fn nobody(origin: Origin) -> Self {
         Self { actor_id: None, origin }
+    }
+
+    /// Who is signed in.
+    pub(super) const fn actor_id(&self) -> Option<UserId> {
+        self.actor_id
+    }
+
+    /// The program and the address that it was done from.
+    pub(super) const fn client(&self) -> &Client {
+        &self.origin.client
     }
 
     /// Writes down what was done to an account.

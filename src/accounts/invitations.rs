@@ -2,6 +2,7 @@
 
 use super::{
     Accounts, Admin, Error,
+    changes::Deed,
     codes::{FreshCode, Sending},
     registration::{insert, name},
 };
@@ -55,6 +56,7 @@ impl Accounts {
         let (accounts, by) = (self.clone(), by.clone());
         let made = self.store.write(move |tx| {
             by.still_acts(tx, now)?;
+            accounts.take_change(tx, Deed::ByAdmin, by.author(), now)?;
             let lifetime = accounts.rules.unverified_after;
             let user = User::invited(invitee.profile, invitee.role, now, lifetime);
             insert(tx, &user, None)?;

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::{Accounts, Error, under_way::UnderWay};
 use crate::{
     config::RateLimit,
-    model::{Client, CountKey, Timestamp, UserId, network, site},
+    model::{Client, CountKey, Timestamp, network, site},
     store::{Snapshot, Tx},
 };
 
@@ -33,6 +33,10 @@ pub(super) struct Limits {
     pub(super) signed_in: Rate,
     pub(super) client: Rate,
     mail: Rate,
+    /// Changes by one account.
+    pub(super) change: Rate,
+    /// Changes from one network.
+    pub(super) client_change: Rate,
     pub(super) under_way: UnderWay,
     pub(super) line: Arc<Semaphore>,
 }
@@ -54,7 +58,12 @@ pub(super) struct Budget {
 impl Rate {
     /// For as many as a site has networks there is twice as much.
     fn of_site(self) -> Self {
-        Self { burst: self.burst.saturating_mul(2), refill: self.refill / 2 }
+        self.times(2)
+    }
+
+    /// So many times as much.
+    pub(super) fn times(self, factor: u32) -> Self {
+        Self { burst: self.burst.saturating_mul(factor), refill: self.refill / factor }
     }
 }
 
@@ -75,6 +84,8 @@ impl Limits {
             signed_in,
             client: rate(settings.client_burst, settings.client_refill),
             mail: rate(settings.mail_burst, settings.mail_refill),
+            change: rate(settings.change_burst, settings.change_refill),
+            client_change: rate(settings.client_change_burst, settings.client_change_refill),
             under_way: UnderWay::default(),
             line: Arc::new(Semaphore::new(MOST_WAITING)),
         }
@@ -108,19 +119,6 @@ impl Accounts {
             return Ok(());
         }
         self.store.write(move |tx| take_all(tx, &budgets, now)).await
-    }
-
-    /// Takes an export out of the budget of its account: some at once, and one a minute from then on.
-    ///
-    /// # Errors
-    /// `TooManyRequests`.
-    pub(super) async fn take_export(&self, id: UserId, now: Timestamp) -> Result<(), Error> {
-        const EXPORTS: Rate = Rate { burst: 5, refill: Duration::from_mins(1) };
-        if !self.limits.enabled {
-            return Ok(());
-        }
-        let key = self.secret.hash_limit("exports", &[&id.to_string()]);
-        self.store.write(move |tx| take_all(tx, &[Budget { key, rate: EXPORTS }], now)).await
     }
 
     /// The budgets of a client, and of the site that it is at; none where there are no limits or it came by no network.

@@ -2,6 +2,7 @@
 
 mod actor;
 mod audit;
+mod changes;
 mod codes;
 mod emails;
 mod error;

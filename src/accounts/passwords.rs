@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Accounts, Actor, Admin, Error, Proof,
     audit::Author,
+    changes::Deed,
     codes::{FreshCode, Sending},
     living,
     silence::in_steps,
@@ -116,6 +117,7 @@ impl Accounts {
         let (accounts, actor) = (self.clone(), actor.clone());
         let changed = self.store.write(move |tx| {
             let user = confirmed.still_here(tx, now)?;
+            accounts.take_change(tx, Deed::WithPassword, &actor.author(), now)?;
             tx.set_password(user.id, &hash)?;
             tx.delete_sessions_but(user.id, Some(actor.session_id()))?;
             tx.delete_codes_of(user.id)?;

@@ -1,24 +1,25 @@
 //! One's own account.
 
-use super::{Accounts, Actor, Error, users::delete};
+use super::{Accounts, Actor, Error, changes::Deed, users::delete};
 use crate::model::{Letter, Message, Password, ProfileChange, Status, User};
 
 impl Accounts {
     /// Changes what users may change about themselves.
     ///
     /// # Errors
-    /// `InvalidToken` if the account went away in the meantime.
+    /// `InvalidToken` if the account went away in the meantime; `TooManyRequests`.
     pub async fn edit_profile(&self, actor: &Actor, change: ProfileChange) -> Result<User, Error> {
         let now = self.clock.now();
-        let actor = actor.clone();
+        let (accounts, actor, by) = (self.clone(), actor.clone(), actor.author());
         let edited = self.store.write(move |tx| {
             let old = actor.still_here(tx, now)?;
             let mut user = old.clone();
             change.apply(&mut user.profile);
             if user != old {
+                accounts.take_change(tx, Deed::OwnEdit, &by, now)?;
                 user.updated_at = now;
                 tx.update_user(&user)?;
-                actor.author().record_edit(tx, &old, &user)?;
+                by.record_edit(tx, &old, &user)?;
             }
             Ok::<_, Error>(user)
         });

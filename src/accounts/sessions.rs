@@ -3,6 +3,7 @@
 use super::{
     Accounts, Actor, Admin, Error,
     audit::Author,
+    changes::Deed,
     hashing::Check,
     living, secret,
     tokens::Refresh,
@@ -136,6 +137,7 @@ impl Accounts {
                 return Ok(None);
             };
             accounts.may_log_in(&user)?;
+            accounts.take_change(tx, Deed::WithPassword, &by, now)?;
             tx.insert_session(&new)?;
             tx.set_last_login(user.id, now)?;
             if let Some(renewed) = renewed {

@@ -3,6 +3,7 @@
 use super::{
     Accounts, Actor, Error,
     audit::{Author, console},
+    changes::Deed,
     codes::FreshCode,
     living,
     sessions::still_open,
@@ -110,7 +111,7 @@ impl Accounts {
     /// unverified from now on has as much time as after a sign-up, and gets a message, unless they are disabled.
     ///
     /// # Errors
-    /// `NotFound`, `EmailTaken`, `LastAdmin`.
+    /// `NotFound`, `EmailTaken`, `LastAdmin`, `TooManyRequests`.
     pub async fn change_user(&self, by: &Admin, id: UserId, change: UserChange) -> Result<User, Error> {
         let now = self.clock.now();
         let fresh = FreshCode::new();
@@ -122,6 +123,7 @@ impl Accounts {
             if user == old {
                 return Ok(old);
             }
+            accounts.take_change(tx, Deed::ByAdmin, by.author(), now)?;
             user.updated_at = now;
             if old.is_acting_admin() && !user.is_acting_admin() {
                 not_the_last_admin(tx)?;
@@ -142,13 +144,14 @@ impl Accounts {
     /// Deletes a user and everything that belongs to them.
     ///
     /// # Errors
-    /// `NotFound`, `LastAdmin`.
+    /// `NotFound`, `LastAdmin`, `TooManyRequests`.
     pub async fn delete_user(&self, by: &Admin, id: UserId) -> Result<(), Error> {
         let now = self.clock.now();
-        let by = by.clone();
+        let (accounts, by) = (self.clone(), by.clone());
         let deleted = self.store.write(move |tx| {
             by.still_acts(tx, now)?;
             let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            accounts.take_change(tx, Deed::ByAdmin, by.author(), now)?;
             delete(tx, &user, by.author(), now)
         });
         deleted.await

@@ -37,7 +37,7 @@ it sent one.";
 const CHAPTERS: [&str; 6] = ["Registration", "Sessions", "Own account", "Users", "Audit", "Operation"];
 
 /// What an operation refuses besides what its form implies.
-const REFUSALS: [(&str, &[Code]); 22] = [
+const REFUSALS: [(&str, &[Code]); 23] = [
     ("signup", &[Code::EmailTaken, Code::TooManyRequests]),
     ("verify", &[Code::VerificationFailed, Code::EmailTaken, Code::TooManyRequests]),
     ("resend_verification", &[Code::TooManyRequests]),
@@ -51,12 +51,13 @@ const REFUSALS: [(&str, &[Code]); 22] = [
     ("change_password", &[Code::InvalidCredentials, Code::TooManyRequests]),
     ("change_email", &[Code::InvalidCredentials, Code::TooManyRequests]),
     ("delete_me", &[Code::InvalidCredentials, Code::TooManyRequests, Code::LastAdmin]),
+    ("edit_me", &[Code::TooManyRequests]),
     ("export_me", &[Code::TooManyRequests]),
     ("list_users", &[Code::Forbidden]),
     ("invite_user", &[Code::Forbidden, Code::EmailTaken, Code::TooManyRequests]),
     ("get_user", &[Code::Forbidden]),
-    ("edit_user", &[Code::Forbidden, Code::EmailTaken, Code::LastAdmin]),
-    ("delete_user", &[Code::Forbidden, Code::LastAdmin]),
+    ("edit_user", &[Code::Forbidden, Code::EmailTaken, Code::LastAdmin, Code::TooManyRequests]),
+    ("delete_user", &[Code::Forbidden, Code::LastAdmin, Code::TooManyRequests]),
     ("list_sessions", &[Code::Forbidden]),
     ("end_sessions", &[Code::Forbidden]),
     ("list_audit", &[Code::Forbidden]),

@@ -86,6 +86,8 @@ impl Config {
             ("rate_limit.account_refill", limits.account_refill, SECOND, DAY),
             ("rate_limit.client_refill", limits.client_refill, SECOND, DAY),
             ("rate_limit.mail_refill", limits.mail_refill, SECOND, DAY),
+            ("rate_limit.change_refill", limits.change_refill, SECOND, DAY),
+            ("rate_limit.client_change_refill", limits.client_change_refill, SECOND, DAY),
             ("audit.retention", self.audit.retention, DAY, Period::days(3650)),
         ] {
             if !(least..=most).contains(&period) {
@@ -203,6 +205,8 @@ impl Config {
             ("rate_limit.account_burst", limits.account_burst),
             ("rate_limit.client_burst", limits.client_burst),
             ("rate_limit.mail_burst", limits.mail_burst),
+            ("rate_limit.change_burst", limits.change_burst),
+            ("rate_limit.client_change_burst", limits.client_change_burst),
         ] {
             if !(1..=1_000_000).contains(&burst) {
                 return refuse(name, burst, "must be from 1 to 1000000");

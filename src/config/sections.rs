@@ -207,6 +207,15 @@ pub struct RateLimit {
     pub mail_burst: u32,
     /// How long it takes to allow one more.
     pub mail_refill: Period,
+    /// How many times an account may log in or change its password, and as often edit itself; an admin may make ten times as
+    /// many changes to accounts.
+    pub change_burst: u32,
+    /// How long it takes to allow one more.
+    pub change_refill: Period,
+    /// The same for all accounts of one client together.
+    pub client_change_burst: u32,
+    /// How long it takes to allow one more.
+    pub client_change_refill: Period,
 }
 
 /// The audit: what was done to accounts, and by whom.
@@ -344,6 +353,10 @@ impl Default for RateLimit {
             client_refill: Period::seconds(5),
             mail_burst: 500,
             mail_refill: Period::seconds(5),
+            change_burst: 1_000,
+            change_refill: Period::seconds(30),
+            client_change_burst: 10_000,
+            client_change_refill: Period::seconds(2),
         }
     }
 }

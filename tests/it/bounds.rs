@@ -11,6 +11,7 @@ use coffeeshop::{
     accounts::{Admin, Rotation, Which},
     model::Origin,
 };
+use serde_json::{Value, json};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -19,8 +20,9 @@ use tracing::{
 use uuid::Uuid;
 
 use crate::{
-    app::App,
+    app::{App, PASSWORD},
     audit::{walk_the_api, walk_the_console, walk_the_pages, walk_the_timer},
+    matrix::{ACCESS, Access, operations},
 };
 
 /// Every statement that this process has run.
@@ -109,6 +111,169 @@ async fn walk_everywhere() -> App {
     app
 }
 
+/// What an operation costs at most.
+#[derive(Clone, Copy, Debug)]
+enum Cost {
+    /// It asks the store nothing.
+    NoRead,
+    /// A few rows, each found by an index.
+    Rows,
+    /// As many rows as a page has, 200 at most, each found by an index.
+    Page,
+    /// The sessions of a user, 120 at most.
+    Sessions,
+    /// One to three password hashes, on threads of their own behind a queue with an end.
+    Hash,
+    /// 2,000 events, 200 messages and 120 sessions, written on the same threads, as often as the budget of the account says.
+    Export,
+}
+
+/// What bounds how much an operation can leave in the store if it is repeated without end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    /// It leaves nothing.
+    Nothing,
+    /// A budget of messages of the client.
+    Messages,
+    /// What it uses up was sent in a message, which had a budget.
+    Sent,
+    /// A budget of changes of the account, and one of the client.
+    Changes,
+    /// The same for an admin, who has ten times as much.
+    AdminChanges,
+    /// What it ends was begun by a login, which had a budget.
+    Ended,
+    /// Messages to an address and from an account are counted.
+    Counted,
+    /// There is one account to delete.
+    Once,
+}
+
+/// Every operation. One without a line here fails the test.
+const BOUNDS: [(&str, Cost, Growth); 30] = [
+    ("signup", Cost::Hash, Growth::Messages),
+    ("verify", Cost::Rows, Growth::Sent),
+    ("resend_verification", Cost::Rows, Growth::Messages),
+    ("login", Cost::Hash, Growth::Changes),
+    ("refresh", Cost::Rows, Growth::Ended),
+    ("logout", Cost::Rows, Growth::Ended),
+    ("forgot_password", Cost::Rows, Growth::Messages),
+    ("reset_password", Cost::Hash, Growth::Sent),
+    ("healthz", Cost::NoRead, Growth::Nothing),
+    ("readyz", Cost::Rows, Growth::Nothing),
+    ("jwks", Cost::NoRead, Growth::Nothing),
+    ("logout_all", Cost::Sessions, Growth::Ended),
+    ("get_me", Cost::Rows, Growth::Nothing),
+    ("edit_me", Cost::Rows, Growth::Changes),
+    ("delete_me", Cost::Hash, Growth::Once),
+    ("change_password", Cost::Hash, Growth::Changes),
+    ("change_email", Cost::Hash, Growth::Counted),
+    ("export_me", Cost::Export, Growth::Nothing),
+    ("list_my_sessions", Cost::Sessions, Growth::Nothing),
+    ("end_my_session", Cost::Rows, Growth::Ended),
+    ("edit_user", Cost::Rows, Growth::AdminChanges),
+    ("list_users", Cost::Page, Growth::Nothing),
+    ("invite_user", Cost::Rows, Growth::AdminChanges),
+    ("get_user", Cost::Rows, Growth::Nothing),
+    ("delete_user", Cost::Rows, Growth::AdminChanges),
+    ("list_sessions", Cost::Sessions, Growth::Nothing),
+    ("end_sessions", Cost::Sessions, Growth::Ended),
+    ("list_audit", Cost::Page, Growth::Nothing),
+    ("verify_page", Cost::Rows, Growth::Sent),
+    ("reset_page", Cost::Hash, Growth::Messages),
+];
+
+impl Growth {
+    /// How many rows of a table it may leave when each budget lets one through at once, and an admin's ten.
+    const fn most(self) -> i64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Messages | Self::Sent | Self::Changes | Self::Ended | Self::Once => 1,
+            Self::AdminChanges => 10,
+            Self::Counted => 20 * 2, // to the new address and to the old one
+        }
+    }
+}
+
+/// How many rows each table that grows has, but for the budgets themselves.
+fn rows(app: &App) -> Vec<(&'static str, i64)> {
+    let tables = GROWING.into_iter().filter(|table| !["limits", "sent_codes"].contains(table));
+    tables.map(|table| (table, app.stored(&format!("SELECT count(*) FROM {table}")))).collect()
+}
+
+/// The body of the n-th request of many: everything in it that can differ does.
+fn body(example: &Value, round: usize, refresh_token: &str) -> Value {
+    let mut body = example.clone();
+    for (field, value) in body.as_object_mut().unwrap() {
+        match field.as_str() {
+            "first_name" | "last_name" => *value = json!(format!("Nr {round}")),
+            "email" | "new_email" => *value = json!(format!("guest{round}@example.com")),
+            "password" | "current_password" | "new_password" => *value = json!(PASSWORD),
+            "refresh_token" => *value = json!(refresh_token),
+            "role" => *value = json!("user"),
+            _ => {}
+        }
+    }
+    body
+}
+
+#[test]
+fn every_operation_has_bounds() {
+    let known: BTreeSet<_> = BOUNDS.iter().map(|(id, ..)| *id).collect();
+    let there: BTreeSet<_> = ACCESS.iter().map(|(id, _)| *id).collect();
+    assert_eq!(known, there);
+}
+
+#[tokio::test]
+async fn nothing_grows_past_its_budget_however_often_it_is_asked() {
+    const ANN: &str = "ann@example.com";
+    for operation in operations() {
+        let (_, _, growth) = BOUNDS.into_iter().find(|(id, ..)| *id == operation.id).unwrap();
+        let app = limited().await;
+        let (boss, ann) = (app.admin().await, app.signed_in(ANN).await);
+        let tokens = app.tokens(ANN).await;
+        let session = &ann.get("/me/sessions").await.body["items"][1]["id"];
+        let id = if operation.id == "end_my_session" { session.clone() } else { json!(ann.id().await) };
+        let path = operation.path.replace("{id}", id.as_str().unwrap());
+        // The same shop, from now on with budgets of one.
+        let app = app
+            .beside(|config| {
+                let limits = &mut config.rate_limit;
+                limits.enabled = true;
+                (limits.mail_burst, limits.client_burst) = (1, 1);
+                (limits.change_burst, limits.client_change_burst) = (1, 100);
+                for refill in [&mut limits.mail_refill, &mut limits.client_refill, &mut limits.change_refill]
+                {
+                    *refill = "1d".parse().unwrap();
+                }
+            })
+            .await;
+        let (_, access) = ACCESS.into_iter().find(|(id, _)| *id == operation.id).unwrap();
+        let token = match access {
+            Access::Open => None,
+            Access::SignedIn => ann.token,
+            Access::OwnOrAdmin | Access::Admin => boss.token,
+        };
+        let caller = token.map_or_else(|| app.anyone(), |token| app.with_token(token)).from("192.0.2.1");
+        let before = rows(&app);
+        for round in 0..30 {
+            let body = operation.example.as_ref().map(|example| {
+                let mut body = body(example, round, tokens["refresh_token"].as_str().unwrap());
+                if operation.id == "login" || operation.id == "forgot_password" {
+                    body["email"] = json!(ANN);
+                }
+                body
+            });
+            caller.send(operation.method.clone(), &path, body).await;
+            app.wait(Duration::from_secs(1));
+        }
+        for ((table, before), (_, after)) in before.into_iter().zip(rows(&app)) {
+            let grown = after - before;
+            assert!(grown <= growth.most(), "{}: {grown} more rows of {table}", operation.id);
+        }
+    }
+}
+
 async fn limited() -> App {
     App::with(|config| config.rate_limit.enabled = true).await
 }
@@ -117,7 +282,8 @@ async fn limited() -> App {
 /// open.
 const GROWING: [&str; 7] = ["users", "sessions", "codes", "outbox", "audit_events", "sent_codes", "limits"];
 /// The tables that do not: a few rows each.
-const SMALL: [&str; 4] = ["signing_keys", "user_counts", "user_arrivals", "refinery_schema_history"];
+const SMALL: [&str; 5] =
+    ["issuers", "signing_keys", "user_counts", "user_arrivals", "refinery_schema_history"];
 
 /// The statements that do so all the same, each with the reason why it may; with a … only their beginning is told.
 const EXCEPTIONS: [(&str, &str); 7] = [

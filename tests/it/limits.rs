@@ -344,8 +344,8 @@ async fn right_logins_at_once_all_succeed() {
         }
         let statuses = crowd.join_all().await;
         assert_eq!(statuses, [200; 80]);
-        // All that is owed is what the client tried at all accounts.
-        assert_eq!(app.stored::<i64>("SELECT count(*) FROM limits"), i64::from(wrong_before > 0));
+        // All that is owed is what the client tried at all accounts, and changes: by the account, and from 61 addresses.
+        assert_eq!(app.stored::<i64>("SELECT count(*) FROM limits") - 62, i64::from(wrong_before > 0));
     }
 }
 
@@ -365,7 +365,8 @@ async fn right_passwords_whose_client_hung_up_cost_nothing() {
         let _ = tokio::time::timeout(patience, confirm(&ann, "/me/email", PASSWORD)).await;
     }
     let start = std::time::Instant::now();
-    while app.stored::<i64>("SELECT count(*) FROM limits") > 0 {
+    // The logins themselves count as changes, by the account and from its address.
+    while app.stored::<i64>("SELECT count(*) FROM limits") > 2 {
         assert!(start.elapsed() < Duration::from_secs(30), "a try is left that was right");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -607,7 +608,12 @@ async fn what_was_right_gives_a_client_one_try_back_and_no_more() {
     .await;
     app.sign_up(ANN).await;
     log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
-    assert_eq!(app.stored::<i64>("SELECT count(*) FROM limits"), 0, "nothing is owed, and nothing is kept");
+    let changes = 2; // of the account, and of its client
+    assert_eq!(
+        app.stored::<i64>("SELECT count(*) FROM limits"),
+        changes,
+        "nothing is owed, and nothing is kept"
+    );
     for (email, password, status) in [
         ("user1@example.com", WRONG, 401),
         ("user2@example.com", WRONG, 401),
@@ -654,4 +660,121 @@ async fn an_account_is_exported_some_times_at_once_and_then_once_a_minute() {
     app.wait(Duration::from_mins(1));
     ann.get("/me/export").await.is(200);
     ann.get("/me/export").await.refused(429, "too_many_requests");
+}
+
+/// A shop where an account may make three changes at once.
+async fn three_changes() -> App {
+    App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.change_burst = 3;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_account_edits_itself_so_often_and_then_once_in_a_while() {
+    let app = three_changes().await;
+    let ann = app.unverified(ANN).await.from("192.0.2.1");
+    let path = format!("/users/{}", ann.id().await);
+    for path in ["/me", &path, "/me"] {
+        ann.patch(path, json!({ "first_name": format!("Ann {}", app.events().await.len()) })).await.is(200);
+    }
+    for path in ["/me", &path] {
+        let refused = ann.patch(path, json!({ "first_name": "Zoe" })).await.refused(429, "too_many_requests");
+        assert_eq!(refused.header("retry-after"), "30");
+        let unchanged = json!({ "first_name": ann.me().await["first_name"] });
+        ann.patch(path, unchanged).await.is(200);
+    }
+    app.wait(Duration::from_secs(30));
+    ann.patch("/me", json!({ "first_name": "Zoe" })).await.is(200);
+    ann.patch("/me", json!({ "first_name": "Joe" })).await.refused(429, "too_many_requests");
+}
+
+#[tokio::test]
+async fn a_thief_who_edits_without_end_keeps_the_owner_from_nothing() {
+    let app = three_changes().await;
+    let ann = app.signed_in(ANN).await;
+    while ann.patch("/me", json!({ "last_name": format!("Oak {}", app.events().await.len()) })).await.status
+        == 200
+    {}
+    let body = json!({ "current_password": PASSWORD, "new_password": NEW });
+    ann.post("/me/password", body).await.is(204);
+    log_in(&app, "192.0.2.1", ANN, NEW).await.is(200);
+}
+
+#[tokio::test]
+async fn right_passwords_have_a_budget_of_their_account() {
+    let app = three_changes().await;
+    app.sign_up(ANN).await;
+    app.sign_up("bob@example.com").await;
+    for ip in ["192.0.2.1", "198.51.100.1", "203.0.113.1"] {
+        log_in(&app, ip, ANN, PASSWORD).await.is(200);
+    }
+    for ip in ["192.0.2.1", "203.0.113.9"] {
+        let refused = log_in(&app, ip, ANN, PASSWORD).await.refused(429, "too_many_requests");
+        assert_eq!(refused.header("retry-after"), "30");
+    }
+    log_in(&app, "192.0.2.1", "bob@example.com", PASSWORD).await.is(200);
+    log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+    app.wait(Duration::from_secs(30));
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+}
+
+#[tokio::test]
+async fn what_ends_something_is_never_refused() {
+    let app = three_changes().await;
+    let boss = app.admin().await;
+    let ann = app.signed_in(ANN).await;
+    let (tokens, other) = (app.tokens(ANN).await, app.tokens(ANN).await);
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.refused(429, "too_many_requests");
+    while ann.patch("/me", json!({ "last_name": format!("Oak {}", app.events().await.len()) })).await.status
+        == 200
+    {}
+    let path = format!("/users/{}", ann.id().await);
+    let mut edits = 0;
+    while boss.patch(&path, json!({ "first_name": format!("Ann {edits}") })).await.status == 200 {
+        edits += 1;
+    }
+    assert_eq!(edits, 30, "an admin may do ten times as much");
+    let logout = json!({ "refresh_token": tokens["refresh_token"] });
+    app.anyone().post("/auth/logout", logout).await.is(204);
+    let session = ann.get("/me/sessions").await.body["items"][0]["id"].as_str().unwrap().to_owned();
+    let other = app.with_token(other["access_token"].as_str().unwrap());
+    other.delete(&format!("/me/sessions/{session}")).await.is(204);
+    boss.delete(&format!("{path}/sessions")).await.is(204);
+    ann.get("/me").await.refused(401, "invalid_token");
+    app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
+    let reset = json!({ "token": app.mail(ANN).await.token(), "new_password": NEW });
+    app.anyone().post("/auth/password/reset", reset).await.is(204);
+    boss.post("/auth/logout-all", None).await.is(204);
+}
+
+#[tokio::test]
+async fn many_accounts_of_one_client_share_a_budget_of_changes() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.client_change_burst = 4;
+    })
+    .await;
+    let mut edited = 0;
+    for number in 0..6 {
+        let guest = app.unverified(&format!("guest{number}@example.com")).await;
+        let here = guest.clone().from("192.0.2.1");
+        edited += u32::from(here.patch("/me", json!({ "first_name": "Zoe" })).await.status == 200);
+        guest.from("198.51.100.1").patch("/me", json!({ "first_name": "Joe" })).await;
+    }
+    assert_eq!(edited, 4);
+}
+
+#[tokio::test]
+async fn little_is_left_of_an_account_that_edited_itself_without_end() {
+    let app = limited().await;
+    let ann = app.unverified(ANN).await.from("192.0.2.1");
+    for number in 0..1_200 {
+        ann.patch("/me", json!({ "first_name": format!("Ann {number}") })).await;
+    }
+    ann.send(Method::DELETE, "/me", Some(json!({ "current_password": PASSWORD }))).await.is(204);
+    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    app.accounts.purge(&plan, |_| {}).await.unwrap();
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM audit_events"), 1_000 + 3);
 }

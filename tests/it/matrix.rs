@@ -30,7 +30,7 @@ const NEW: &str = "lungo hums at dawn";
 
 /// Who may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+pub enum Access {
     /// Anybody, with or without a token.
     Open,
     /// Whoever is signed in, about themselves.
@@ -42,7 +42,7 @@ enum Access {
 }
 
 /// Every operation. One without a row here fails the test.
-const ACCESS: [(&str, Access); 30] = [
+pub const ACCESS: [(&str, Access); 30] = [
     ("signup", Access::Open),
     ("verify", Access::Open),
     ("resend_verification", Access::Open),
@@ -98,15 +98,15 @@ const IDENTITIES: [Identity; 8] = [
     Identity::ExpiredToken,
 ];
 
-struct Operation {
-    id: String,
-    method: Method,
-    path: String,
-    example: Option<Value>,
+pub struct Operation {
+    pub id: String,
+    pub method: Method,
+    pub path: String,
+    pub example: Option<Value>,
     fields: BTreeSet<String>,
 }
 
-fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<Operation> {
     let document = api::openapi();
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
