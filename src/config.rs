@@ -61,14 +61,6 @@ impl Config {
         if self.auth.issuer.is_empty() { &self.server.public_url } else { &self.auth.issuer }
     }
 
-    /// The path of `server.public_url`: `/` if it has none.
-    #[must_use]
-    pub fn public_path(&self) -> &str {
-        let url = &self.server.public_url;
-        let host = url.split_once("://").map_or("", |(_, host)| host);
-        host.find('/').map_or("/", |start| &host[start..])
-    }
-
     /// The page behind verification links.
     #[must_use]
     pub fn verify_url(&self) -> String {

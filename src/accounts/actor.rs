@@ -6,7 +6,6 @@ use super::{
     living,
     sessions::{is_open, still_open},
     sightings::Found,
-    tries::Claim,
 };
 use crate::{
     model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
@@ -31,11 +30,6 @@ impl Actor {
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         self.found.0.id
-    }
-
-    /// Where the request came from.
-    pub(super) fn origin(&self) -> &Origin {
-        &self.origin
     }
 
     /// Who does what they do.
@@ -75,8 +69,8 @@ impl Accounts {
     pub async fn authenticate(&self, access_token: &str, origin: Origin) -> Result<Actor, Error> {
         let now = self.clock.now();
         let access = match self.tokens.check_access(access_token, now) {
-            // Perhaps another process has made a new key, or signs under another issuer.
-            Err(_) if self.tokens.names_unknown(access_token) && self.look_for_new_key(now).await? => {
+            // Perhaps another process has made a new key.
+            Err(_) if self.tokens.names_unknown_key(access_token) && self.look_for_new_key(now).await? => {
                 self.tokens.check_access(access_token, now)?
             }
             checked => checked?,
@@ -87,40 +81,21 @@ impl Accounts {
         Ok(Actor { found, origin })
     }
 
-    /// The session that an access token names, for what spares that session. A token whose time has run out names it as
-    /// well: the client would have renewed it, and gains nothing else by it. Whether the session is still open, and whose it
-    /// is, must be looked at where it is spared.
-    ///
-    /// # Errors
-    /// `InvalidToken` if it is no access token of ours.
-    pub async fn named_session(&self, access_token: &str) -> Result<SessionId, Error> {
-        match self.tokens.named_session(access_token) {
-            Err(_) if self.tokens.names_unknown(access_token) => {
-                self.look_for_new_key(self.clock.now()).await?;
-                self.tokens.named_session(access_token)
-            }
-            named => named,
-        }
-    }
-
-    /// Asks for the password again, for what must not be done with a stolen token alone. Wrong ones have a budget for each
-    /// session; after the right one nothing is owed any more, whatever comes of the rest.
+    /// Asks for the password again, for what must not be done with a stolen token alone. A wrong one counts like one at
+    /// a login, in the same budget; after the right one nothing is owed any more, whatever comes of the rest.
     ///
     /// # Errors
     /// `WrongPassword`, `TooManyRequests`.
     pub(super) async fn confirm(&self, actor: &Actor, password: Password) -> Result<Confirmed, Error> {
-        let claim = Claim::by(actor);
-        let (accounts, actor) = (self.clone(), actor.clone());
-        let confirmed = self.attempt(claim, async move |tried| {
-            let now = accounts.clock.now();
-            let confirmed = accounts.check_password(&actor, password, now).await?;
-            if tried.is_some() {
-                let rules = accounts.clone();
-                accounts.store.write(move |tx| rules.was_right(tx, tried, now)).await?;
-            }
-            Ok(confirmed)
-        });
-        confirmed.await
+        let now = self.clock.now();
+        let tried = self.take_try(&actor.user().profile.email, &actor.origin.client, now).await?;
+        let checked = self.check_password(actor, password, now).await;
+        self.settle_try(tried, &checked, now).await?;
+        if checked.is_ok() && tried.is_some() {
+            let accounts = self.clone();
+            self.store.write(move |tx| accounts.was_right(tx, tried, now)).await?;
+        }
+        checked
     }
 
     async fn check_password(

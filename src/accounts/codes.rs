@@ -60,11 +60,8 @@ impl<'a> Sending<'a> {
         let letter = match purpose {
             Purpose::VerifyEmail => Letter::VerifyEmail,
             Purpose::ChangeEmail => Letter::ChangeEmail,
+            Purpose::ResetPassword => Letter::ResetPassword,
             Purpose::AcceptInvitation => Letter::Invitation,
-            Purpose::ResetPassword
-            | Purpose::AdminReset
-            | Purpose::CancelEmailChange
-            | Purpose::ChoosePassword => Letter::ResetPassword,
         };
         Self { user, to: &user.profile.email, purpose, letter }
     }
@@ -103,7 +100,7 @@ impl Accounts {
         let kept = self.keep_code(tx, user, to, purpose, (code, &fresh.link), now)?;
         let counted_for = match purpose {
             Purpose::ResetPassword => RESETS_COUNTED_FOR,
-            _ => COUNTED_FOR,
+            Purpose::VerifyEmail | Purpose::ChangeEmail | Purpose::AcceptInvitation => COUNTED_FOR,
         };
         tx.put_sent_codes(count, sent.saturating_add(1), now, kept.token_expires_at + counted_for)?;
         let message = Message {
@@ -135,8 +132,7 @@ impl Accounts {
         }
     }
 
-    /// Makes a link for a user's own address, which is handed over in some other way; the one before it for the same
-    /// purpose dies.
+    /// Makes a link for a user's own address, which is handed over in some other way; the one before it dies.
     pub(super) fn make_link(
         &self,
         tx: &Tx<'_>,
@@ -151,21 +147,11 @@ impl Accounts {
 
     /// The address of a page with a link's token.
     fn link(&self, purpose: Purpose, token: &PlainToken) -> String {
-        let is_for_password = Purpose::FOR_PASSWORD.contains(&purpose);
-        with_token(if is_for_password { &self.rules.reset_url } else { &self.rules.verify_url }, token)
-    }
-
-    /// Keeps a link for a user's own address and a page that is shown at once.
-    pub(super) fn keep_link(
-        &self,
-        tx: &Tx<'_>,
-        user: &User,
-        purpose: Purpose,
-        fresh: &FreshCode,
-        now: Timestamp,
-    ) -> Result<PlainToken, Error> {
-        self.keep_code(tx, user, &user.profile.email, purpose, (None, &fresh.link), now)?;
-        Ok(fresh.link.clone())
+        let page = match purpose {
+            Purpose::VerifyEmail | Purpose::ChangeEmail => &self.rules.verify_url,
+            Purpose::ResetPassword | Purpose::AcceptInvitation => &self.rules.reset_url,
+        };
+        with_token(page, token)
     }
 
     /// Stores a code and link, alive for as long as their purpose and their account allow.
@@ -193,21 +179,19 @@ impl Accounts {
         Ok(code)
     }
 
-    /// When a link of this purpose stops to count: with the account, and for a new password after an hour at most, but for
-    /// the one that cancels a change of address, which lives for as long as the change can be confirmed.
+    /// When a link of this purpose stops to count: with the account, and for a forgotten password after an hour at most.
     fn link_expires_at(&self, user: &User, purpose: Purpose, now: Timestamp) -> Timestamp {
         let own = match purpose {
-            Purpose::ResetPassword | Purpose::AdminReset | Purpose::ChoosePassword => now + RESET_TTL,
-            Purpose::VerifyEmail
-            | Purpose::ChangeEmail
-            | Purpose::CancelEmailChange
-            | Purpose::AcceptInvitation => now + self.rules.unverified_after,
+            Purpose::ResetPassword => now + RESET_TTL,
+            Purpose::VerifyEmail | Purpose::ChangeEmail | Purpose::AcceptInvitation => {
+                now + self.rules.unverified_after
+            }
         };
         match (user.standing, purpose) {
-            (Standing::Unverified { expires_at }, Purpose::VerifyEmail | Purpose::AcceptInvitation) => {
-                expires_at
+            (Standing::Unverified { expires_at }, Purpose::ResetPassword | Purpose::ChangeEmail) => {
+                own.min(expires_at)
             }
-            (Standing::Unverified { expires_at }, _) => own.min(expires_at),
+            (Standing::Unverified { expires_at }, _) => expires_at,
             (Standing::Verified { .. }, _) => own,
         }
     }
@@ -361,6 +345,6 @@ const fn kind(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::VerifyEmail => "address",
         Purpose::ChangeEmail => "change",
-        _ => "password",
+        Purpose::ResetPassword | Purpose::AcceptInvitation => "password",
     }
 }

@@ -8,15 +8,15 @@ use super::{
 };
 use crate::{
     model::{
-        Action, Email, FieldError, Invalid, Letter, Message, Password, Purpose, SessionId, Standing, Status,
-        Timestamp, User,
+        Action, Email, FieldError, Invalid, Letter, Message, Password, Purpose, Standing, Status, Timestamp,
+        User,
     },
     store::Tx,
 };
 
 impl Accounts {
     /// Sends a code and link to the address that whoever asks wants to have, and a notice to the one they have, with a
-    /// link to cancel the change by choosing a new password. The old address stays in force until the new one is confirmed. Whether somebody has the new
+    /// link to object by. The old address stays in force until the new one is confirmed. Whether somebody has the new
     /// address is not told here: only who reads its mail gets to know.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Accounts {
             count_one(tx, accounts.secret.hash_count("asked", &user.profile.email), now)?;
             let sending = Sending { to: &new, ..Sending::to(&user, Purpose::ChangeEmail) };
             accounts.send_code(tx, sending, &fresh, now)?;
-            let (link, until) = accounts.make_link(tx, &user, Purpose::CancelEmailChange, &objection, now)?;
+            let (link, until) = accounts.make_link(tx, &user, Purpose::ResetPassword, &objection, now)?;
             let notice = Letter::EmailChangeAsked { masked: new.masked() };
             let message = Message {
                 link: Some(link),
@@ -52,14 +52,12 @@ impl Accounts {
     }
 
     /// Moves a user to an address that they have proven to own. Every session ends and every open code dies, as if
-    /// another person had the account from now on: perhaps it is so. Only when it is verified for the first time the
-    /// session `kept` goes on, as after a verification of the address that it had.
+    /// somebody else had the account from now on: perhaps it is so.
     pub(super) fn move_to(
         &self,
         tx: &Tx<'_>,
         old: &User,
         email: Email,
-        kept: Option<SessionId>,
         by: &Author,
         now: Timestamp,
     ) -> Result<User, Error> {
@@ -72,19 +70,13 @@ impl Accounts {
         }
         tx.update_user(&user)?;
         by.record(tx, Action::EmailChanged, user.id, now)?;
-        self.has_moved(tx, old, &user, kept.filter(|_| old.status() == Status::Unverified))?;
+        self.has_moved(tx, old, &user)?;
         Ok(user)
     }
 
-    /// What has to end because a user has another address, but for the session `kept`, and who has to hear of it.
-    pub(super) fn has_moved(
-        &self,
-        tx: &Tx<'_>,
-        old: &User,
-        user: &User,
-        kept: Option<SessionId>,
-    ) -> Result<(), Error> {
-        tx.delete_sessions_but(user.id, kept)?;
+    /// What has to end because a user has another address, and who has to hear of it.
+    pub(super) fn has_moved(&self, tx: &Tx<'_>, old: &User, user: &User) -> Result<(), Error> {
+        tx.delete_sessions_of(user.id)?;
         tx.delete_codes_of(user.id)?;
         // An address that was never confirmed is perhaps a stranger's, who has heard enough.
         if old.status() == Status::Verified {

@@ -45,7 +45,7 @@ pub enum Error {
     #[error("This is the last active admin. Make another user an admin first.")]
     LastAdmin,
     /// Too many tries; whole seconds until the next one is welcome.
-    #[error("Too many attempts. Wait {} and try again.", in_words(*retry_after))]
+    #[error("Too many attempts. Wait {retry_after} seconds and try again.")]
     TooManyRequests {
         /// Seconds.
         retry_after: u64,
@@ -83,16 +83,6 @@ impl Error {
     }
 }
 
-/// A wait as people say it, in its largest unit, rounded up: 1,197 seconds are 20 minutes.
-fn in_words(seconds: u64) -> String {
-    let (number, unit) = match seconds {
-        ..60 => (seconds, "second"),
-        60..3600 => (seconds.div_ceil(60), "minute"),
-        3600.. => (seconds.div_ceil(3600), "hour"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
-}
-
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
@@ -118,23 +108,6 @@ mod tests {
             assert!(!error.to_string().contains("till"), "{error:?}");
         }
         assert_eq!(Error::LastAdmin.in_full(), Error::LastAdmin.to_string());
-    }
-
-    #[test]
-    fn a_wait_is_told_in_its_largest_unit() {
-        for (seconds, words) in [
-            (1, "1 second"),
-            (59, "59 seconds"),
-            (60, "1 minute"),
-            (61, "2 minutes"),
-            (1_197, "20 minutes"),
-            (3_599, "60 minutes"),
-            (3_600, "1 hour"),
-            (86_400, "24 hours"),
-        ] {
-            let refused = Error::TooManyRequests { retry_after: seconds };
-            assert_eq!(refused.to_string(), format!("Too many attempts. Wait {words} and try again."));
-        }
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! Everything that is stored about a user, for that user.
 
 use super::{Accounts, Actor, Error};
-use crate::model::{AuditEvent, Code, Door, Origin, Posted, Session, Timestamp, User, UserId};
+use crate::model::{AuditEvent, Code, Door, Origin, Posted, Session, Timestamp, User};
 
 /// How many events an export holds.
-const MOST_EVENTS: usize = 2_000;
-/// How many messages.
-const MOST_MESSAGES: usize = 200;
+const MOST_EVENTS: u32 = 2_000;
 
 /// Everything that is stored about a user; of secrets no more than that they are there.
 #[derive(Clone, Debug)]
@@ -28,54 +26,38 @@ pub struct Export {
 }
 
 impl Accounts {
-    /// Everything that is stored about the user who asks, as `write` writes it: where passwords are hashed, since it takes
-    /// some milliseconds, and so often as their budget says.
+    /// Everything that is stored about whoever asks.
     ///
     /// Simplified: it is put together in memory, and so has an end. With more time it would be written out as it is read,
     /// with the whole of a long history.
     ///
     /// # Errors
-    /// `TooManyRequests`, `Busy`; `InvalidToken` if the account went away in the meantime.
-    pub async fn export<T: Send + 'static>(
-        &self,
-        actor: &Actor,
-        write: impl FnOnce(Export) -> T + Send + 'static,
-    ) -> Result<T, Error> {
+    /// `InvalidToken` if the account went away in the meantime.
+    pub async fn export(&self, actor: &Actor) -> Result<Export, Error> {
         let now = self.clock.now();
-        let id = actor.user().id;
-        self.take_export(id, now).await?;
+        let (accounts, id) = (self.clone(), actor.user().id);
         let read = self.store.read(move |tx| {
             let user = tx.user(id)?.ok_or(Error::InvalidToken)?;
-            let messages = tx.messages_of(&user, MOST_MESSAGES)?;
-            let export = Export {
+            let messages = tx.messages_of(&user)?;
+            let mut events = tx.audit_events_of(id, MOST_EVENTS)?;
+            let own = |event: &AuditEvent| match event.actor_id {
+                Some(actor) => actor == id,
+                None => event.origin.door != Door::Console,
+            };
+            for event in events.iter_mut().filter(|event| !own(event)) {
+                // Where an admin sat is the admin's own.
+                event.origin = Origin { door: event.origin.door, ..Origin::default() };
+            }
+            Ok::<_, Error>(Export {
                 exported_at: now,
                 has_password: tx.password(id)?.is_some(),
                 sessions: tx.sessions_of(id, now)?,
                 codes: tx.codes_of(id)?,
-                messages: Vec::new(),
-                events: tx.audit_events_of(id, MOST_EVENTS)?,
+                messages: messages.iter().map(|message| accounts.posted(message, now)).collect(),
+                events,
                 user,
-            };
-            Ok::<_, Error>((export, messages))
+            })
         });
-        let (mut export, messages) = read.await?;
-        let accounts = self.clone();
-        let written = self.hasher.run(move || {
-            export.messages = messages.iter().map(|message| accounts.posted(message, now)).collect();
-            export.events.iter_mut().for_each(|event| keep_to_themselves(event, id));
-            write(export)
-        });
-        written.await
-    }
-}
-
-/// Where an admin sat is the admin's own.
-fn keep_to_themselves(event: &mut AuditEvent, id: UserId) {
-    let is_own = match event.actor_id {
-        Some(actor) => actor == id,
-        None => event.origin.door != Door::Console,
-    };
-    if !is_own {
-        event.origin = Origin { door: event.origin.door, ..Origin::default() };
+        read.await
     }
 }

@@ -56,7 +56,7 @@ impl Accounts {
         let made = self.store.write(move |tx| {
             by.still_acts(tx, now)?;
             let lifetime = accounts.rules.unverified_after;
-            let user = User::invited(invitee.profile, invitee.role, now, lifetime);
+            let user = User { role: invitee.role, ..User::signed_up(invitee.profile, now, lifetime) };
             insert(tx, &user, None)?;
             by.author().record(tx, Action::UserInvited, user.id, now)?;
             accounts.send_code(tx, Sending::to(&user, Purpose::AcceptInvitation), &fresh, now)?;

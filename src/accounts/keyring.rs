@@ -26,13 +26,12 @@ pub struct PublicKey {
     pub x: String,
 }
 
-/// The keys of the store, the youngest last, and the issuers under which they have signed.
+/// The keys of the store, the youngest last.
 pub struct Keyring {
     keys: Vec<Key>,
-    issuers: Vec<String>,
     /// What tokens say that these keys have signed, by the hash of the token. Checking a signature takes longer than all
     /// the rest of a request, and its outcome never changes; whether the token is still current, and its session still
-    /// there, is asked each time. Other keys or issuers are another ring, which remembers nothing.
+    /// there, is asked each time. Other keys are another ring, which remembers nothing.
     good: Cache<[u8; 32], Access>,
 }
 
@@ -47,30 +46,21 @@ pub struct Key {
 }
 
 impl Keyring {
-    /// The keys in these rows, with the issuers of the store.
+    /// The keys in these rows.
     ///
     /// # Errors
     /// If a key was sealed under another secret, or there is none.
-    pub fn unseal(
-        rows: &[SigningKeyRow],
-        issuers: Vec<String>,
-        secret: &InstallationSecret,
-    ) -> Result<Self, Error> {
+    pub fn unseal(rows: &[SigningKeyRow], secret: &InstallationSecret) -> Result<Self, Error> {
         let keys: Vec<_> = rows.iter().map(|row| Key::unseal(row, secret)).collect::<Result<_, _>>()?;
         if keys.is_empty() {
             return Err(none());
         }
-        Ok(Self { keys, issuers, good: Cache::new(REMEMBERED) })
+        Ok(Self { keys, good: Cache::new(REMEMBERED) })
     }
 
     /// Every key.
     pub fn keys(&self) -> &[Key] {
         &self.keys
-    }
-
-    /// The issuers of the store: what another server, or this one before its address was changed, has signed under.
-    pub fn issuers(&self) -> &[String] {
-        &self.issuers
     }
 
     /// A token of this type with these claims (RFC 7515, section 7.1), signed by the youngest key. The library would read

@@ -5,15 +5,11 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::{Accounts, Admin, Error, keyring};
-use crate::{
-    model::{Action, Timestamp},
-    store::{Snapshot, Tx},
-};
+use crate::model::{Action, Timestamp};
 
 /// How often a token with an unknown key makes us look whether there is a new one.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How long after the last token of a key or an issuer has expired that is kept: other machines' clocks, and when an issuer
-/// was last used is known to the hour.
+/// How long after the last token of a key has expired the key is kept: other machines' clocks.
 const SPARE: Duration = Duration::from_hours(1);
 
 /// A key as its keeper sees it.
@@ -45,11 +41,6 @@ pub(super) struct LastLook(Mutex<Option<(Timestamp, Looked)>>);
 enum Looked {
     Well,
     InVain,
-}
-
-/// Issuers, without when they were last used.
-pub(super) fn names(issuers: Vec<(String, Timestamp)>) -> Vec<String> {
-    issuers.into_iter().map(|(issuer, _)| issuer).collect()
 }
 
 impl Accounts {
@@ -95,17 +86,16 @@ impl Accounts {
         Ok(info)
     }
 
-    /// Looks whether another process has exchanged the keys, or signs under another issuer.
+    /// Looks whether another process has exchanged the keys.
     ///
     /// # Errors
     /// If the store does not answer.
     pub async fn look_at_keys(&self) -> Result<(), Error> {
-        let look = |tx: &Snapshot<'_>| Ok::<_, Error>((tx.signing_keys()?, tx.issuers()?));
-        let (rows, issuers) = self.store.read(look).await?;
-        self.tokens.set_keys(&rows, names(issuers), &self.secret)
+        let rows = self.store.read(|tx| Ok::<_, Error>(tx.signing_keys()?)).await?;
+        self.tokens.set_keys(&rows, &self.secret)
     }
 
-    /// The same because of a token, which came `now`, with a key or an issuer that is not known; not more often than is good for
+    /// The same because of a token, which came `now`, with a key that is not known; not more often than is good for
     /// anybody. Answers whether somebody looked since it came: whoever comes during a look waits for it.
     pub(super) async fn look_for_new_key(&self, now: Timestamp) -> Result<bool, Error> {
         let mut last_look = self.last_look.0.lock().await;
@@ -123,21 +113,12 @@ impl Accounts {
         found.map(|()| true)
     }
 
-    /// Forgets the keys that can have signed nothing that is still valid, and the issuers under which nothing can have
-    /// been signed that is.
+    /// Forgets the keys that can have signed nothing that is still valid.
     pub(super) async fn forget_keys(&self, now: Timestamp) -> Result<(), Error> {
         let before = now - self.rules.refresh_ttl.max(self.rules.session_ttl) - SPARE;
-        let look = |tx: &Snapshot<'_>| Ok::<_, Error>((tx.signing_keys()?, tx.issuers()?));
-        let (rows, issuers) = self.store.read(look).await?;
-        let is_old = |at: Timestamp| at < before;
-        if rows.iter().any(|row| row.retired_at.is_some_and(is_old))
-            || issuers.iter().any(|(_, at)| is_old(*at))
-        {
-            let forget = move |tx: &Tx<'_>| {
-                tx.delete_retired_keys(before)?;
-                Ok::<_, Error>(tx.delete_old_issuers(before)?)
-            };
-            self.store.write(forget).await?;
+        let rows = self.store.read(|tx| Ok::<_, Error>(tx.signing_keys()?)).await?;
+        if rows.iter().any(|row| row.retired_at.is_some_and(|at| at < before)) {
+            self.store.write(move |tx| Ok::<_, Error>(tx.delete_retired_keys(before)?)).await?;
             self.follow_keys().await;
         }
         Ok(())

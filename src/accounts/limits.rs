@@ -1,182 +1,250 @@
 //! Limits on guessing and on causing messages: budgets that are paid from before a try is made, kept in the store, and
 //! given back by time.
 //!
-//! A client is an IPv4 address or an IPv6 /64; all /64s of a /48 together have a budget of twice the size. What is paid for
-//! a try at a password is in `tries`.
+//! A try at a password counts for the account as seen from the client, for the account as seen from anywhere, and for
+//! the client over all accounts. An account is what was typed, in its compared form, whether or not there is one; a
+//! client is an IPv4 address or an IPv6 /64. Who knows an address cannot shut its owner out: from where the owner is
+//! logged in, or has just chosen a new password by mail, the second budget does not count.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use super::{Accounts, Error, under_way::UnderWay};
+use super::{Accounts, Error};
 use crate::{
     config::RateLimit,
-    model::{Client, CountKey, Timestamp, UserId, network, site},
+    model::{Client, CountKey, Email, Timestamp, UserId, network},
     store::{Snapshot, Tx},
 };
 
-/// How many requests wait at a time for the end of tries that are under way.
-const MOST_WAITING: usize = 512;
+/// For how long somebody counts as at home where they chose a new password by mail.
+const AT_HOME: Duration = Duration::from_hours(1);
 
-/// Every budget's size, and the tries that are under way.
+/// Every budget's size.
 pub(super) struct Limits {
-    pub(super) enabled: bool,
-    /// Tries at an account from one network, and at its password from one session.
-    pub(super) login: Rate,
-    /// The same from one network or site in the long run.
-    pub(super) lasting: Rate,
-    /// Tries at an account from anywhere.
-    pub(super) account: Rate,
-    /// Tries at an account from wherever its owner is logged in.
-    pub(super) home: Rate,
-    /// The same, those of sessions of the account included.
-    pub(super) signed_in: Rate,
-    pub(super) client: Rate,
+    enabled: bool,
+    login: Rate,
+    account: Rate,
+    client: Rate,
     mail: Rate,
-    pub(super) under_way: UnderWay,
-    pub(super) line: Arc<Semaphore>,
 }
 
 /// So much at once, and one more after each `refill`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
-    pub(super) burst: u32,
-    pub(super) refill: Duration,
+#[derive(Clone, Copy)]
+struct Rate {
+    burst: u32,
+    refill: Duration,
 }
 
-/// A budget: what it is kept under, and its size.
+/// A try at a secret of an account, paid for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
-    pub(super) key: CountKey,
-    pub(super) rate: Rate,
-}
-
-impl Rate {
-    /// For as many as a site has networks there is twice as much.
-    fn of_site(self) -> Self {
-        Self { burst: self.burst.saturating_mul(2), refill: self.refill / 2 }
-    }
+pub(super) struct Try {
+    login: CountKey,
+    account: CountKey,
+    client: CountKey,
+    home: CountKey,
 }
 
 impl Limits {
     pub(super) fn new(settings: &RateLimit) -> Self {
         let rate = |burst, refill: crate::config::Period| Rate { burst, refill: refill.get() };
-        let login = rate(settings.login_burst, settings.login_refill);
-        let account = rate(settings.account_burst, settings.account_refill);
-        // Less than the account's own, so that one network alone never uses that up.
-        let lasting = Rate { burst: login.burst.saturating_mul(2), refill: account.refill.max(login.refill) };
-        let signed_in = Rate { burst: lasting.burst.saturating_add(login.burst), ..lasting };
         Self {
             enabled: settings.enabled,
-            login,
-            lasting,
-            account,
-            home: lasting,
-            signed_in,
+            login: rate(settings.login_burst, settings.login_refill),
+            account: rate(settings.account_burst, settings.account_refill),
             client: rate(settings.client_burst, settings.client_refill),
             mail: rate(settings.mail_burst, settings.mail_refill),
-            under_way: UnderWay::default(),
-            line: Arc::new(Semaphore::new(MOST_WAITING)),
         }
     }
 }
 
 impl Accounts {
+    /// Takes a try at a password out of its budgets before it is made, so that guesses at the same time cannot overrun
+    /// them; none where there are no limits.
+    ///
+    /// # Errors
+    /// `TooManyRequests`.
+    pub(super) async fn take_try(
+        &self,
+        email: &Email,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<Option<Try>, Error> {
+        if !self.limits.enabled {
+            return Ok(None);
+        }
+        let tried = self.try_of(email, client);
+        let (accounts, email, client) = (self.clone(), email.clone(), client.clone());
+        let taken = self.store.write(move |tx| {
+            let limits = &accounts.limits;
+            let owner = tx.user_by_email(&email)?.map(|(user, _)| user.id);
+            let account = match owner {
+                Some(id) if is_at_home(tx, id, &client, tried.home, now)? => {
+                    spend(tx, tried.account, limits.account, now)
+                }
+                _ => take(tx, tried.account, limits.account, now),
+            };
+            let taken = [
+                take(tx, tried.login, limits.login, now),
+                take(tx, tried.client, limits.client, now),
+                account,
+            ];
+            all(taken)?;
+            Ok::<_, Error>(tried)
+        });
+        taken.await.map(Some)
+    }
+
+    /// The password was right: the account owes nothing any more, to this client or to anybody.
+    pub(super) fn was_right(&self, tx: &Tx<'_>, tried: Option<Try>, now: Timestamp) -> Result<(), Error> {
+        let Some(Try { login, account, client, .. }) = tried else { return Ok(()) };
+        tx.delete_spent(login)?;
+        tx.delete_spent(account)?;
+        give_back(tx, client, self.limits.client, now)
+    }
+
+    /// A right password that let nobody in, or a try that came to nothing, does not count.
+    pub(super) async fn settle_try<T>(
+        &self,
+        tried: Option<Try>,
+        outcome: &Result<T, Error>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (Some(paid), Err(error)) = (tried, outcome) else { return Ok(()) };
+        let accounts = self.clone();
+        match error {
+            Error::InvalidCredentials | Error::WrongPassword => Ok(()),
+            Error::AccountDisabled | Error::EmailNotVerified => {
+                self.store.write(move |tx| accounts.was_right(tx, Some(paid), now)).await
+            }
+            _ => {
+                let given_back = self.store.write(move |tx| {
+                    give_back(tx, paid.login, accounts.limits.login, now)?;
+                    give_back(tx, paid.account, accounts.limits.account, now)?;
+                    give_back(tx, paid.client, accounts.limits.client, now)
+                });
+                given_back.await
+            }
+        }
+    }
+
     /// Takes a try at a code or a link out of the budget of its client.
     ///
     /// # Errors
     /// `TooManyRequests`.
     pub(super) fn take_guess(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
-        take_all(tx, &self.budgets_of("secrets", self.limits.client, client), now)
+        match self.client_key("secrets", client) {
+            Some(key) => take(tx, key, self.limits.client, now),
+            None => Ok(()),
+        }
     }
 
     /// The code or link was good.
     pub(super) fn guessed_right(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
-        for budget in self.budgets_of("secrets", self.limits.client, client) {
-            give_back(tx, budget, 1, now)?;
+        match self.client_key("secrets", client) {
+            Some(key) => give_back(tx, key, self.limits.client, now),
+            None => Ok(()),
+        }
+    }
+
+    /// The owner has proven themself in another way: whatever others tried is forgiven, and what they go on to try does not
+    /// count here for a while.
+    pub(super) fn forgive(
+        &self,
+        tx: &Tx<'_>,
+        email: &Email,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if self.limits.enabled {
+            let Try { login, account, home, .. } = self.try_of(email, client);
+            tx.delete_spent(login)?;
+            tx.delete_spent(account)?;
+            tx.put_spent(home, 1, now, now + AT_HOME)?;
         }
         Ok(())
     }
 
-    /// Takes a message that a client who is not signed in causes out of its budget.
+    /// Takes a message that somebody who is not signed in causes out of the budget of their client.
     ///
     /// # Errors
     /// `TooManyRequests`.
     pub(super) async fn take_message(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
-        let budgets = self.budgets_of("messages", self.limits.mail, client);
-        if budgets.is_empty() {
-            return Ok(());
-        }
-        self.store.write(move |tx| take_all(tx, &budgets, now)).await
+        let Some(key) = self.client_key("messages", client) else { return Ok(()) };
+        let rate = self.limits.mail;
+        self.store.write(move |tx| take(tx, key, rate, now)).await
     }
 
-    /// Takes an export out of the budget of its account: some at once, and one a minute from then on.
-    ///
-    /// # Errors
-    /// `TooManyRequests`.
-    pub(super) async fn take_export(&self, id: UserId, now: Timestamp) -> Result<(), Error> {
-        const EXPORTS: Rate = Rate { burst: 5, refill: Duration::from_mins(1) };
-        if !self.limits.enabled {
-            return Ok(());
+    fn try_of(&self, email: &Email, client: &Client) -> Try {
+        let from = client.ip.map(|ip| network(ip).to_string()).unwrap_or_default();
+        let key = |kind, parts: &[&str]| self.secret.hash_limit(kind, parts);
+        Try {
+            login: key("login", &[email.key(), &from]),
+            account: key("account", &[email.key()]),
+            client: key("secrets", &[&from]),
+            home: key("home", &[email.key(), &from]),
         }
-        let key = self.secret.hash_limit("exports", &[&id.to_string()]);
-        self.store.write(move |tx| take_all(tx, &[Budget { key, rate: EXPORTS }], now)).await
     }
 
-    /// The budgets of a client, and of the site that it is at; none where there are no limits or it came by no network.
-    pub(super) fn budgets_of(&self, kind: &str, rate: Rate, client: &Client) -> Vec<Budget> {
-        let Some(ip) = client.ip.filter(|_| self.limits.enabled) else { return Vec::new() };
-        let budget = |kind, from: String, rate| Budget { key: self.secret.hash_limit(kind, &[&from]), rate };
-        let own = budget(kind, network(ip).to_string(), rate);
-        let site = site(ip).map(|site| budget(kind, format!("{site}/48"), rate.of_site()));
-        [Some(own), site].into_iter().flatten().collect()
+    /// Under what a client's budget is kept; none where there are no limits or nobody knows who it is.
+    fn client_key(&self, kind: &str, client: &Client) -> Option<CountKey> {
+        let from = network(client.ip.filter(|_| self.limits.enabled)?).to_string();
+        Some(self.secret.hash_limit(kind, &[&from]))
     }
 }
 
-/// Takes one out of each of these budgets, or none.
-///
-/// # Errors
-/// `TooManyRequests` for as long as all of them take: a caller that waits for that is not refused again by another.
-pub(super) fn take_all(tx: &Tx<'_>, budgets: &[Budget], now: Timestamp) -> Result<(), Error> {
-    let mut longest = None;
-    for budget in budgets {
-        longest = longest.max(wait_for(tx, *budget, now)?);
-    }
-    if let Some(wait) = longest {
-        return Err(Error::too_many_requests(wait));
-    }
-    budgets.iter().try_for_each(|budget| spend(tx, *budget, now))
-}
-
-/// How long it takes until there is something in a budget; none if there is now.
-pub(super) fn wait_for(
+/// Whether a user is logged in from where this client is, or has just proven there who they are.
+fn is_at_home(
     tx: &Snapshot<'_>,
-    Budget { key, rate }: Budget,
+    id: UserId,
+    client: &Client,
+    home: CountKey,
     now: Timestamp,
-) -> Result<Option<Duration>, Error> {
-    let (spent, since) = balance(tx, Budget { key, rate }, now)?;
-    let missing = spent.saturating_add(1).saturating_sub(rate.burst);
-    Ok((missing > 0).then(|| (since + rate.refill * missing).since(now)))
+) -> Result<bool, Error> {
+    let Some(here) = client.ip.map(network) else { return Ok(false) };
+    let proven = tx.spent(home)?.is_some_and(|(_, since)| now.distance(since) < AT_HOME);
+    Ok(proven || tx.is_logged_in_from(id, here, now)?)
 }
 
-/// Takes one out of a budget, whatever is in it.
-pub(super) fn spend(tx: &Tx<'_>, budget: Budget, now: Timestamp) -> Result<(), Error> {
-    let (spent, since) = balance(tx, budget, now)?;
-    put(tx, budget, spent.saturating_add(1), since)
+/// All of them, or the refusal that lasts longest: whoever waits for that is not refused again by another.
+fn all(taken: [Result<(), Error>; 3]) -> Result<(), Error> {
+    let wait = |refusal: &Error| match refusal {
+        Error::TooManyRequests { retry_after } => *retry_after,
+        _ => u64::MAX,
+    };
+    taken.into_iter().filter_map(Result::err).max_by_key(wait).map_or(Ok(()), Err)
 }
 
-/// Puts so much back into a budget.
-pub(super) fn give_back(tx: &Tx<'_>, budget: Budget, much: u32, now: Timestamp) -> Result<(), Error> {
-    let (spent, since) = balance(tx, budget, now)?;
-    put(tx, budget, spent.saturating_sub(much), since)
+/// Takes one out of a budget.
+fn take(tx: &Tx<'_>, key: CountKey, rate: Rate, now: Timestamp) -> Result<(), Error> {
+    let (spent, since) = left(tx, key, rate, now)?;
+    put(tx, key, rate, spent + 1, since)
+}
+
+/// What is gone of a budget in which something is left.
+fn left(tx: &Snapshot<'_>, key: CountKey, rate: Rate, now: Timestamp) -> Result<(u32, Timestamp), Error> {
+    let (spent, since) = balance(tx, key, rate, now)?;
+    if spent >= rate.burst {
+        return Err(Error::too_many_requests((since + rate.refill).since(now)));
+    }
+    Ok((spent, since))
+}
+
+/// Takes one out of a budget, even if there is none left in it.
+fn spend(tx: &Tx<'_>, key: CountKey, rate: Rate, now: Timestamp) -> Result<(), Error> {
+    let (spent, since) = balance(tx, key, rate, now)?;
+    put(tx, key, rate, (spent + 1).min(rate.burst), since)
+}
+
+/// Puts one back into a budget.
+fn give_back(tx: &Tx<'_>, key: CountKey, rate: Rate, now: Timestamp) -> Result<(), Error> {
+    let (spent, since) = balance(tx, key, rate, now)?;
+    match spent {
+        0 | 1 => Ok(tx.delete_spent(key)?),
+        _ => put(tx, key, rate, spent - 1, since),
+    }
 }
 
 /// How much of a budget is gone after time has given back what it gives, and since when it gives the next.
-pub(super) fn balance(
-    tx: &Snapshot<'_>,
-    Budget { key, rate }: Budget,
-    now: Timestamp,
-) -> Result<(u32, Timestamp), Error> {
+fn balance(tx: &Snapshot<'_>, key: CountKey, rate: Rate, now: Timestamp) -> Result<(u32, Timestamp), Error> {
     let Some((spent, since)) = tx.spent(key)? else { return Ok((0, now)) };
     if since > now + rate.refill {
         // Spent while the clock was ahead: nobody waits until that time comes.
@@ -191,14 +259,6 @@ pub(super) fn balance(
     })
 }
 
-pub(super) fn put(
-    tx: &Tx<'_>,
-    Budget { key, rate }: Budget,
-    spent: u32,
-    since: Timestamp,
-) -> Result<(), Error> {
-    match spent {
-        0 => Ok(tx.delete_spent(key)?),
-        _ => Ok(tx.put_spent(key, spent, since, since + rate.refill * spent)?),
-    }
+fn put(tx: &Tx<'_>, key: CountKey, rate: Rate, spent: u32, since: Timestamp) -> Result<(), Error> {
+    Ok(tx.put_spent(key, spent, since, since + rate.refill * spent)?)
 }

@@ -24,10 +24,7 @@ mod sessions;
 mod setback;
 mod sightings;
 mod silence;
-mod tasks;
 mod tokens;
-mod tries;
-mod under_way;
 mod users;
 mod verification;
 
@@ -57,7 +54,6 @@ use self::{
     limits::Limits,
     secret::{InstallationSecret, SecretError},
     sightings::Sightings,
-    tasks::Tasks,
     tokens::Tokens,
 };
 use crate::{
@@ -65,9 +61,6 @@ use crate::{
     model::{Clock, PasswordPolicy, Timestamp, User},
     store::{OpenError, SigningKeyRow, Store, folder_of},
 };
-
-/// How long a stop waits for tries at a password whose requests have gone.
-const DRAIN_TRIES: Duration = Duration::from_secs(1);
 
 /// Every use case of user management, as a method. Cheap to clone.
 #[derive(Clone)]
@@ -80,7 +73,6 @@ pub struct Accounts {
     last_look: Arc<keys::LastLook>,
     secret: Arc<InstallationSecret>,
     limits: Arc<Limits>,
-    tasks: Tasks,
     /// Rung when a message was put into the outbox.
     posted: Arc<Notify>,
     standstill: Arc<setback::Standstill>,
@@ -143,13 +135,12 @@ impl Accounts {
     /// # Errors
     /// In words for whoever starts the program.
     pub async fn open(config: &Config, store: Store, clock: Clock) -> Result<Self, StartError> {
-        let mut rows = store.read(|tx| tx.signing_keys()).await.map_err(|e| failed(&e))?;
-        let secret = Arc::new(load_secret(config, rows.is_empty())?);
-        if rows.is_empty() {
-            rows = first_key(&store, &secret, clock.now()).await?;
+        let mut keys = store.read(|tx| tx.signing_keys()).await.map_err(|e| failed(&e))?;
+        let secret = Arc::new(load_secret(config, keys.is_empty())?);
+        if keys.is_empty() {
+            keys = first_key(&store, &secret, clock.now()).await?;
         }
-        let issuers = keys::names(store.read(|tx| tx.issuers()).await.map_err(|e| failed(&e))?);
-        let tokens = Tokens::new(&rows, issuers, &secret, config).map_err(|_| StartError::OtherSecret)?;
+        let tokens = Tokens::new(&keys, &secret, config).map_err(|_| StartError::OtherSecret)?;
         let hasher =
             Hasher::start(&config.password, config.concurrent_hashes()).map_err(|e| failed_to_start(&e))?;
         Ok(Self {
@@ -161,7 +152,6 @@ impl Accounts {
             last_look: Arc::default(),
             secret,
             limits: Arc::new(Limits::new(&config.rate_limit)),
-            tasks: Tasks::default(),
             posted: Arc::new(Notify::new()),
             standstill: Arc::default(),
             rules: Arc::new(Rules::new(config)),
@@ -204,12 +194,8 @@ impl Accounts {
         self.clock.now()
     }
 
-    /// Closes the store behind them, once the tries at a password have ended that are under way.
+    /// Closes the store behind them.
     pub async fn close(self) {
-        let left = self.tasks.drain(DRAIN_TRIES).await;
-        if left > 0 {
-            tracing::warn!(left, "tries at a password were cut short, and count as wrong");
-        }
         let store = self.store.clone();
         drop(self);
         store.close().await;

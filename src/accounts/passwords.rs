@@ -66,16 +66,16 @@ impl Accounts {
     }
 
     async fn try_to_reset(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
-        const PURPOSES: &[Purpose] = Purpose::FOR_PASSWORD;
+        const PURPOSES: [Purpose; 2] = [Purpose::ResetPassword, Purpose::AcceptInvitation];
         let now = self.clock.now();
         // A wrong proof is counted, and that is on the disk, before anything is done that depends on whether it was good.
-        let owner = self.try_proof(&proof, PURPOSES, &origin.client, now).await?;
+        let owner = self.try_proof(&proof, &PURPOSES, &origin.client, now).await?;
         let owner = owner.ok_or(Error::VerificationFailed)?;
         let new = self.judge_new_password(typed, owner.profile).await?;
         let hash = self.hasher.hash(new).await?;
         let accounts = self.clone();
         let reset = self.store.write(move |tx| {
-            let Some(redeemed) = accounts.redeem(tx, &proof, PURPOSES, now)? else { return Ok(None) };
+            let Some(redeemed) = accounts.redeem(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
             let user = redeemed.user;
             accounts.guessed_right(tx, &origin.client, now)?;
             accounts.forgive(tx, &user.profile.email, &origin.client, now)?;
@@ -117,7 +117,7 @@ impl Accounts {
         let changed = self.store.write(move |tx| {
             let user = confirmed.still_here(tx, now)?;
             tx.set_password(user.id, &hash)?;
-            tx.delete_sessions_but(user.id, Some(actor.session_id()))?;
+            tx.delete_other_sessions(user.id, actor.session_id())?;
             tx.delete_codes_of(user.id)?;
             actor.author().record(tx, Action::PasswordChanged, user.id, now)?;
             match user.status() {
@@ -130,8 +130,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// A one-time link with which a user can choose another password, for an admin to hand over; it replaces the one that an
-    /// admin made before.
+    /// A one-time link with which a user can choose another password, for an admin to hand over.
     ///
     /// # Errors
     /// `NotFound`.
@@ -143,7 +142,7 @@ impl Accounts {
             by.still_acts(tx, now)?;
             let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
             by.author().record(tx, Action::PasswordLinkMade, user.id, now)?;
-            let (link, expires_at) = accounts.make_link(tx, &user, Purpose::AdminReset, &fresh, now)?;
+            let (link, expires_at) = accounts.make_link(tx, &user, Purpose::ResetPassword, &fresh, now)?;
             Ok::<_, Error>(PasswordReset { link, expires_at })
         });
         made.await

@@ -124,18 +124,14 @@ impl Accounts {
         self.store.read(count).await
     }
 
-    /// The users that a clean-up would delete, a page at a time: those after the last one of the page before.
+    /// The users that a clean-up would delete, a page at a time: after `after`, which starts at 0.
     ///
     /// # Errors
     /// Only if the store does not answer.
-    pub async fn due_users(
-        &self,
-        plan: &PurgePlan,
-        after: Option<(i64, User)>,
-    ) -> Result<Vec<(i64, User)>, Error> {
+    pub async fn due_users(&self, plan: &PurgePlan, after: i64) -> Result<Vec<(i64, User)>, Error> {
         const PAGE: u32 = 500;
         let by = plan.by;
-        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(by, after.as_ref(), PAGE)?)).await
+        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(by, after, PAGE)?)).await
     }
 
     /// Cleans up, in slices so short that nobody else waits long; tells `progress` after each. Stopped in between, it

@@ -1,12 +1,8 @@
 //! Sessions: logging in, renewing tokens, logging out, and who is behind an access token.
 
 use super::{
-    Accounts, Actor, Admin, Error,
-    audit::Author,
-    hashing::Check,
-    living, secret,
+    Accounts, Actor, Admin, Error, audit::Author, hashing::Check, limits::Try, living, secret,
     tokens::Refresh,
-    tries::{Claim, Try},
 };
 use crate::model::{
     Action, Client, Email, Origin, Password, PasswordHash, PlainToken, Session, SessionId, Status, Timestamp,
@@ -50,41 +46,11 @@ impl Accounts {
     /// `InvalidCredentials` for an unknown address and for a wrong password, after the same time; after the right one
     /// perhaps `AccountDisabled` or `EmailNotVerified`. `TooManyRequests` after too many wrong ones.
     pub async fn login(&self, email: Email, password: Password, origin: Origin) -> Result<TokenPair, Error> {
-        let claim = Claim::at_login(email.clone(), origin.client.clone());
-        self.login_by(claim, email, password, origin).await
-    }
-
-    /// The same by a client that has a session already: if it is of this account, wrong passwords count for the session, and
-    /// what others at the same address try does not matter.
-    ///
-    /// # Errors
-    /// As `login`.
-    pub async fn login_again(
-        &self,
-        actor: &Actor,
-        email: Email,
-        password: Password,
-    ) -> Result<TokenPair, Error> {
-        let origin = actor.origin().clone();
-        if !email.is(&actor.user().profile.email) {
-            return self.login(email, password, origin).await;
-        }
-        self.login_by(Claim::by(actor), email, password, origin).await
-    }
-
-    async fn login_by(
-        &self,
-        claim: Claim,
-        email: Email,
-        password: Password,
-        origin: Origin,
-    ) -> Result<TokenPair, Error> {
-        let accounts = self.clone();
-        let logged_in = self.attempt(claim, async move |tried| {
-            let now = accounts.clock.now();
-            accounts.try_login(&email, password, &origin, tried, now).await
-        });
-        logged_in.await
+        let now = self.clock.now();
+        let tried = self.take_try(&email, &origin.client, now).await?;
+        let logged_in = self.try_login(&email, password, &origin, tried, now).await;
+        self.settle_try(tried, &logged_in, now).await?;
+        logged_in
     }
 
     async fn try_login(
@@ -107,8 +73,7 @@ impl Accounts {
                 Check::RightButOld => Some(self.hasher.renew(password.clone()).await?),
                 Check::Right | Check::Wrong => None,
             };
-            if let Some(pair) =
-                self.start_session(&user, (hash, renewed), origin.clone(), tried.clone(), now).await?
+            if let Some(pair) = self.start_session(&user, (hash, renewed), origin.clone(), tried, now).await?
             {
                 return Ok(pair);
             }
@@ -141,7 +106,6 @@ impl Accounts {
             if let Some(renewed) = renewed {
                 tx.set_password(user.id, &renewed)?;
             }
-            tx.use_issuer(accounts.tokens.issuer(), now)?;
             by.record(tx, Action::SessionStarted, user.id, now)?;
             if tx.count_sessions_of(user.id)? > MOST_SESSIONS {
                 tx.delete_sessions_beyond(&new, KEPT_SESSIONS - 1)?;
@@ -168,7 +132,6 @@ impl Accounts {
             else {
                 return Ok(Refreshed::Refused);
             };
-            tx.use_issuer(accounts.tokens.issuer(), now)?;
             let token = secret::hash_token(&refresh.token);
             let successor = accounts.secret.successor(&refresh.token);
             if token == session.current {
@@ -212,17 +175,14 @@ impl Accounts {
         ended.await
     }
 
-    /// Ends every session of the caller.
+    /// Ends every session of whoever asks.
     ///
     /// # Errors
-    /// `InvalidToken` if the caller's own has ended meanwhile.
+    /// Only if the store does not answer.
     pub async fn logout_all(&self, actor: &Actor) -> Result<(), Error> {
-        let (actor, now) = (actor.clone(), self.clock.now());
-        let ended = self.store.write(move |tx| {
-            let user = actor.still_here(tx, now)?;
-            end_all(tx, user.id, &actor.author(), now)
-        });
-        ended.await
+        let (user_id, by) = (actor.user().id, actor.author());
+        let now = self.clock.now();
+        self.store.write(move |tx| end_all(tx, user_id, &by, now)).await
     }
 
     /// The sessions of whoever asks, latest used first.
@@ -234,18 +194,17 @@ impl Accounts {
         self.store.read(move |tx| Ok::<_, Error>(tx.sessions_of(user_id, now)?)).await
     }
 
-    /// Ends a session of the caller; it may be the one they ask with.
+    /// Ends a session of whoever asks; it may be the one they ask with.
     ///
     /// # Errors
-    /// `NotFound` if it is not theirs, or over; `InvalidToken` if the one they ask with has ended meanwhile.
+    /// `NotFound` if it is not theirs, or over.
     pub async fn end_own_session(&self, actor: &Actor, id: SessionId) -> Result<(), Error> {
-        let (actor, now) = (actor.clone(), self.clock.now());
+        let (user_id, by, now) = (actor.user().id, actor.author(), self.clock.now());
         let ended = self.store.write(move |tx| {
-            let user = actor.still_here(tx, now)?;
-            if !tx.delete_session(id, user.id, now)? {
+            if !tx.delete_session(id, user_id, now)? {
                 return Err(Error::NotFound);
             }
-            actor.author().record(tx, Action::SessionEnded, user.id, now)
+            by.record(tx, Action::SessionEnded, user_id, now)
         });
         ended.await
     }
@@ -280,7 +239,7 @@ impl Accounts {
     /// What a refresh token says; perhaps another process has made the key that signed it.
     async fn refresh_of(&self, token: &str, now: Timestamp) -> Result<Refresh, Error> {
         match self.tokens.check_refresh(token, now) {
-            Err(_) if self.tokens.names_unknown(token) && self.look_for_new_key(now).await? => {
+            Err(_) if self.tokens.names_unknown_key(token) && self.look_for_new_key(now).await? => {
                 self.tokens.check_refresh(token, now)
             }
             checked => checked,
@@ -297,8 +256,7 @@ impl Accounts {
         Ok(found.and_then(|(user, hash)| living(Some(user), now).map(|user| (user, hash))))
     }
 
-    /// Whether a user may have a session.
-    pub(super) fn may_log_in(&self, user: &User) -> Result<(), Error> {
+    fn may_log_in(&self, user: &User) -> Result<(), Error> {
         if user.disabled {
             return Err(Error::AccountDisabled);
         }

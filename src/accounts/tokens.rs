@@ -30,7 +30,6 @@ const REFRESH: &str = "rt+jwt";
 /// Signs tokens and checks them.
 pub struct Tokens {
     keyring: RwLock<Arc<Keyring>>,
-    /// The issuer in force, which signs.
     issuer: String,
     audience: String,
     access_ttl: Duration,
@@ -90,62 +89,36 @@ pub struct Refresh {
 }
 
 impl Tokens {
-    /// A signer with the keys of the store, the youngest of which signs, and its issuers.
+    /// A signer with the keys of the store, the youngest of which signs.
     ///
     /// # Errors
     /// If a key was sealed under another secret, or there is none.
-    pub fn new(
-        rows: &[SigningKeyRow],
-        issuers: Vec<String>,
-        secret: &InstallationSecret,
-        config: &Config,
-    ) -> Result<Self, Error> {
+    pub fn new(rows: &[SigningKeyRow], secret: &InstallationSecret, config: &Config) -> Result<Self, Error> {
         Ok(Self {
-            keyring: RwLock::new(Arc::new(Keyring::unseal(rows, issuers, secret)?)),
+            keyring: RwLock::new(Arc::new(Keyring::unseal(rows, secret)?)),
             issuer: config.issuer().to_owned(),
             audience: config.auth.audience.clone(),
             access_ttl: config.auth.access_ttl.get(),
         })
     }
 
-    /// Takes the keys and the issuers of the store, if they are others by now.
+    /// Takes the keys of the store, if they are others by now.
     ///
     /// # Errors
     /// If a key was sealed under another secret, or there is none.
-    pub fn set_keys(
-        &self,
-        rows: &[SigningKeyRow],
-        issuers: Vec<String>,
-        secret: &InstallationSecret,
-    ) -> Result<(), Error> {
+    pub fn set_keys(&self, rows: &[SigningKeyRow], secret: &InstallationSecret) -> Result<(), Error> {
         let known = self.keyring();
-        let are_same = known.keys().iter().map(|key| &key.public.kid).eq(rows.iter().map(|row| &row.kid));
-        if !are_same || known.issuers() != issuers {
-            let keyring = Arc::new(Keyring::unseal(rows, issuers, secret)?);
+        if !known.keys().iter().map(|key| &key.public.kid).eq(rows.iter().map(|row| &row.kid)) {
+            let keyring = Arc::new(Keyring::unseal(rows, secret)?);
             *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = keyring;
         }
         Ok(())
     }
 
-    /// The issuer of the tokens that are signed now.
-    pub fn issuer(&self) -> &str {
-        &self.issuer
-    }
-
-    /// Whether a token names a key that is not known (yet), or one of our keys has signed it under an issuer that is not:
-    /// another server on the same store may have begun to use it.
-    pub fn names_unknown(&self, token: &str) -> bool {
-        let keyring = self.keyring();
-        let Some(kid) = decode_header(token).ok().and_then(|header| header.kid) else { return false };
-        if keyring.named(&kid).is_none() {
-            return true;
-        }
-        let claims = || keyring.check::<Claims>(ACCESS, token).or_else(|| keyring.check(REFRESH, token));
-        claims().is_some_and(|claims| !self.is_ours(&claims.iss, &keyring))
-    }
-
-    fn is_ours(&self, issuer: &str, keyring: &Keyring) -> bool {
-        issuer == self.issuer || keyring.issuers().iter().any(|known| known == issuer)
+    /// Whether a token names a key that is not known (yet).
+    pub fn names_unknown_key(&self, token: &str) -> bool {
+        let named = decode_header(token).ok().and_then(|header| header.kid);
+        named.is_some_and(|kid| self.keyring().named(&kid).is_none())
     }
 
     /// The public keys, for `/.well-known/jwks.json` (RFC 7517).
@@ -193,29 +166,17 @@ impl Tokens {
     /// # Errors
     /// `InvalidToken` if anything about it is not as it must be.
     pub fn check_access(&self, token: &str, now: Timestamp) -> Result<Access, Error> {
-        self.access(token).filter(|access| access.validity.covers(now)).ok_or(Error::InvalidToken)
-    }
-
-    /// The session that an access token names, also once its time has run out.
-    ///
-    /// # Errors
-    /// `InvalidToken` if anything else about it is not as it must be.
-    pub fn named_session(&self, token: &str) -> Result<SessionId, Error> {
-        self.access(token).map(|access| access.session_id).ok_or(Error::InvalidToken)
-    }
-
-    /// What an access token says, whether or not its time has run out.
-    fn access(&self, token: &str) -> Option<Access> {
         let check = |keyring: &Keyring| {
             let claims: AccessClaims = keyring.check(ACCESS, token)?;
             let claims = claims.common;
             Some(Access {
                 user_id: UserId::from_uuid(claims.sub),
                 session_id: SessionId::from_uuid(claims.sid),
-                validity: self.validity(&claims, &self.audience, keyring)?,
+                validity: self.validity(&claims, &self.audience)?,
             })
         };
-        self.keyring().access(token, check)
+        let access = self.keyring().access(token, check);
+        access.filter(|access| access.validity.covers(now)).ok_or(Error::InvalidToken)
     }
 
     /// What a refresh token says.
@@ -223,11 +184,9 @@ impl Tokens {
     /// # Errors
     /// `InvalidRefreshToken` if anything about it is not as it must be.
     pub fn check_refresh(&self, token: &str, now: Timestamp) -> Result<Refresh, Error> {
-        let keyring = self.keyring();
-        let claims: Option<Claims> = keyring.check(REFRESH, token);
+        let claims: Option<Claims> = self.keyring().check(REFRESH, token);
         let current = |claims: &Claims| {
-            let validity = self.validity(claims, &refresh_audience(&claims.iss), &keyring);
-            validity.is_some_and(|validity| validity.covers(now))
+            self.validity(claims, &refresh_audience(&claims.iss)).is_some_and(|validity| validity.covers(now))
         };
         let claims = claims.filter(current).ok_or(Error::InvalidRefreshToken)?;
         Ok(Refresh {
@@ -253,8 +212,8 @@ impl Tokens {
     }
 
     /// When a token with these claims is good; never, if it is not from here or not for this audience.
-    fn validity(&self, claims: &Claims, audience: &str, keyring: &Keyring) -> Option<Validity> {
-        (self.is_ours(&claims.iss, keyring) && claims.aud == audience).then(|| Validity {
+    fn validity(&self, claims: &Claims, audience: &str) -> Option<Validity> {
+        (claims.iss == self.issuer && claims.aud == audience).then(|| Validity {
             from: claims.nbf.map(Timestamp::from_seconds),
             until: Timestamp::from_seconds(claims.exp),
         })

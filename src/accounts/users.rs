@@ -176,7 +176,7 @@ impl Accounts {
     fn follow_up(&self, tx: &Tx<'_>, old: &User, user: &User, fresh: &FreshCode) -> Result<(), Error> {
         let moved = !user.profile.email.is(&old.profile.email);
         if moved {
-            self.has_moved(tx, old, user, None)?;
+            self.has_moved(tx, old, user)?;
         }
         if user.disabled && !old.disabled {
             tx.delete_sessions_of(user.id)?;
@@ -184,9 +184,6 @@ impl Accounts {
         }
         if user.status() != old.status() {
             tx.delete_code(user.id, Purpose::ChangeEmail)?;
-            if self.may_log_in(user).is_err() {
-                tx.delete_sessions_of(user.id)?;
-            }
         }
         match user.status() {
             Status::Verified => tx.delete_code(user.id, Purpose::VerifyEmail)?,

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     model::{
-        Action, Code, Email, Letter, Origin, PlainToken, Purpose, SessionId, Standing, Status, Timestamp,
-        User, UserId,
+        Action, Code, Email, Letter, Origin, PlainToken, Purpose, Standing, Status, Timestamp, User, UserId,
     },
     store::{Snapshot, Tx},
 };
@@ -46,42 +45,15 @@ pub enum Disowned {
 
 impl Accounts {
     /// Verifies a user by the code or link that was sent to them, or moves one to the new address that it was sent to.
-    /// Every session of the account ends, for it may have been made by another person than the owner of the address; when it
-    /// is verified for the first time, the session `kept` goes on if it belongs to it.
     ///
     /// # Errors
-    /// `VerificationFailed`, the same for everything that can be wrong; `EmailTaken` if another account has the new address
-    /// by now.
-    pub async fn verify(&self, proof: Proof, kept: Option<SessionId>, origin: Origin) -> Result<User, Error> {
-        in_steps(self.try_to_verify(proof, kept, origin, |_, user| Ok(user))).await
+    /// `VerificationFailed`, the same for everything that can be wrong; `EmailTaken` if somebody has the new address by
+    /// now.
+    pub async fn verify(&self, proof: Proof, origin: Origin) -> Result<User, Error> {
+        in_steps(self.try_to_verify(proof, origin)).await
     }
 
-    /// The same on a page, where no access token comes along. It also answers the token of a link to choose a password with,
-    /// since the one that the account has may be another person's.
-    ///
-    /// # Errors
-    /// The same.
-    pub async fn verify_on_page(
-        &self,
-        link: PlainToken,
-        origin: Origin,
-    ) -> Result<(User, PlainToken), Error> {
-        let (accounts, now, fresh) = (self.clone(), self.clock.now(), FreshCode::link());
-        let offer = move |tx: &Tx<'_>, user: User| {
-            let link = accounts.keep_link(tx, &user, Purpose::ChoosePassword, &fresh, now)?;
-            Ok((user, link))
-        };
-        in_steps(self.try_to_verify(Proof::Link(link), None, origin, offer)).await
-    }
-
-    /// Verifies, and then does the rest in the same transaction.
-    async fn try_to_verify<T: Send + 'static>(
-        &self,
-        proof: Proof,
-        kept: Option<SessionId>,
-        origin: Origin,
-        rest: impl FnOnce(&Tx<'_>, User) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
+    async fn try_to_verify(&self, proof: Proof, origin: Origin) -> Result<User, Error> {
         const PURPOSES: [Purpose; 2] = [Purpose::VerifyEmail, Purpose::ChangeEmail];
         let now = self.clock.now();
         let accounts = self.clone();
@@ -91,22 +63,20 @@ impl Accounts {
             let Some(redeemed) = accounts.redeem(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
             accounts.guessed_right(tx, &origin.client, now)?;
             let by = Author::nobody(origin);
-            let user = match (redeemed.purpose, redeemed.user.status()) {
+            match (redeemed.purpose, redeemed.user.status()) {
                 (Purpose::ChangeEmail, _) => {
-                    accounts.move_to(tx, &redeemed.user, redeemed.email, kept, &by, now)?
+                    accounts.move_to(tx, &redeemed.user, redeemed.email, &by, now).map(Some)
                 }
                 (_, Status::Unverified) => {
                     by.record(tx, Action::UserVerified, redeemed.user.id, now)?;
-                    tx.delete_sessions_but(redeemed.user.id, kept)?;
-                    confirm(tx, redeemed.user, now)?
+                    confirm(tx, redeemed.user, now).map(Some)
                 }
-                (_, Status::Verified) => return Ok(None),
-            };
-            rest(tx, user).map(Some)
+                (_, Status::Verified) => Ok::<_, Error>(None),
+            }
         });
-        let verified = verified.await?.ok_or(Error::VerificationFailed)?;
+        let user = verified.await?.ok_or(Error::VerificationFailed)?;
         self.posted.notify_one();
-        Ok(verified)
+        Ok(user)
     }
 
     /// Sends a fresh code and link to an unverified user; for everybody else nothing happens, and nothing tells.

@@ -1,7 +1,5 @@
 //! Answers that more than one noun gives.
 
-use std::marker::PhantomData;
-
 use poem::{IntoResponse, Response, http::header};
 use poem_openapi::{
     ApiResponse,
@@ -37,38 +35,6 @@ impl<T: Type + ToJSON + Serialize> Payload for Json<T> {
 }
 
 impl<T: Type + ToJSON + Serialize> ApiResponse for Json<T> {
-    fn meta() -> MetaResponses {
-        payload::Json::<T>::meta()
-    }
-
-    fn register(registry: &mut Registry) {
-        <payload::Json<T> as ApiResponse>::register(registry);
-    }
-}
-
-/// A value that is JSON already: written where that takes long, and kept as it is for the document.
-pub struct Written<T> {
-    body: Vec<u8>,
-    of: PhantomData<T>,
-}
-
-impl<T: Serialize> Written<T> {
-    /// Writes a value.
-    pub fn new(value: &T) -> Self {
-        let mut body = Vec::new();
-        // As above.
-        let _ = serde_json::to_writer(&mut body, value);
-        Self { body, of: PhantomData }
-    }
-}
-
-impl<T: Send> IntoResponse for Written<T> {
-    fn into_response(self) -> Response {
-        Response::builder().header(header::CONTENT_TYPE, "application/json").body(self.body)
-    }
-}
-
-impl<T: Type + ToJSON + Serialize> ApiResponse for Written<T> {
     fn meta() -> MetaResponses {
         payload::Json::<T>::meta()
     }

@@ -1,12 +1,10 @@
 //! `/audit`.
 
-use poem_openapi::{Object, OpenApi, param::Query, types::Example};
-use serde::Serialize;
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json, types::Example};
 use uuid::Uuid;
 
 use super::{
     ApiResult, Tag,
-    answers::Json,
     guards::AsAdmin,
     views::{Action, Door, Time, cursor, limit},
 };
@@ -18,7 +16,7 @@ use crate::{
 pub struct Audit(pub Accounts);
 
 /// A change to an account, or an attempt. It holds no secret, and of a profile no more than which fields changed.
-#[derive(Object, Serialize)]
+#[derive(Object)]
 #[oai(rename = "AuditEvent", example)]
 pub struct AuditEventView {
     /// The id of the event, a UUIDv7.
@@ -52,7 +50,7 @@ pub struct AuditEventView {
 }
 
 /// A field that was changed. The values of e-mail addresses and names are omitted: both are `null`.
-#[derive(Object, Serialize)]
+#[derive(Object)]
 struct FieldChange {
     /// The name of the field.
     field: String,
@@ -88,7 +86,7 @@ impl Example for AuditEventView {
 }
 
 /// One page of audit events.
-#[derive(Object, Serialize)]
+#[derive(Object)]
 #[oai(example)]
 struct AuditPage {
     /// The events of this page, newest first.

@@ -1,12 +1,11 @@
 //! `GET /me/export`.
 
-use poem_openapi::{Object, OpenApi, types::Example};
-use serde::Serialize;
+use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 use uuid::Uuid;
 
 use super::{
-    ApiResult, Tag, answers::Written, audit::AuditEventView, guards::SignedIn, session_list::SessionView,
-    users::UserView, views::Time,
+    ApiResult, Tag, audit::AuditEventView, guards::SignedIn, session_list::SessionView, users::UserView,
+    views::Time,
 };
 use crate::{
     accounts::{self, Accounts},
@@ -16,7 +15,7 @@ use crate::{
 pub struct Exports(pub Accounts);
 
 /// Everything that is stored about a user. It holds no password, code or token: only hashes of them are stored.
-#[derive(Object, Serialize)]
+#[derive(Object)]
 #[oai(example)]
 struct Export {
     /// When the export was made.
@@ -36,10 +35,9 @@ struct Export {
 }
 
 /// A code and a link that were sent to the user.
-#[derive(Object, Serialize)]
+#[derive(Object)]
 struct SentCode {
-    /// Their purpose: `verify_email`, `change_email`, `reset_password`, `accept_invitation`, `admin_reset`,
-    /// `cancel_email_change` or `choose_password`.
+    /// Their purpose: `verify_email`, `change_email`, `reset_password` or `accept_invitation`.
     purpose: String,
     /// The e-mail address that they were sent to.
     sent_to: String,
@@ -51,7 +49,7 @@ struct SentCode {
 }
 
 /// A message in the outbox.
-#[derive(Object, Serialize)]
+#[derive(Object)]
 struct WaitingMessage {
     /// The id of the message, a UUIDv7.
     id: Uuid,
@@ -97,12 +95,11 @@ impl Exports {
     ///
     /// Gives everything that is stored about the authenticated user in one document: the account, the sessions, the codes
     /// and links that were sent, the messages in the outbox, and the latest 2,000 audit events about the user or caused by
-    /// the user. The origin of an admin's action (address, program, request) is omitted. An account may ask five times at
-    /// once, and once a minute after that.
+    /// the user. The origin of an admin's action (address, program, request) is omitted.
     #[oai(path = "/me/export", method = "get", operation_id = "export_me")]
-    async fn export(&self, who: SignedIn) -> ApiResult<Written<Export>> {
-        let own = who.0.session_id();
-        Ok(self.0.export(&who.0, move |export| Written::new(&Export::new(export, own))).await?)
+    async fn export(&self, who: SignedIn) -> ApiResult<Json<Export>> {
+        let export = self.0.export(&who.0).await?;
+        Ok(Json(Export::new(export, who.0.session_id())))
     }
 }
 

@@ -1,18 +1,15 @@
 //! Who may come in: the proofs that a handler asks for by taking them as arguments.
 
-use poem::{Request, http::header};
+use poem::Request;
 use poem_openapi::{SecurityScheme, auth::Bearer};
 use uuid::Uuid;
 
 use super::{
     client::{Context, origin},
-    error::{ApiError, Code},
+    error::ApiError,
     query,
 };
-use crate::{
-    accounts::{Accounts, Actor, Admin},
-    model::SessionId,
-};
+use crate::accounts::{Accounts, Actor, Admin};
 
 /// The access token of a login or a refresh, as `Authorization: Bearer …`.
 #[derive(SecurityScheme)]
@@ -30,72 +27,30 @@ pub struct AsAdmin(pub Admin);
 #[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "own_or_admin")]
 pub struct OwnOrAdmin(pub Actor);
 
-/// An access token where none is needed: the operation spares the session that it names. One that is good for nothing is
-/// as good as none.
-#[derive(SecurityScheme)]
-pub enum Along {
-    /// It came along.
-    Token(Session),
-    /// It did not.
-    #[oai(fallback)]
-    Nothing,
-}
-
-/// The session that an access token names.
-#[derive(SecurityScheme)]
-#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "session")]
-pub struct Session(SessionId);
-
-impl Along {
-    /// The session that it names.
-    pub fn session(self) -> Option<SessionId> {
-        match self {
-            Self::Token(session) => Some(session.0),
-            Self::Nothing => None,
-        }
-    }
-}
-
 async fn signed_in(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
-    let actor = actor(request, &bearer).await?;
+    let accounts = accounts(request)?;
+    let actor = accounts.authenticate(&bearer.token, origin(request)).await.map_err(ApiError::from)?;
     query::check(request)?;
     Ok(actor)
 }
 
 async fn as_admin(request: &Request, bearer: Bearer) -> poem::Result<Admin> {
-    let actor = actor(request, &bearer).await?;
-    let admin = accounts(request)?.admin(&actor).map_err(ApiError::from)?;
+    let accounts = accounts(request)?;
+    let actor = accounts.authenticate(&bearer.token, origin(request)).await.map_err(ApiError::from)?;
+    let admin = accounts.admin(&actor).map_err(ApiError::from)?;
     query::check(request)?;
     Ok(admin)
 }
 
 async fn own_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
-    let actor = actor(request, &bearer).await?;
+    let accounts = accounts(request)?;
+    let actor = accounts.authenticate(&bearer.token, origin(request)).await.map_err(ApiError::from)?;
     let id = request.uri().path().rsplit('/').next().and_then(|id| Uuid::try_parse(id).ok());
     if id.as_ref() != Some(actor.user().id.as_uuid()) {
-        accounts(request)?.admin(&actor).map_err(ApiError::from)?;
+        accounts.admin(&actor).map_err(ApiError::from)?;
     }
     query::check(request)?;
     Ok(actor)
-}
-
-async fn session(request: &Request, bearer: Bearer) -> poem::Result<SessionId> {
-    let token = only(request, &bearer)?;
-    Ok(accounts(request)?.named_session(token).await.map_err(ApiError::from)?)
-}
-
-/// The user behind the access token.
-async fn actor(request: &Request, bearer: &Bearer) -> Result<Actor, ApiError> {
-    Ok(accounts(request)?.authenticate(only(request, bearer)?, origin(request)).await?)
-}
-
-/// The token, if it is the only one: with two headers a proxy in front and this server might each take another
-/// (RFC 9110, section 5.3: a field that is no list comes once).
-fn only<'a>(request: &Request, bearer: &'a Bearer) -> Result<&'a str, ApiError> {
-    match request.headers().get_all(header::AUTHORIZATION).iter().count() {
-        1 => Ok(&bearer.token),
-        _ => Err(ApiError::new(Code::InvalidToken, "The header Authorization came twice. Send it once.")),
-    }
 }
 
 fn accounts(request: &Request) -> Result<&Accounts, ApiError> {

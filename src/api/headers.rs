@@ -1,14 +1,13 @@
-//! What every answer tells browsers and caches: keep nothing unless it says so, guess nothing, show it in no frame.
+//! What every answer tells browsers and caches: keep nothing, guess nothing, show it in no frame.
 
 use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-const ALWAYS: [(HeaderName, HeaderValue); 2] = [
+const ALWAYS: [(HeaderName, HeaderValue); 3] = [
+    // Everything here is somebody's own; nothing of it belongs into a cache.
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
-
-/// For whatever is a user's own, which is everything but the looks of a page.
-const KEEP_NOTHING: HeaderValue = HeaderValue::from_static("no-store");
 
 /// For whatever is no page: a browser that shows it all the same runs and loads nothing.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
@@ -18,10 +17,10 @@ pub const OF_PAGE: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
-/// Of Swagger UI: a script and a style of this server, and requests to this server.
+/// Of Swagger UI, which is one document with its scripts and styles in it.
 pub const OF_DOCS: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; form-action 'none'; \
-     base-uri 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; font-src data:; \
+     connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
 );
 
 /// A year, as long as what people type starts with https (RFC 6797).
@@ -32,16 +31,15 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Adds them to an answer, which may have said itself what it may load and how long it may be kept.
+/// Adds them to an answer; a page has said itself what it may load.
 pub fn add(headers: &mut HeaderMap, request_id: &str, is_https: bool) {
-    headers.reserve(ALWAYS.len() + 5);
+    headers.reserve(ALWAYS.len() + 4);
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(KEEP_NOTHING);
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NOTHING);
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     if is_https {

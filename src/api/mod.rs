@@ -5,7 +5,6 @@ mod audit;
 mod body;
 mod client;
 mod cors;
-mod docs;
 mod document;
 mod edge;
 mod emails;
@@ -35,7 +34,10 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use poem::{Endpoint, IntoEndpoint, Request, Response, Route};
+use poem::{
+    Body, Endpoint, IntoEndpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get,
+    http::header,
+};
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
 use self::{client::Context, cors::Cors, edge::Edge, error::ApiError};
@@ -47,8 +49,15 @@ use crate::{
 
 type ApiResult<T> = Result<T, ApiError>;
 
+/// The documentation, made when somebody wants to see it: most starts of a server are not for that. Every answer is this
+/// one text and no copy: whoever asks often and reads nothing would fill the memory.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}", openapi()));
+static PAGE: LazyLock<String> = LazyLock::new(document::page::<Api>);
 /// The methods of each path, for whoever uses another.
 static METHODS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(methods);
+
+/// The paths of the documentation.
+const DOCUMENTS: [&str; 2] = ["/docs", "/openapi.json"];
 
 /// The chapters of the documentation.
 #[derive(Tags)]
@@ -72,7 +81,18 @@ enum Tag {
 #[must_use]
 pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static {
     let service = OpenApiService::new(api(&accounts), "", "");
-    let pages = docs::add(pages::add(Route::new(), &accounts, config), config.public_path());
+    let pages = pages::add(Route::new(), &accounts, config)
+        .at(
+            "/docs",
+            get(make_sync(|_| {
+                let page = Body::from(PAGE.as_str()).with_content_type("text/html; charset=utf-8");
+                page.with_header(header::CONTENT_SECURITY_POLICY, headers::OF_DOCS)
+            })),
+        )
+        .at(
+            "/openapi.json",
+            get(make_sync(|_| Body::from(DOCUMENT.as_str()).with_content_type("application/json"))),
+        );
     let clock = accounts.clock();
     let proxies = config.server.trusted_proxies.clone();
     let context = Context { accounts: Arc::new(accounts) };
@@ -98,7 +118,7 @@ impl<A: Endpoint<Output = Response>> Endpoint for Site<A> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         request.set_data(self.context.clone());
         let path = request.uri().path();
-        let is_page = docs::PATHS.contains(&path) || pages::PATHS.iter().any(|(page, _)| *page == path);
+        let is_page = DOCUMENTS.contains(&path) || pages::PATHS.iter().any(|(page, _)| *page == path);
         if is_page {
             return self.pages.call(request).await;
         }
@@ -109,7 +129,7 @@ impl<A: Endpoint<Output = Response>> Endpoint for Site<A> {
 
 fn methods() -> BTreeMap<String, Vec<String>> {
     let mut methods = document::methods(&openapi());
-    for path in docs::PATHS {
+    for path in DOCUMENTS {
         methods.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
     }
     for (path, allowed) in pages::PATHS {
@@ -118,16 +138,10 @@ fn methods() -> BTreeMap<String, Vec<String>> {
     methods
 }
 
-/// The OpenAPI document of an API that is at the root of its server.
+/// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> serde_json::Value {
-    openapi_at("/")
-}
-
-/// The OpenAPI document of an API whose paths start with `server`, such as `/accounts`.
-#[must_use]
-pub fn openapi_at(server: &str) -> serde_json::Value {
-    document::describe::<Api>(server)
+    document::describe::<Api>()
 }
 
 /// A user as the API shows them.

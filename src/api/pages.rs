@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use poem::{Endpoint, Request, Response, Route, endpoint::make, error::ReadBodyError, get, http::header};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     ApiResult,
-    body::{LIMIT, is_of_type},
+    body::LIMIT,
     client::origin,
     error::{ApiError, Code},
     page::{Form, Page, STYLE},
@@ -37,6 +37,8 @@ struct Pages {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Said {
+    /// As it is, whatever came along with it when the link was copied.
+    #[serde(default, deserialize_with = "pasted")]
     token: Option<String>,
     #[serde(rename = "do")]
     deed: Option<String>,
@@ -94,14 +96,11 @@ impl Pages {
         match self.look(&token).await? {
             Some(link) if link.purpose == Purpose::VerifyEmail => Ok(Page {
                 heading: "Confirm your address",
-                paragraphs: vec![
-                    format!(
-                        "An account at {} has the address {}. Is it yours?",
-                        self.shop_name,
-                        link.email.as_str()
-                    ),
-                    "You are logged out everywhere then, and log in again.".to_owned(),
-                ],
+                paragraphs: vec![format!(
+                    "An account at {} has the address {}. Is it yours?",
+                    self.shop_name,
+                    link.email.as_str()
+                )],
                 form: Form::Confirm {
                     token,
                     button: "Yes, confirm my address",
@@ -137,8 +136,9 @@ impl Pages {
     async fn post_verify(self, said: Said, origin: Origin) -> ApiResult<Page> {
         match (said.deed.as_deref(), said.token, said.email) {
             (Some("confirm"), Some(token), _) => {
-                match self.accounts.verify_on_page(PlainToken::new(token), origin).await {
-                    Ok((user, token)) => Ok(confirmed(&user.profile.email, &token)),
+                let moves = self.look(&token).await?.is_some_and(|link| link.purpose == Purpose::ChangeEmail);
+                match self.accounts.verify(Proof::Link(PlainToken::new(token)), origin).await {
+                    Ok(user) => Ok(confirmed(&user.profile.email, moves)),
                     Err(Error::EmailTaken) => Ok(Page::note(
                         "This address has an account already",
                         ["Somebody, perhaps you, has another account with this address. The account that was to get it \
@@ -213,6 +213,16 @@ impl Pages {
             ..Page::default()
         };
         Ok(match link {
+            Some(link) if link.purpose == Purpose::ResetPassword => Some(choose(
+                "Choose a new password",
+                format!(
+                    "It is for the account of {} at {}. You are logged out everywhere then.",
+                    link.email.as_str(),
+                    self.shop_name
+                ),
+                &link.email,
+                false,
+            )),
             Some(link) if link.purpose == Purpose::AcceptInvitation => Some(choose(
                 "Welcome: choose a password",
                 format!(
@@ -222,26 +232,6 @@ impl Pages {
                 ),
                 &link.email,
                 link.can_be_disowned,
-            )),
-            Some(link) if link.purpose == Purpose::CancelEmailChange => Some(choose(
-                "Keep your address: choose a new password",
-                format!(
-                    "The account at {} keeps the address {}, and you are logged out everywhere then.",
-                    self.shop_name,
-                    link.email.as_str()
-                ),
-                &link.email,
-                false,
-            )),
-            Some(link) if Purpose::FOR_PASSWORD.contains(&link.purpose) => Some(choose(
-                "Choose a new password",
-                format!(
-                    "It is for the account of {} at {}. You are logged out everywhere then.",
-                    link.email.as_str(),
-                    self.shop_name
-                ),
-                &link.email,
-                false,
             )),
             _ => None,
         })
@@ -267,17 +257,17 @@ impl Pages {
     }
 }
 
-/// An address is its reader's own; the account's password is perhaps that of another person who signed up with it.
-fn confirmed(email: &Email, token: &PlainToken) -> Page {
-    let email = email.as_str().to_owned();
-    let paragraphs = vec![
-        format!("It is {email}. Thank you."),
-        "You are logged out everywhere. Log in with this address and your password.".to_owned(),
-        "If you did not choose the password of this account yourself, choose one now: then it is yours alone."
-            .to_owned(),
-    ];
-    let form = Form::Password { token: token.as_str().to_owned(), email, invited: false };
-    Page { heading: "Your address is confirmed", paragraphs, form, ..Page::default() }
+/// An address is its reader's own, and the one to log in with if the account `moves` to it.
+fn confirmed(email: &Email, moves: bool) -> Page {
+    let next = if moves {
+        "You are logged out everywhere. Log in with this address from now on."
+    } else {
+        "You can close this page and go on where you came from."
+    };
+    Page::note(
+        "Your address is confirmed",
+        [format!("It is {}. Thank you.", email.as_str()), next.to_owned()],
+    )
 }
 
 /// A password was chosen on this form.
@@ -351,6 +341,11 @@ fn said_wrong(message: &str) -> String {
     message.trim_end_matches(" A few unrelated words make a good one.").to_owned()
 }
 
+fn pasted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(Some(PlainToken::pasted(&text).as_str().to_owned()))
+}
+
 /// What a link says in its query, or a form in its body.
 async fn said(mut request: Request) -> ApiResult<Said> {
     let malformed = || ApiError::new(Code::MalformedRequest, "The form cannot be read.");
@@ -358,7 +353,8 @@ async fn said(mut request: Request) -> ApiResult<Said> {
         let query = request.uri().query().unwrap_or_default();
         return serde_urlencoded::from_str(query).map_err(|_| malformed());
     }
-    if !is_of_type(&request, "application/x-www-form-urlencoded") {
+    let media_type = request.content_type().and_then(|text| text.split(';').next()).unwrap_or_default();
+    if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         let detail = "The body must be a form: Content-Type: application/x-www-form-urlencoded.";
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }

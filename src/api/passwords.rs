@@ -24,11 +24,13 @@ struct Reset {
     /// The e-mail address that the code was sent to. With `code`.
     #[oai(validator(max_length = 254))]
     email: Option<String>,
-    /// The six-digit code in the message. With `email`.
+    /// The six-digit code in the message. With `email`. Spaces and dashes in it do not count, and the digits may be those of
+    /// any script.
     #[oai(validator(max_length = 64))]
     code: Option<String>,
-    /// The `token` parameter of the link in the message. Without `email` and `code`.
-    #[oai(validator(max_length = 256))]
+    /// The `token` parameter of the link in the message. Without `email` and `code`. The whole link is accepted,
+    /// too, and punctuation around it does not count.
+    #[oai(validator(max_length = 2048))]
     token: Option<String>,
     /// The new password: 8 to 256 characters, by the same rules as at sign-up.
     #[oai(validator(max_length = 256))]

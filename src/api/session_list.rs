@@ -1,12 +1,11 @@
 //! `/me/sessions` and `/users/{id}/sessions`.
 
-use poem_openapi::{Object, OpenApi, param::Path, types::Example};
-use serde::Serialize;
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use uuid::Uuid;
 
 use super::{
     ApiResult, Tag,
-    answers::{Json, NoContent},
+    answers::NoContent,
     guards::{AsAdmin, SignedIn},
     views::Time,
 };
@@ -18,7 +17,7 @@ use crate::{
 pub struct SessionList(pub Accounts);
 
 /// A session: one login on one device.
-#[derive(Object, Serialize)]
+#[derive(Object)]
 #[oai(rename = "Session", example)]
 pub struct SessionView {
     /// The id of the session, a UUIDv7: the `sid` of its tokens.
@@ -70,7 +69,7 @@ impl Example for SessionView {
 }
 
 /// The sessions of a user that have not ended, most recently used first.
-#[derive(Object, Serialize)]
+#[derive(Object)]
 #[oai(example)]
 struct Sessions {
     /// The sessions.

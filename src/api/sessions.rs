@@ -5,7 +5,7 @@ use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 use super::{ApiResult, Tag, answers::NoContent, body::Body, client::Caller, guards::SignedIn};
 use crate::{
     accounts::{Accounts, TokenPair},
-    model::{Email, Invalid, Password, Problems},
+    model::{Email, Invalid, Password, Problems, typed::without_spaces},
 };
 
 pub struct Sessions(pub Accounts);
@@ -98,7 +98,7 @@ impl Sessions {
     /// `401 invalid_refresh_token` is final: the user has to log in again.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(&self, from: Caller, body: Body<Refresh>) -> ApiResult<Json<Tokens>> {
-        let token = body.check(|refresh| Ok(refresh.refresh_token))?;
+        let token = body.check(|refresh| Ok(without_spaces(&refresh.refresh_token)))?;
         let tokens = self.0.refresh(&token, from.0).await?;
         Ok(Json(tokens.into()))
     }
@@ -109,7 +109,7 @@ impl Sessions {
     /// Idempotent: an expired or revoked token also gives `204`.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, from: Caller, body: Body<Refresh>) -> ApiResult<NoContent> {
-        let token = body.check(|refresh| Ok(refresh.refresh_token))?;
+        let token = body.check(|refresh| Ok(without_spaces(&refresh.refresh_token)))?;
         self.0.logout(&token, from.0).await?;
         Ok(NoContent::Done)
     }

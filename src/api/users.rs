@@ -220,8 +220,7 @@ impl Users {
     /// this gets `403 forbidden`, whether or not the other user exists.
     ///
     /// A new role, a new status and `disabled` count from the next request of the user on. The last active admin cannot be
-    /// demoted, disabled or set to unverified (`409 last_admin`); an invited admin is not active before they have chosen a
-    /// password.
+    /// demoted, disabled or set to unverified (`409 last_admin`).
     #[oai(path = "/users/:id", method = "patch", operation_id = "edit_user")]
     async fn edit(
         &self,

@@ -7,7 +7,6 @@ use super::{
     answers::{Accepted, Json},
     body::Body,
     client::Caller,
-    guards::Along,
     users::UserView,
 };
 use crate::{
@@ -24,11 +23,12 @@ struct Verify {
     /// The e-mail address that the code was sent to. With `code`.
     #[oai(validator(max_length = 254))]
     email: Option<String>,
-    /// The six-digit code in the message. With `email`.
+    /// The six-digit code in the message. With `email`. Spaces and dashes in it do not count, and the digits may be those of
+    /// any script.
     #[oai(validator(max_length = 64))]
     code: Option<String>,
-    /// The `token` parameter of the link in the message. Alone.
-    #[oai(validator(max_length = 256))]
+    /// The `token` parameter of the link in the message, or the whole link; punctuation around it does not count. Alone.
+    #[oai(validator(max_length = 2048))]
     token: Option<String>,
 }
 
@@ -63,15 +63,10 @@ impl Verification {
     ///
     /// A code or token that is wrong, used, expired, unknown or tried too often gets `400 verification_failed`, always
     /// with the same answer. `409 email_taken` means that another account has confirmed the new address meanwhile.
-    ///
-    /// The first verification of an account ends all of its sessions, because another person than the owner of the address
-    /// may have made the account. To stay logged in, send the access token of the session as well: that session goes on, also
-    /// if the access token itself has expired. An access token that is invalid, of an ended session or of another account is
-    /// ignored. The confirmation of a new address of a verified user ends all sessions.
     #[oai(path = "/auth/verify", method = "post", operation_id = "verify")]
-    async fn verify(&self, from: Caller, along: Along, body: Body<Verify>) -> ApiResult<Json<UserView>> {
+    async fn verify(&self, from: Caller, body: Body<Verify>) -> ApiResult<Json<UserView>> {
         let proof = body.check(|verify| proof(verify.email, verify.code, verify.token))?;
-        let user = self.0.verify(proof, along.session(), from.0).await?;
+        let user = self.0.verify(proof, from.0).await?;
         Ok(Json((&user).into()))
     }
 
@@ -102,7 +97,7 @@ pub fn proof(email: Option<String>, code: Option<String>, token: Option<String>)
         FieldError::new(field, "required", message)
     };
     match (email, code, token) {
-        (None, None, Some(token)) => Ok(Proof::Link(PlainToken::new(token))),
+        (None, None, Some(token)) => Ok(Proof::Link(PlainToken::pasted(&token))),
         (Some(email), Some(code), None) => match Email::parse("email", &email) {
             Ok(email) => Ok(Proof::Code(email, code)),
             Err(error) => Err(Invalid(vec![error])),

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{ApiResult, error::ApiError};
-use crate::model::{self, Word};
+use crate::model;
 
 /// How many items a page has at most, in a query.
 pub mod limit {
@@ -112,18 +112,6 @@ pub enum Action {
     SessionReplayed,
     #[oai(rename = "sessions.ended")]
     SessionsEnded,
-}
-
-impl Serialize for Door {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(model::Door::from(*self).word())
-    }
-}
-
-impl Serialize for Action {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(model::Action::from(*self).word())
-    }
 }
 
 /// The order of a list of users.

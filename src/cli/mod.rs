@@ -71,7 +71,8 @@ enum OfShop {
     Messages(messages::Command),
     #[command(subcommand)]
     Keys(keys::Command),
-    Healthcheck(healthcheck::Args),
+    /// Ask the running server whether it can work: the container's health check.
+    Healthcheck,
     Config(config::Args),
 }
 
@@ -91,7 +92,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command.unwrap_or(Command::OfShop(OfShop::Serve)) {
         Command::OfShop(command) => run_by_settings(command, cli.config.as_deref()),
-        Command::Openapi => openapi::run(Config::load(cli.config.as_deref(), environment())),
+        Command::Openapi => openapi::run(),
     }
 }
 
@@ -107,7 +108,7 @@ fn run_by_settings(command: OfShop, file: Option<&Path>) -> Result<ExitCode> {
         OfShop::Audit(args) => in_runtime(audit::run(args, &config)),
         OfShop::Messages(command) => in_runtime(messages::run(command, &config)),
         OfShop::Keys(command) => in_runtime(keys::run(command, &config)),
-        OfShop::Healthcheck(args) => healthcheck::run(&args, &config),
+        OfShop::Healthcheck => healthcheck::run(&config),
         OfShop::Config(args) => config::run(&args, &config),
     }
 }

@@ -72,13 +72,11 @@ async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
 /// Lists who would go, a page at a time: there may be many.
 async fn list(accounts: &Accounts, plan: &PurgePlan, as_json: bool) -> Result<()> {
     let mut users = Vec::new();
-    let mut after = None;
+    let mut after = 0;
     loop {
         let page = accounts.due_users(plan, after).await?;
-        after = page.last().cloned();
-        if after.is_none() {
-            break;
-        }
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
         for (_, user) in page {
             if as_json {
                 users.push(api::user_json(&user));

@@ -14,7 +14,6 @@ use tokio::{
 
 use super::{open, output::Hinted};
 use crate::{
-    accounts::Accounts,
     config::Config,
     delivery::Carrier,
     server,
@@ -23,7 +22,6 @@ use crate::{
 };
 
 pub async fn run(config: &Config) -> Result<ExitCode> {
-    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     log_start(config);
     leave_no_core();
     // Everything that can be wrong is found out before the port is taken.
@@ -47,26 +45,14 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     if !accounts.has_admin().await? {
         tracing::info!("there is no admin yet: coffeeshop create-admin --email you@example.com");
     }
-    let for_keys = accounts.clone();
     let shutdown = async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
-                _ = hangup.recv() => read_keys(&for_keys).await,
-            }
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
     };
     server::run(listener, accounts, carrier, config, shutdown).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What SIGHUP asks for: other daemons read their settings again, and none of them ends. Settings count from the next start on.
-async fn read_keys(accounts: &Accounts) {
-    match accounts.look_at_keys().await {
-        Ok(()) => tracing::info!("SIGHUP: read the signing keys again; settings are read at a start"),
-        Err(error) => tracing::error!(?error, "SIGHUP: the signing keys cannot be read"),
-    }
 }
 
 /// What a report of a problem needs, in one line.

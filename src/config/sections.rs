@@ -190,15 +190,16 @@ pub enum Security {
 pub struct RateLimit {
     /// Whether there are any.
     pub enabled: bool,
-    /// How many wrong passwords in a row an account forgives one client, or one session, before it asks for patience.
+    /// How many wrong passwords in a row an account forgives one client before it asks for patience.
     pub login_burst: u32,
     /// How long it takes to forgive one more.
     pub login_refill: Period,
     /// How many wrong passwords an account forgives from anywhere, but for where its owner is logged in.
     pub account_burst: u32,
-    /// How long it takes to forgive one more; after twice `login_burst` from one client, too.
+    /// How long it takes to forgive one more.
     pub account_refill: Period,
-    /// How many wrong passwords, and how many wrong codes, a client may try at all accounts.
+    /// How many wrong passwords, codes and links a client may try at all accounts, and new passwords that are refused behind
+    /// a good one.
     pub client_burst: u32,
     /// How long it takes to allow one more.
     pub client_refill: Period,
@@ -336,9 +337,9 @@ impl Default for RateLimit {
         Self {
             enabled: true,
             login_burst: 10,
-            login_refill: Period::minutes(1),
-            account_burst: 30,
-            account_refill: Period::minutes(60),
+            login_refill: Period::minutes(20),
+            account_burst: 50,
+            account_refill: Period::minutes(30),
             client_burst: 500,
             client_refill: Period::seconds(5),
             mail_burst: 500,

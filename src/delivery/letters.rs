@@ -80,7 +80,8 @@ pub fn words(letter: &Letter, shop: &str) -> Words {
                  not, choose a new password now: that cancels the change and ends every session."
             ),
             button: "This was not me",
-            closing: "The link works for as long as the change can be confirmed. When the change is done, tell the shop.",
+            closing: "The link ends with the change. When it has expired before, ask for a new password at the shop as if you had \
+                      forgotten yours; when the change is done, tell the shop.",
         },
         Letter::EmailChanged { masked } => Words {
             subject: "Your e-mail address was changed".to_owned(),

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Email, Timestamp, UserId, Word};
+use super::{
+    Email, Timestamp, UserId, Word,
+    typed::{digit, is_beside_code, without_spaces},
+};
 
 /// What a code is good for; good for nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,40 +14,15 @@ pub enum Purpose {
     VerifyEmail,
     /// Confirms the address that an account shall have from now on.
     ChangeEmail,
-    /// Lets its reader choose a new password; anyone can have it sent.
+    /// Lets its reader choose a new password.
     ResetPassword,
     /// Lets somebody who was invited choose a first password.
     AcceptInvitation,
-    /// Lets its reader choose a new password; an admin made it, to hand over.
-    AdminReset,
-    /// Lets the reader of an account's own address choose a new password, which cancels a change of address.
-    CancelEmailChange,
-    /// Lets its reader choose a new password on the page on which they have just confirmed their address.
-    ChoosePassword,
-}
-
-impl Purpose {
-    /// Those that let their reader choose a password; the others confirm an address. Each has a row of its own, so that a
-    /// request for one, which may be anonymous, takes nothing from another.
-    pub const FOR_PASSWORD: &'static [Self] = &[
-        Self::ResetPassword,
-        Self::AcceptInvitation,
-        Self::AdminReset,
-        Self::CancelEmailChange,
-        Self::ChoosePassword,
-    ];
 }
 
 impl Word for Purpose {
-    const ALL: &'static [Self] = &[
-        Self::VerifyEmail,
-        Self::ChangeEmail,
-        Self::ResetPassword,
-        Self::AcceptInvitation,
-        Self::AdminReset,
-        Self::CancelEmailChange,
-        Self::ChoosePassword,
-    ];
+    const ALL: &'static [Self] =
+        &[Self::VerifyEmail, Self::ChangeEmail, Self::ResetPassword, Self::AcceptInvitation];
 
     fn word(self) -> &'static str {
         match self {
@@ -52,9 +30,6 @@ impl Word for Purpose {
             Self::ChangeEmail => "change_email",
             Self::ResetPassword => "reset_password",
             Self::AcceptInvitation => "accept_invitation",
-            Self::AdminReset => "admin_reset",
-            Self::CancelEmailChange => "cancel_email_change",
-            Self::ChoosePassword => "choose_password",
         }
     }
 }
@@ -73,11 +48,12 @@ impl PlainCode {
         Self(format!("{number:0width$}", width = Self::DIGITS))
     }
 
-    /// What somebody typed: six ASCII digits and nothing else, or no code at all.
+    /// The code in what was typed or pasted: six digits of any script, with spaces and punctuation between or around them and nothing else.
     #[must_use]
     pub fn typed(text: &str) -> Option<Self> {
-        (text.len() == Self::DIGITS && text.bytes().all(|b| b.is_ascii_digit()))
-            .then(|| Self(text.to_owned()))
+        let digits: String =
+            text.chars().filter(|c| !is_beside_code(*c)).map(digit).collect::<Option<_>>()?;
+        (digits.len() == Self::DIGITS).then_some(Self(digits))
     }
 
     /// The digits.
@@ -104,6 +80,18 @@ impl PlainToken {
         Self(text)
     }
 
+    /// The token of a link in what was pasted: by itself or with the whole link, perhaps in brackets, with a full stop
+    /// behind it, broken over lines, or within the address of a redirection.
+    #[must_use]
+    pub fn pasted(text: &str) -> Self {
+        let text = without_spaces(text);
+        let ends = ["token=", "token%3D", "token%3d"].map(|name| text.rfind(name).map(|at| at + name.len()));
+        let start = ends.into_iter().flatten().max().unwrap_or(0);
+        // Base64url, with the padding that ours has not: with it, it is another text and not one that was cut.
+        let is_of_token = |c: char| c.is_ascii_alphanumeric() || "-_=".contains(c);
+        Self(text[start..].chars().skip_while(|c| !is_of_token(*c)).take_while(|c| is_of_token(*c)).collect())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -126,7 +114,7 @@ pub struct TokenHash(pub [u8; 32]);
 pub struct CodeHash(pub [u8; 32]);
 
 /// A keyed hash of an address and what is sent to it, under which the messages are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountKey(pub [u8; 32]);
 
 /// What the store keeps of the code and link last sent to a user for one purpose.
@@ -160,10 +148,37 @@ mod tests {
     }
 
     #[test]
-    fn only_six_ascii_digits_are_a_code() {
-        assert!(PlainCode::typed("012345").is_some());
-        for text in ["", "12345", "1234567", "12345a", " 12345", "１２３４５６", "12345６", "-12345"] {
+    fn only_six_digits_are_a_code() {
+        for text in ["012345", " 012-345.", "０１２３４５", "٠١٢٣٤٥", "01234５", "012\u{200b}345"]
+        {
+            assert_eq!(PlainCode::typed(text).as_ref().map(PlainCode::as_str), Some("012345"), "{text}");
+        }
+        for text in [
+            "",
+            "12345",
+            "1234567",
+            "12345a",
+            " 12345",
+            "-12345",
+            "+123456",
+            "12345²",
+            "12345Ⅵ",
+            "123456\u{301}",
+        ] {
             assert!(PlainCode::typed(text).is_none(), "{text}");
+        }
+    }
+
+    /// Over every letter, number, space and control there is: spaces and what is not seen change nothing.
+    #[test]
+    fn spaces_and_controls_do_not_count_in_a_code() {
+        for c in
+            (char::MIN..=char::MAX).filter(|c| c.is_alphanumeric() || c.is_whitespace() || c.is_control())
+        {
+            let is_blank = is_beside_code(c);
+            assert!(is_blank || c.is_alphanumeric(), "{c:?}");
+            assert_eq!(PlainCode::typed(&format!("123{c}456")).is_some(), is_blank, "{c:?}");
+            assert_eq!(PlainCode::typed(&format!("123{c}45")).is_some(), digit(c).is_some(), "{c:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-use super::{FieldError, local_part};
+use super::{FieldError, local_part, typed::is_unseen};
 
 /// An address that can receive mail: a plain local part, an `@`, and a domain with a dot.
 ///
@@ -93,7 +93,7 @@ fn check(typed: &str) -> Result<Email, &'static str> {
     if typed.len() > Email::MAX_BYTES {
         return Err("must have at most 254 bytes");
     }
-    if typed.chars().any(is_unseen) {
+    if typed.chars().any(|c| c.is_whitespace() || is_unseen(c)) {
         return Err("must not contain spaces, control characters or characters that are not seen");
     }
     let (local, domain) = typed.rsplit_once('@').ok_or("must look like name@example.com")?;
@@ -128,17 +128,6 @@ fn is_atext(c: char) -> bool {
     } else {
         c.is_alphanumeric() || unicode_normalization::char::is_combining_mark(c)
     }
-}
-
-/// Spaces, controls, and what Unicode calls default ignorable: soft hyphens, joiners, selectors, fillers, tags.
-fn is_unseen(c: char) -> bool {
-    c.is_whitespace()
-        || c.is_control()
-        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}')
-        || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}')
-        || matches!(c, '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}')
-        || matches!(c, '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -45,6 +45,15 @@ pub struct Client {
     pub ip: Option<IpAddr>,
 }
 
+/// Whom an address stands for: whoever has one address of an IPv6 network has them all, so that is its /64.
+#[must_use]
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) >> 64 << 64).into()),
+        ip @ IpAddr::V4(_) => ip,
+    }
+}
+
 /// A session as it is stored.
 #[derive(Clone, Debug)]
 pub struct Session {

@@ -138,8 +138,6 @@ pub struct User {
     pub updated_at: Timestamp,
     /// When they last logged in.
     pub last_login_at: Option<Timestamp>,
-    /// Whether a password was chosen: an invited user has none until they accept.
-    pub has_password: bool,
 }
 
 impl User {
@@ -156,14 +154,7 @@ impl User {
             created_at: now,
             updated_at: now,
             last_login_at: None,
-            has_password: true,
         }
-    }
-
-    /// Someone who was invited: like one who signed up, but with a role, and without a password.
-    #[must_use]
-    pub fn invited(profile: Profile, role: Role, now: Timestamp, lifetime: Duration) -> Self {
-        Self { role, has_password: false, ..Self::signed_up(profile, now, lifetime) }
     }
 
     /// An admin as the console makes one: verified from the start.
@@ -185,11 +176,10 @@ impl User {
         matches!(self.standing, Standing::Unverified { expires_at } if expires_at <= now)
     }
 
-    /// Whether they can use an admin's rights: role, status, not disabled, and a password to log in with. The store counts
-    /// such admins by the same four.
+    /// Whether they can use an admin's rights: role, status and not disabled, all three.
     #[must_use]
     pub fn is_acting_admin(&self) -> bool {
-        self.role == Role::Admin && self.status() == Status::Verified && !self.disabled && self.has_password
+        self.role == Role::Admin && self.status() == Status::Verified && !self.disabled
     }
 }
 

@@ -1,6 +1,6 @@
 //! The table `audit_events`.
 
-use std::ops::ControlFlow;
+use std::fmt::Write as _;
 
 use rusqlite::{Row, types::Value};
 use uuid::Uuid;
@@ -9,69 +9,50 @@ use super::{
     Error, Snapshot, Tx,
     tx::{corrupt, timestamp, uuid, word},
 };
-use crate::model::{
-    Action, AuditCursor, AuditEvent, AuditQuery, Client, Origin, Page, Timestamp, UserId, Word,
-};
+use crate::model::{AuditCursor, AuditEvent, AuditQuery, Client, Origin, Page, Timestamp, UserId, Word};
 
 const COLUMNS: &str =
     "id, at, action, actor_id, user_id, door, ip, user_agent, uid, request_id, changes, seq";
 
-// Row numbers before ?1, the newest first, each list within one index.
-const ALL: &str = "SELECT seq FROM audit_events WHERE seq < ?1 ORDER BY seq DESC";
-const LIKE: &str = "SELECT seq FROM audit_events WHERE action = ?2 AND seq < ?1 ORDER BY seq DESC";
-const OF_USER: &str =
-    "SELECT seq FROM audit_events WHERE user_id = ?3 AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
-const BY_ACTOR: &str =
-    "SELECT seq FROM audit_events WHERE actor_id = ?3 AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
-const AMONG: &str = "SELECT seq FROM audit_events WHERE user_id = ?3 AND actor_id = ?4 AND actor_id <> user_id \
-     AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
-
-/// A list of row numbers and the values in it.
-type List = (&'static str, Vec<Value>);
-
 impl Snapshot<'_> {
     /// One page of events, newest first.
     pub(crate) fn audit_events(&self, query: &AuditQuery) -> Result<Page<AuditEvent, AuditCursor>, Error> {
-        let belongs = |event: &AuditEvent| {
-            query.user_id.is_none_or(|id| event.user_id == id)
-                && query.actor_id.is_none_or(|id| event.actor_id == Some(id))
-                && query.action.is_none_or(|action| event.action == action)
-        };
         let limit = query.limit.get();
-        let mut found = self.newest_events(lists(query), belongs, limit + 1)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|(seq, _)| AuditCursor(*seq));
-        Ok(Page { items: found.into_iter().map(|(_, event)| event).collect(), next, total: None })
+        let mut params = vec![Value::Integer(query.cursor.map_or(i64::MAX, |cursor| cursor.0))];
+        let mut filter = String::from("seq < ?1");
+        let id = |id: UserId| Value::Blob(id.as_uuid().as_bytes().to_vec());
+        let of_one = query.user_id.is_some() || query.actor_id.is_some();
+        for (column, wanted) in [
+            ("user_id", query.user_id.map(id)),
+            ("actor_id", query.actor_id.map(id)),
+            // The plus sign keeps SQLite from walking everything that was done so when it knows whom to look at.
+            ("+action", query.action.filter(|_| of_one).map(|action| Value::Text(action.word().to_owned()))),
+            ("action", query.action.filter(|_| !of_one).map(|action| Value::Text(action.word().to_owned()))),
+        ] {
+            if let Some(value) = wanted {
+                params.push(value);
+                let _ = write!(filter, " AND {column} = ?{}", params.len());
+            }
+        }
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit_events WHERE {filter} ORDER BY seq DESC LIMIT {}",
+            limit + 1
+        );
+        let mut rows = self.all(&sql, rusqlite::params_from_iter(params), |row| {
+            Ok((row.get::<_, i64>(11)?, read_event(row)?))
+        })?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|(seq, _)| AuditCursor(*seq));
+        Ok(Page { items: rows.into_iter().map(|(_, event)| event).collect(), next, total: None })
     }
 
     /// The latest events that a user did, or that were done to them, newest first.
-    pub(crate) fn audit_events_of(&self, id: UserId, most: usize) -> Result<Vec<AuditEvent>, Error> {
-        let of_user = AuditQuery { user_id: Some(id), ..AuditQuery::default() };
-        let by_actor = AuditQuery { actor_id: Some(id), ..AuditQuery::default() };
-        let lists = [lists(&of_user), lists(&by_actor)].concat();
-        let belongs = |event: &AuditEvent| event.user_id == id || event.actor_id == Some(id);
-        let found = self.newest_events(lists, belongs, most)?;
-        Ok(found.into_iter().map(|(_, event)| event).collect())
-    }
-
-    /// The first events of these lists as one. The indexes only say where to look: the row itself is compared, too.
-    fn newest_events(
-        &self,
-        lists: Vec<List>,
-        belongs: impl Fn(&AuditEvent) -> bool,
-        most: usize,
-    ) -> Result<Vec<(i64, AuditEvent)>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE seq = ?1");
-        let mut found = Vec::new();
-        let lists = lists.into_iter().map(|(sql, values)| (sql, rusqlite::params_from_iter(values)));
-        self.until_merged(lists.collect(), |seq| {
-            if let Some(event) = self.first(&sql, [seq], read_event)?.filter(&belongs) {
-                found.push((seq, event));
-            }
-            Ok(if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-        })?;
-        Ok(found)
+    pub(crate) fn audit_events_of(&self, id: UserId, most: u32) -> Result<Vec<AuditEvent>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit_events WHERE user_id = ?1 OR actor_id = ?1 ORDER BY seq DESC LIMIT ?2"
+        );
+        self.all(&sql, (id.as_uuid().as_bytes(), most), read_event)
     }
 
     /// How many events happened before.
@@ -129,53 +110,4 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
         },
         changes: serde_json::from_str(&row.get::<_, String>(10)?).map_err(|_| corrupt(10))?,
     })
-}
-
-/// Where the events of a query are. Of a user alone they are in one list for each action: so the indexes that find one action
-/// of a user find all of them, too.
-fn lists(query: &AuditQuery) -> Vec<List> {
-    let before = Value::Integer(query.cursor.map_or(i64::MAX, |cursor| cursor.0));
-    let id = |id: UserId| Value::Blob(id.as_uuid().as_bytes().to_vec());
-    let (sql, whom) = match (query.user_id, query.actor_id, query.action) {
-        (None, None, None) => return vec![(ALL, vec![before])],
-        (None, None, Some(_)) => (LIKE, Vec::new()),
-        (None, Some(actor), _) => (BY_ACTOR, vec![id(actor)]),
-        (Some(user), Some(actor), _) if actor != user => (AMONG, vec![id(user), id(actor)]),
-        // Of what was done to an account nearly all was done by its owner.
-        (Some(user), _, _) => (OF_USER, vec![id(user)]),
-    };
-    let actions = query.action.as_ref().map_or(Action::ALL, std::slice::from_ref);
-    let values = |action: &Action| [before.clone(), Value::Text(action.word().to_owned())];
-    actions.iter().map(|action| (sql, [&values(action)[..], &whom].concat())).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use rusqlite::Connection;
-
-    use super::*;
-
-    #[test]
-    fn every_list_of_events_is_walked_within_one_index() {
-        let connection = Connection::open_in_memory().expect("memory");
-        for migration in [
-            include_str!("../../migrations/V2__audit_events.sql"),
-            include_str!("../../migrations/V12__audit_pages.sql"),
-        ] {
-            connection.execute_batch(migration).expect("the schema");
-        }
-        for (sql, way) in [
-            (ALL, "INTEGER PRIMARY KEY (rowid<?)"),
-            (LIKE, "COVERING INDEX audit_events_action (action=? AND rowid<?)"),
-            (OF_USER, "COVERING INDEX audit_events_by_user (user_id=? AND action=? AND rowid<?)"),
-            (BY_ACTOR, "COVERING INDEX audit_events_by_actor (actor_id=? AND action=? AND rowid<?)"),
-            (AMONG, "COVERING INDEX audit_events_among (user_id=? AND actor_id=? AND action=? AND rowid<?)"),
-        ] {
-            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a query");
-            let nothing = rusqlite::params_from_iter(vec![None::<i64>; explain.parameter_count()]);
-            let plan = explain.query_map(nothing, |row| row.get(3));
-            let plan: Vec<String> = plan.expect("a plan").collect::<Result<_, _>>().expect("a plan");
-            assert_eq!(plan, [format!("SEARCH audit_events USING {way}")], "{sql}");
-        }
-    }
 }

@@ -15,7 +15,7 @@ use std::{
 
 use rusqlite::{Connection, InterruptHandle};
 
-use super::{Error, OpenError, Snapshot, connection::configure, error::RESTORE, version::Versions};
+use super::{Error, OpenError, Snapshot, configure, error::RESTORE, version::Versions};
 
 /// Up to so many bytes are looked at before anything is served from them, which takes 10 ms. More are looked at
 /// meanwhile, which takes half a second for 100,000 users.

@@ -1,8 +1,6 @@
 //! The table `outbox`: messages that wait to be sent, and those that were given up.
 
-use std::ops::ControlFlow;
-
-use rusqlite::{Row, types::Value};
+use rusqlite::Row;
 use uuid::Uuid;
 
 use super::{
@@ -55,25 +53,13 @@ impl Snapshot<'_> {
         self.all(&sql, (after, limit), read_message)
     }
 
-    /// The latest messages of a user, and the notices to their address since it can have been theirs, at most `most` in all;
-    /// oldest first.
-    pub(crate) fn messages_of(&self, user: &User, most: usize) -> Result<Vec<SealedMessage>, Error> {
-        const THEIRS: &str = "SELECT seq FROM outbox WHERE user_id = ?1 ORDER BY seq DESC";
-        const NOTICES: &str = "SELECT seq FROM outbox WHERE recipient = ?1 AND user_id IS NULL AND created_at >= ?2 \
-             ORDER BY seq DESC";
-        let id = vec![Value::Blob(user.id.as_uuid().as_bytes().to_vec())];
-        let address = user.profile.email.key().to_owned();
-        let address = vec![Value::Text(address), Value::Integer(user.created_at.millis())];
-        let lists = [(THEIRS, id), (NOTICES, address)];
-        let lists = lists.map(|(sql, values)| (sql, rusqlite::params_from_iter(values)));
-        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE seq = ?1");
-        let mut found = Vec::new();
-        self.until_merged(lists.into(), |seq| {
-            found.extend(self.first(&sql, [seq], |row| Ok(read_message(row)?.1))?);
-            Ok(if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-        })?;
-        found.reverse();
-        Ok(found)
+    /// The messages of a user, and the notices to their address since it can have been theirs.
+    pub(crate) fn messages_of(&self, user: &User) -> Result<Vec<SealedMessage>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM outbox WHERE user_id = ?1 OR (user_id IS NULL AND recipient = ?2 AND created_at >= ?3) ORDER BY seq"
+        );
+        let (id, address) = (user.id.as_uuid().as_bytes(), user.profile.email.key());
+        self.all(&sql, (id, address, user.created_at.millis()), |row| Ok(read_message(row)?.1))
     }
 
     /// Whether there is anything to send; no message is put off beyond `furthest`.

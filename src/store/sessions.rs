@@ -48,9 +48,13 @@ impl Snapshot<'_> {
         here: IpAddr,
         now: Timestamp,
     ) -> Result<bool, Error> {
+        let (user_id, now) = (user_id.as_uuid().as_bytes(), now.millis());
+        if here.is_ipv4() {
+            let sql = "SELECT 1 FROM sessions WHERE user_id = ?1 AND ip = ?2 AND expires_at > ?3";
+            return Ok(self.number(sql, (user_id, here.to_string(), now))? > 0);
+        }
         let sql = "SELECT DISTINCT ip FROM sessions WHERE user_id = ?1 AND expires_at > ?2";
-        let addresses: Vec<Option<String>> =
-            self.all(sql, (user_id.as_uuid().as_bytes(), now.millis()), |row| row.get(0))?;
+        let addresses: Vec<Option<String>> = self.all(sql, (user_id, now), |row| row.get(0))?;
         Ok(addresses.iter().flatten().filter_map(|ip| ip.parse().ok()).any(|ip| network(ip) == here))
     }
 
@@ -128,12 +132,10 @@ impl Tx<'_> {
         Ok(whose)
     }
 
-    /// Ends every session of a user but the one `kept`, which may be another user's or none.
-    pub(crate) fn delete_sessions_but(&self, user_id: UserId, kept: Option<SessionId>) -> Result<(), Error> {
-        let sql = "DELETE FROM sessions WHERE user_id = ?1 AND id IS NOT ?2";
-        let kept = kept.as_ref().map(|id| id.as_uuid().as_bytes());
-        self.execute(sql, (user_id.as_uuid().as_bytes(), kept))?;
-        Ok(())
+    /// Ends every session of a user but one.
+    pub(crate) fn delete_other_sessions(&self, user_id: UserId, kept: SessionId) -> Result<usize, Error> {
+        let sql = "DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2";
+        self.execute(sql, (user_id.as_uuid().as_bytes(), kept.as_uuid().as_bytes()))
     }
 
     /// Deletes sessions that are over, at most `limit`; answers how many.

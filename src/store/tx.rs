@@ -5,7 +5,7 @@ use std::{
     ops::{ControlFlow, Deref},
 };
 
-use rusqlite::{CachedStatement, Connection, Params, Row, Rows, types::Type};
+use rusqlite::{CachedStatement, Connection, Params, Row, types::Type};
 use uuid::Uuid;
 
 use super::Error;
@@ -116,30 +116,6 @@ impl<'c> Snapshot<'c> {
         read_all.map_err(|error| Error::reading(error, &statement, sql))
     }
 
-    /// Walks along lists of row numbers, each from its highest down, as if they were one, until `read` has seen enough. A
-    /// number that is in several lists comes once. The lists are read no further than that.
-    pub(super) fn until_merged<P: Params>(
-        &self,
-        lists: Vec<(&str, P)>,
-        mut read: impl FnMut(i64) -> Result<ControlFlow<()>, Error>,
-    ) -> Result<(), Error> {
-        let statements = lists.iter().map(|(sql, _)| self.prepare(sql));
-        let mut statements = statements.collect::<Result<Vec<_>, _>>()?;
-        let rows = statements.iter_mut().zip(lists).map(|(statement, (_, params))| statement.query(params));
-        let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        let next = |rows: &mut Rows<'_>| rows.next()?.map(|row| row.get::<_, i64>(0)).transpose();
-        let mut heads = rows.iter_mut().map(next).collect::<rusqlite::Result<Vec<_>>>()?;
-        while let Some(highest) = heads.iter().copied().flatten().max() {
-            if read(highest)?.is_break() {
-                break;
-            }
-            for (head, rows) in heads.iter_mut().zip(&mut rows).filter(|(head, _)| **head == Some(highest)) {
-                *head = next(rows)?;
-            }
-        }
-        Ok(())
-    }
-
     /// The number in the only column of the only row of a query; 0 for the sum of nothing.
     pub(super) fn number(&self, sql: &str, params: impl Params) -> Result<u64, Error> {
         let number = self.first(sql, params, |row| row.get::<_, Option<i64>>(0))?.flatten();
@@ -147,7 +123,6 @@ impl<'c> Snapshot<'c> {
     }
 
     fn prepare(&self, sql: &str) -> Result<CachedStatement<'c>, Error> {
-        tracing::trace!(sql, "statement"); // without its values
         Ok(self.0.prepare_cached(sql)?)
     }
 }

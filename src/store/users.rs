@@ -12,10 +12,10 @@ use crate::model::{
 
 /// The columns that `read_user` reads, in its order.
 pub(super) const COLUMNS: &str = "u.id, u.email, u.email_key, u.first_name, u.last_name, u.role, u.status, \
-     u.verified_at, u.expires_at, u.disabled, u.created_at, u.updated_at, u.last_login_at, u.password_hash IS NOT NULL";
+     u.verified_at, u.expires_at, u.disabled, u.created_at, u.updated_at, u.last_login_at";
 
 /// How many of them there are.
-pub(super) const COLUMN_COUNT: usize = 14;
+pub(super) const COLUMN_COUNT: usize = 13;
 
 /// The user whose id is the first parameter. The index only says where to look and the row itself is compared: a damaged
 /// index, which may name somebody else's row, finds nobody.
@@ -47,36 +47,21 @@ impl Snapshot<'_> {
         Ok(found.flatten().map(PasswordHash::from_phc))
     }
 
-    /// How many admins can act as such, by the rule of `User::is_acting_admin`.
+    /// How many admins can act as such.
     pub(crate) fn count_acting_admins(&self) -> Result<u64, Error> {
         self.number(
-            "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'verified' AND disabled = 0 \
-             AND password_hash IS NOT NULL",
+            "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'verified' AND disabled = 0",
             [],
         )
     }
 
-    /// The unverified accounts that expire by then, the first to expire first, at most `limit` of them, after the one at the
-    /// row `after`.
-    pub(crate) fn due_users(
-        &self,
-        by: Timestamp,
-        after: Option<&(i64, User)>,
-        limit: u32,
-    ) -> Result<Vec<(i64, User)>, Error> {
+    /// The unverified accounts that expire by then, at most `limit` of them, after the row `after`.
+    pub(crate) fn due_users(&self, by: Timestamp, after: i64, limit: u32) -> Result<Vec<(i64, User)>, Error> {
         let sql = format!(
-            "SELECT {COLUMNS}, u.seq FROM users u WHERE u.status = 'unverified' AND u.expires_at <= ?1 \
-             AND (u.expires_at, u.role, u.disabled, u.seq) > (?2, ?3, ?4, ?5) \
-             ORDER BY u.expires_at, u.role, u.disabled, u.seq LIMIT ?6"
+            "SELECT {COLUMNS}, u.seq FROM users u \
+             WHERE u.status = 'unverified' AND u.expires_at <= ?1 AND u.seq > ?2 ORDER BY u.seq LIMIT ?3"
         );
-        let place = after.map(|(seq, user)| {
-            let (_, expires_at) = instants(user.standing);
-            (expires_at.map_or(i64::MIN, Timestamp::millis), user.role.word(), user.disabled, *seq)
-        });
-        let (expires_at, role, disabled, seq) = place.unwrap_or((i64::MIN, "", false, 0));
-        self.all(&sql, (by.millis(), expires_at, role, disabled, seq, limit), |row| {
-            Ok((row.get(COLUMN_COUNT)?, read_user(row, 0)?))
-        })
+        self.all(&sql, (by.millis(), after, limit), |row| Ok((row.get(COLUMN_COUNT)?, read_user(row, 0)?)))
     }
 
     /// The unverified accounts that expire by then and whose owners were not reminded of it, at most `limit`.
@@ -248,7 +233,6 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
         created_at: timestamp(row, start + 10)?,
         updated_at: timestamp(row, start + 11)?,
         last_login_at: maybe_timestamp(row, start + 12)?,
-        has_password: row.get(start + 13)?,
     })
 }
 

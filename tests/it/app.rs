@@ -15,6 +15,7 @@ use coffeeshop::{
     model::{AuditQuery, Client, Clock, Timestamp, User},
     store::{Missing, Store},
 };
+use futures_util::{StreamExt, stream};
 use poem::{
     Body, Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
@@ -341,6 +342,24 @@ impl Caller<'_> {
     /// A request with any body.
     pub async fn send_bytes(&self, method: Method, path: &str, media_type: &str, body: Vec<u8>) -> Answer {
         self.call(method, path, Request::builder().content_type(media_type), body).await
+    }
+
+    /// A request whose last byte comes once something has happened meanwhile.
+    pub async fn send_late(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        meanwhile: impl Future<Output = ()> + Send + 'static,
+    ) -> Answer {
+        let mut first = body.to_string().into_bytes();
+        let last = first.split_off(first.len() - 1);
+        let last = async move {
+            meanwhile.await;
+            Ok::<_, std::io::Error>(last)
+        };
+        let body = Body::from_bytes_stream(stream::once(async { Ok(first) }).chain(stream::once(last)));
+        self.call(method, path, Request::builder().content_type("application/json"), body).await
     }
 
     /// A form, as a browser sends it.

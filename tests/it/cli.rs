@@ -642,21 +642,6 @@ fn the_last_admin_stays_by_the_console_too() {
     shop.run(&["users", "delete", "other@example.com", "--yes"]).refused("last active admin");
 }
 
-#[test]
-fn an_admin_without_a_password_counts_as_none_on_the_console() {
-    let shop = Shop::with_admin();
-    shop.run(&["users", "invite", "other@example.com", "--role", "admin"]).is(0);
-    shop.run(&["users", "verify", "other@example.com"]).is(0);
-    for command in [
-        &["users", "set-role", "boss@example.com", "user"][..],
-        &["users", "disable", "boss@example.com"],
-        &["users", "delete", "boss@example.com", "--yes"],
-    ] {
-        shop.run(command).refused("last admin");
-    }
-    shop.run(&["users", "delete", "other@example.com", "--yes"]).is(0);
-}
-
 // The clean-up.
 
 #[tokio::test(flavor = "multi_thread")]
@@ -805,16 +790,6 @@ fn openapi_needs_neither_settings_nor_store() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3."));
     assert!(document["paths"]["/auth/signup"]["post"].is_object());
     assert!(shop.names_in(".").is_empty());
-}
-
-#[test]
-fn openapi_names_the_path_of_the_shop_if_it_knows_the_settings() {
-    let shop = Shop::new().with("SERVER__PUBLIC_URL", "https://shop.example/accounts");
-    let ran = shop.run(&["openapi"]).is(0);
-    assert_eq!((ran.json()["servers"][0]["url"].as_str(), ran.err.as_str()), (Some("/accounts"), ""));
-    let ran = shop.with("SERVER__LISTEN", "nowhere").run(&["openapi"]).is(0);
-    assert_eq!(ran.json()["servers"][0]["url"], "/");
-    assert!(ran.err.starts_with("warning: ") && ran.err.contains("COFFEESHOP_SERVER__LISTEN"), "{}", ran.err);
 }
 
 #[test]

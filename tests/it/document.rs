@@ -109,8 +109,7 @@ impl Document {
 }
 
 fn is_page(path: &str) -> bool {
-    let of_docs = ["/docs", "/docs/docs.css", "/docs/docs.js", "/openapi.json"];
-    of_docs.contains(&path) || ["/verify", "/reset", "/pages.css"].contains(&path)
+    ["/docs", "/openapi.json", "/verify", "/reset", "/pages.css"].contains(&path)
 }
 
 fn is_like(template: &str, path: &str) -> bool {

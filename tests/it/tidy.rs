@@ -21,13 +21,12 @@ const RUNGS: [(&str, &[&str]); 11] = [
 ];
 
 /// Where an outside crate may appear: folders end in a slash.
-const PLACES: [(&str, &[&str]); 21] = [
+const PLACES: [(&str, &[&str]); 20] = [
     ("rusqlite", &["store/"]),
     ("refinery", &["store/"]),
     ("deadpool_sqlite", &["store/"]),
     ("poem", &["api/", "server.rs", "server/"]),
     ("poem_openapi", &["api/"]),
-    ("flate2", &["api/docs.rs"]),
     ("hyper", &["server/"]),
     ("hyper_util", &["server/"]),
     ("askama", &["api/page.rs", "delivery/mail.rs"]),

@@ -353,10 +353,14 @@ async fn an_unknown_jti_under_our_own_signature_ends_the_session() {
 async fn an_access_token_for_another_audience_is_refused() {
     let app = App::start().await;
     let (access, _) = tokens(&app).await;
-    let other = app.beside(|config| config.auth.audience = "teashop".to_owned()).await;
-    refused_as_access(&other, &access, "an access token from elsewhere").await;
-    let theirs = other.tokens(ANN).await;
-    refused_as_access(&app, theirs["access_token"].as_str().unwrap(), "the other way round").await;
+    for other in [
+        app.beside(|config| config.auth.issuer = "http://tea.example".to_owned()).await,
+        app.beside(|config| config.auth.audience = "teashop".to_owned()).await,
+    ] {
+        refused_as_access(&other, &access, "an access token from elsewhere").await;
+        let theirs = other.tokens(ANN).await;
+        refused_as_access(&app, theirs["access_token"].as_str().unwrap(), "the other way round").await;
+    }
     app.with_token(&access).get("/me").await.is(200);
 }
 

@@ -412,8 +412,7 @@ async fn an_admin_who_is_unverified_or_disabled_has_no_power() {
     other.get("/users").await.refused(403, "forbidden");
     other.delete(&path(&me)).await.refused(403, "forbidden");
     other.patch(&path(&boss.me().await), json!({ "role": "user" })).await.refused(403, "forbidden");
-    let token = json!({ "token": app.mail("other@example.com").await.token() });
-    other.post("/auth/verify", token).await.is(200);
+    app.verify("other@example.com").await;
     other.get("/users").await.is(200);
     boss.patch(&path(&me), json!({ "disabled": true })).await.is(200);
     other.get("/users").await.refused(401, "invalid_token");
@@ -685,23 +684,6 @@ async fn nothing_of_a_deleted_user_is_left() {
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM users_search WHERE users_search MATCH '\"ann\"'"), 0);
     assert_eq!(app.printed().await, "");
     assert_ne!(app.sign_up(ANN).await["id"], ann["id"]);
-}
-
-#[tokio::test]
-async fn the_file_of_the_store_holds_nothing_of_a_deleted_user() {
-    let app = App::start().await;
-    let boss = app.admin().await;
-    let names = ["unmistakable@example.com", "Unmistakablefirst", "Unmistakablelast"];
-    let user = sign_up(&app, names[0], names[1], names[2]).await;
-    app.tokens(names[0]).await;
-    let found = || {
-        app.opened().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-        let file = std::fs::read(&app.config.database.path).unwrap();
-        names.map(|name| file.windows(name.len()).any(|bytes| bytes == name.as_bytes()))
-    };
-    assert_eq!(found(), [true; 3]);
-    boss.delete(&path(&user)).await.is(204);
-    assert_eq!(found(), [false; 3]);
 }
 
 #[tokio::test]

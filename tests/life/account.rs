@@ -56,7 +56,7 @@ fn an_account_lives_from_sign_up_to_deletion() {
     browser.says(ANN_SMITH);
     browser.press("Yes, this is my address now");
     browser.has_heading("Your address is confirmed");
-    browser.says("Log in with this address");
+    browser.says("Log in with this address from now on");
     assert_eq!(post.mail(ANN, 3).shown("Subject"), "Your e-mail address was changed");
     open.server.get_as(&ann, "/me").is(401);
     log_in(&open, ANN, PASSWORD).is(401);

@@ -4,7 +4,6 @@
 
 mod account;
 mod browser;
-mod docs;
 mod mails;
 mod pages;
 mod web_app;

@@ -57,9 +57,6 @@ pub fn code(code: &Code) -> Value {
         Purpose::ChangeEmail => "change_email",
         Purpose::ResetPassword => "reset_password",
         Purpose::AcceptInvitation => "accept_invitation",
-        Purpose::AdminReset => "admin_reset",
-        Purpose::CancelEmailChange => "cancel_email_change",
-        Purpose::ChoosePassword => "choose_password",
     };
     json!({
         "purpose": purpose,

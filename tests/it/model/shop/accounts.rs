@@ -25,14 +25,11 @@ impl Shop {
         self.notify_with_form("taken", owner, "You already have an account at Coffee Shop");
     }
 
-    /// Verifies; of an account's sessions the one goes on whose access token came along, expired or not.
-    pub fn verify(&mut self, proof: &Proof, along: Option<Access>) -> Result<Tag, Refusal> {
+    pub fn verify(&mut self, proof: &Proof) -> Result<Tag, Refusal> {
         let at = self.find(proof, &[Purpose::VerifyEmail, Purpose::ChangeEmail])?;
         let (tag, to) = (self.codes[at].whose, self.codes[at].to);
-        let kept = along.map(|token| token.session).filter(|_| !self.people[&tag].verified());
         if self.codes[at].purpose == Purpose::VerifyEmail {
             self.tell(tag, "user.verified");
-            self.end_sessions_but(tag, kept);
             self.confirm(tag);
             return Ok(tag);
         }
@@ -44,14 +41,7 @@ impl Shop {
         self.people.get_mut(&tag).unwrap().email = to;
         self.tell(tag, "email.changed");
         self.confirm(tag);
-        self.moved(tag, &old, kept);
-        Ok(tag)
-    }
-
-    /// The same on a page, which offers a link to choose a password.
-    pub fn verify_on_page(&mut self, link: &str) -> Result<Tag, Refusal> {
-        let tag = self.verify(&Proof::Link(link.to_owned()), None)?;
-        self.keep(tag, Purpose::ChoosePassword, self.people[&tag].email);
+        self.moved(tag, &old);
         Ok(tag)
     }
 
@@ -92,13 +82,12 @@ impl Shop {
     }
 
     pub fn reset(&mut self, proof: &Proof, password: usize) -> Result<(), Refusal> {
-        let at = self.find(proof, &FOR_PASSWORD)?;
+        let at = self.find(proof, &[Purpose::ResetPassword, Purpose::AcceptInvitation])?;
         if password == COMMON {
             return Err(INVALID);
         }
         let (tag, purpose) = (self.codes[at].whose, self.codes[at].purpose);
-        let is_first = purpose == Purpose::AcceptInvitation;
-        let action = if is_first { "invitation.accepted" } else { "password.reset" };
+        let action = if purpose == Purpose::ResetPassword { "password.reset" } else { "invitation.accepted" };
         self.end_sessions(tag);
         self.kill(tag, None);
         self.uncount("password", self.people[&tag].email);
@@ -160,13 +149,13 @@ impl Shop {
         self.sent("change", new)?;
         self.count("asked", old, asked + 1, self.now + DAY);
         self.send(tag, Purpose::ChangeEmail, new, "Confirm your new e-mail")?;
-        self.keep(tag, Purpose::CancelEmailChange, old);
+        self.keep(tag, Purpose::ResetPassword, old);
         self.letters.push(Letter {
             to: old,
             subject: "Your e-mail address is about to change",
             has_code: false,
             has_link: true,
-            carries: Some((tag, Purpose::CancelEmailChange)),
+            carries: Some((tag, Purpose::ResetPassword)),
         });
         self.tell(tag, "email.change_asked");
         Ok(())
@@ -216,7 +205,7 @@ impl Shop {
         self.people.insert(tag, new.clone());
         self.tell(tag, "user.edited");
         if moves {
-            self.moved(tag, &old, None);
+            self.moved(tag, &old);
         }
         if new.disabled && !old.disabled {
             self.end_sessions(tag);
@@ -224,9 +213,6 @@ impl Shop {
         }
         if new.verified() != old.verified() {
             self.kill(tag, Some(Purpose::ChangeEmail));
-            if !new.verified() && !self.unverified_may_log_in {
-                self.end_sessions(tag);
-            }
         }
         if new.verified() {
             self.kill(tag, Some(Purpose::VerifyEmail));

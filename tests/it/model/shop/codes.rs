@@ -38,13 +38,10 @@ impl Shop {
     pub(super) fn keep(&mut self, tag: Tag, purpose: Purpose, to: Address) -> i64 {
         let now = self.now;
         let account = self.people[&tag].expires_at;
-        let own = match purpose {
-            Purpose::ResetPassword | Purpose::AdminReset | Purpose::ChoosePassword => now + HOUR,
-            _ => now + 2 * DAY,
-        };
+        let own = if purpose == Purpose::ResetPassword { now + HOUR } else { now + 2 * DAY };
         let link_until = match (purpose, account) {
-            (Purpose::VerifyEmail | Purpose::AcceptInvitation, Some(account)) => account,
-            (_, Some(account)) => own.min(account),
+            (Purpose::ResetPassword | Purpose::ChangeEmail, Some(account)) => own.min(account),
+            (_, Some(account)) => account,
             (_, None) => own,
         };
         let digits_until = link_until.min(now + 30 * MINUTE);
@@ -125,9 +122,9 @@ impl Shop {
         self.kill(tag, Some(Purpose::ChangeEmail));
     }
 
-    /// What ends, but for one session, when a user gets another address, and who hears of it.
-    pub(super) fn moved(&mut self, tag: Tag, old: &Person, kept: Option<usize>) {
-        self.end_sessions_but(tag, kept);
+    /// What ends when somebody gets another address, and who hears of it.
+    pub(super) fn moved(&mut self, tag: Tag, old: &Person) {
+        self.end_sessions(tag);
         self.kill(tag, None);
         if old.verified() {
             self.notify(old.email, "Your e-mail address was changed", false);
@@ -140,6 +137,6 @@ fn kind(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::VerifyEmail => "address",
         Purpose::ChangeEmail => "change",
-        _ => "password",
+        Purpose::ResetPassword | Purpose::AcceptInvitation => "password",
     }
 }

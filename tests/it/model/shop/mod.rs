@@ -178,7 +178,7 @@ impl Shop {
     pub fn reset_link(&mut self, tag: Tag) -> Result<(), Refusal> {
         self.there(tag)?;
         self.tell(tag, "password.link_made");
-        self.keep(tag, Purpose::AdminReset, self.people[&tag].email);
+        self.keep(tag, Purpose::ResetPassword, self.people[&tag].email);
         Ok(())
     }
 

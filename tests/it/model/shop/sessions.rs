@@ -75,12 +75,8 @@ impl Shop {
     }
 
     pub(super) fn end_sessions(&mut self, tag: Tag) -> bool {
-        self.end_sessions_but(tag, None)
-    }
-
-    pub(super) fn end_sessions_but(&mut self, tag: Tag, kept: Option<usize>) -> bool {
         let before = self.sessions.len();
-        self.sessions.retain(|number, session| session.whose != tag || kept == Some(*number));
+        self.sessions.retain(|_, session| session.whose != tag);
         self.sessions.len() < before
     }
 

@@ -89,7 +89,7 @@ impl Person {
     }
 
     pub fn acts(&self) -> bool {
-        self.admin && self.verified() && !self.disabled && self.password.is_some()
+        self.admin && self.verified() && !self.disabled
     }
 }
 
@@ -110,19 +110,7 @@ pub enum Purpose {
     ChangeEmail,
     ResetPassword,
     AcceptInvitation,
-    AdminReset,
-    CancelEmailChange,
-    ChoosePassword,
 }
-
-/// What lets its reader choose a password.
-pub(super) const FOR_PASSWORD: [Purpose; 5] = [
-    Purpose::ResetPassword,
-    Purpose::AcceptInvitation,
-    Purpose::AdminReset,
-    Purpose::CancelEmailChange,
-    Purpose::ChoosePassword,
-];
 
 #[derive(Debug)]
 pub struct Code {
