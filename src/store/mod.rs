@@ -201,7 +201,7 @@ impl Store {
     /// That the store cannot.
     pub async fn answers(&self) -> Result<(), Error> {
         self.checkup.passed_so_far()?;
-        self.prober.read(|tx| tx.count_all_users()).await.map(|_| ())
+        self.prober.read(|tx| tx.probe_users()).await
     }
 
     /// Runs `work` on the store as it is at one instant. If the caller goes away meanwhile, it is not run, or not to its end.

@@ -56,6 +56,11 @@ impl Snapshot<'_> {
         )
     }
 
+    /// Reads one row of the table: whether it can be read at all.
+    pub(crate) fn probe_users(&self) -> Result<(), Error> {
+        self.number("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", []).map(|_| ())
+    }
+
     /// The unverified accounts that expire by then, the first to expire first, at most `limit` of them, after the one at the
     /// row `after`.
     pub(crate) fn due_users(

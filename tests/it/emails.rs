@@ -533,7 +533,8 @@ async fn an_address_that_was_never_confirmed_hears_of_the_request_alone() {
     let ann = app.unverified(ANN).await;
     let mail = asked(&app, &ann, NEW).await;
     verify(&app, by_link(&mail)).await.is(200);
-    let subjects: Vec<_> = app.mails(ANN).await.into_iter().map(|mail| mail.subject).collect();
+    let mut subjects: Vec<_> = app.mails(ANN).await.into_iter().map(|mail| mail.subject).collect();
+    subjects.sort(); // a notice overtakes what waits
     assert_eq!(subjects, ["Confirm your e-mail", "Your e-mail address is about to change"]);
 }
 
@@ -547,8 +548,9 @@ async fn no_number_of_requests_keeps_the_owner_from_objecting() {
         }
         let mail = asked(&app, &thief, NEW).await;
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
-        let latest = app.mail(ANN).await;
-        let objection = json!({ "token": latest.token(), "new_password": NEXT_PASSWORD });
+        let mut mails = app.mails(ANN).await;
+        mails.retain(|mail| mail.subject == "Your e-mail address is about to change");
+        let objection = json!({ "token": mails[0].token(), "new_password": NEXT_PASSWORD });
         app.anyone().post("/auth/password/reset", objection).await.is(204);
         verify(&app, by_link(&mail)).await.refused(400, "verification_failed");
         thief.get("/me").await.refused(401, "invalid_token");
