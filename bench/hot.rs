@@ -70,7 +70,7 @@ impl Shop {
 async fn log_in(accounts: &Accounts, person: seed::Person) -> TokenPair {
     let (email, password) =
         (Email::parse("", &person.email()).unwrap(), Password::parse("", seed::PASSWORD).unwrap());
-    accounts.login(email, password, Origin::default()).await.unwrap()
+    accounts.login(email, password, None, Origin::default()).await.unwrap()
 }
 
 fn values(criterion: &mut Criterion) {

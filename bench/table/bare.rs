@@ -78,7 +78,7 @@ pub fn serve_both(database: &Path) {
         let email = seed::customers().next().unwrap().email();
         let (email, password) =
             (Email::parse("", &email).unwrap(), Password::parse("", seed::PASSWORD).unwrap());
-        let token = accounts.login(email, password, Origin::default()).await.unwrap().access_token;
+        let token = accounts.login(email, password, None, Origin::default()).await.unwrap().access_token;
         let actor = accounts.authenticate(&token, Origin::default()).await.unwrap();
         let answer: Me = serde_json::from_value(api::user_json(actor.user())).unwrap();
         let sockets = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());

@@ -236,7 +236,7 @@ impl Accounts {
     /// the disk, before anybody can tell the two apart. A good one is not used up.
     ///
     /// # Errors
-    /// `TooManyRequests` from this client, before the proof is looked at.
+    /// `TooManyRequests` from this client, before a code is looked at.
     pub(super) async fn try_proof(
         &self,
         proof: &Proof,
@@ -244,19 +244,48 @@ impl Accounts {
         client: &Client,
         now: Timestamp,
     ) -> Result<Option<User>, Error> {
+        self.look_for(proof, now).await?;
         let (accounts, proof, client) = (self.clone(), proof.clone(), client.clone());
-        let tried = self.store.write(move |tx| {
-            accounts.take_guess(tx, &client, now)?;
+        let tried = self.write_to_the_end(move |tx| {
+            accounts.take_guess_and_judgement(tx, &proof, &client, now)?;
             match accounts.find(tx, &proof, purposes, now)? {
                 Ok((code, user)) => {
                     // As much as for a wrong one: where that cannot be written, the two must not be told apart.
                     tx.put_code(&code)?;
+                    accounts.guessed_right(tx, &proof, &client, now)?;
                     Ok(Some(user))
                 }
-                Err(wrong) => count_wrong_try(tx, wrong).map(|()| None),
+                Err(wrong) => {
+                    count_wrong_try(tx, wrong)?;
+                    accounts.guessed_wrong(tx, &client, now)?;
+                    Ok(None)
+                }
             }
         });
         tried.await
+    }
+
+    /// Refuses a link that leads nowhere by a read alone: it is no guess, costs no budget, and is not to cost more.
+    ///
+    /// # Errors
+    /// `VerificationFailed`.
+    pub(super) async fn look_for(&self, proof: &Proof, now: Timestamp) -> Result<(), Error> {
+        let Proof::Link(link) = proof else { return Ok(()) };
+        let link = link.clone();
+        let found = self.store.read(move |tx| find_by_link(tx, &link, now)).await?;
+        found.map(|_| ()).ok_or(Error::VerificationFailed)
+    }
+
+    /// Writes even if the request goes away that asked for it: a guess counts whether or not its answer is waited for.
+    ///
+    /// # Errors
+    /// Those of `work`, or that the store cannot.
+    pub(super) async fn write_to_the_end<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = self.store.clone();
+        self.tasks.run(async move { store.write(work).await }).await
     }
 
     /// What was sent as this proof, and to whom, if it is good for one of these purposes; or the codes at which it is a

@@ -4,6 +4,7 @@ use super::{
     Accounts, Actor, Error,
     audit::Author,
     codes::{FreshCode, Sending, count_one},
+    limits::both,
     users::free,
 };
 use crate::{
@@ -33,9 +34,9 @@ impl Accounts {
         let asked = self.store.write(move |tx| {
             let user = confirmed.still_here(tx, now)?;
             // Counted for whoever asks, too: nobody sends messages to the whole town from one account.
-            count_one(tx, accounts.secret.hash_count("asked", &user.profile.email), now)?;
+            let asked = count_one(tx, accounts.secret.hash_count("asked", &user.profile.email), now);
             let sending = Sending { to: &new, ..Sending::to(&user, Purpose::ChangeEmail) };
-            accounts.send_code(tx, sending, &fresh, now)?;
+            both(asked, accounts.send_code(tx, sending, &fresh, now))?;
             let (link, until) = accounts.make_link(tx, &user, Purpose::CancelEmailChange, &objection, now)?;
             let notice = Letter::EmailChangeAsked { masked: new.masked() };
             let message = Message {

@@ -8,10 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::{Accounts, Error, under_way::UnderWay};
+use super::{Accounts, Error, Proof, under_way::UnderWay};
 use crate::{
     config::RateLimit,
-    model::{Client, CountKey, Timestamp, network, site},
+    model::{Client, CountKey, PlainCode, Timestamp, network, site},
     store::{Snapshot, Tx},
 };
 
@@ -31,7 +31,10 @@ pub(super) struct Limits {
     pub(super) home: Rate,
     /// The same, those of sessions of the account included.
     pub(super) signed_in: Rate,
+    /// Tries at all accounts from one client: at passwords, and at codes.
     pub(super) client: Rate,
+    /// New passwords that are judged for one client, of which each costs some milliseconds of a processor.
+    judged: Rate,
     mail: Rate,
     /// Changes by one account.
     pub(super) change: Rate,
@@ -72,6 +75,7 @@ impl Limits {
         let rate = |burst, refill: crate::config::Period| Rate { burst, refill: refill.get() };
         let login = rate(settings.login_burst, settings.login_refill);
         let account = rate(settings.account_burst, settings.account_refill);
+        let client = rate(settings.client_burst, settings.client_refill);
         // Less than the account's own, so that one network alone never uses that up.
         let lasting = Rate { burst: login.burst.saturating_mul(2), refill: account.refill.max(login.refill) };
         let signed_in = Rate { burst: lasting.burst.saturating_add(login.burst), ..lasting };
@@ -82,7 +86,8 @@ impl Limits {
             account,
             home: lasting,
             signed_in,
-            client: rate(settings.client_burst, settings.client_refill),
+            client,
+            judged: Rate { refill: client.refill / 5, ..client },
             mail: rate(settings.mail_burst, settings.mail_refill),
             change: rate(settings.change_burst, settings.change_refill),
             client_change: rate(settings.client_change_burst, settings.client_change_refill),
@@ -93,32 +98,87 @@ impl Limits {
 }
 
 impl Accounts {
-    /// Takes a try at a code or a link out of the budget of its client.
+    /// Takes a guess at a code out of the budget of its client. A link is none: nobody guesses 256 bits.
     ///
     /// # Errors
     /// `TooManyRequests`.
-    pub(super) fn take_guess(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
-        take_all(tx, &self.budgets_of("secrets", self.limits.client, client), now)
+    pub(super) fn take_guess(
+        &self,
+        tx: &Tx<'_>,
+        proof: &Proof,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        take_all(tx, &self.budgets_of_guess(proof, client), now)
     }
 
-    /// The code or link was good.
-    pub(super) fn guessed_right(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
-        for budget in self.budgets_of("secrets", self.limits.client, client) {
-            give_back(tx, budget, 1, now)?;
+    /// The code was good.
+    pub(super) fn guessed_right(
+        &self,
+        tx: &Tx<'_>,
+        proof: &Proof,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        give_all_back(tx, &self.budgets_of_guess(proof, client), now)
+    }
+
+    /// The same for a guess behind which a new password is judged, if it is good: that takes some milliseconds.
+    ///
+    /// # Errors
+    /// `TooManyRequests`.
+    pub(super) fn take_guess_and_judgement(
+        &self,
+        tx: &Tx<'_>,
+        proof: &Proof,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut budgets = self.budgets_of_guess(proof, client);
+        budgets.extend(self.budgets_of("judged", self.limits.judged, client));
+        take_all(tx, &budgets, now)
+    }
+
+    /// The guess was wrong, and no password was judged.
+    pub(super) fn guessed_wrong(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
+        give_all_back(tx, &self.budgets_of("judged", self.limits.judged, client), now)
+    }
+
+    /// Takes the judgement of a password, behind which a message is sent if it is good, out of the budget of a client that is
+    /// not signed in.
+    ///
+    /// # Errors
+    /// `TooManyRequests`, also if there is no message left.
+    pub(super) async fn take_judgement(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
+        let mut budgets = self.budgets_of("judged", self.limits.judged, client);
+        let messages = self.budgets_of("messages", self.limits.mail, client);
+        if budgets.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        budgets.extend(&messages);
+        let taken = self.store.write(move |tx| {
+            take_all(tx, &budgets, now)?;
+            give_all_back(tx, &messages, now)
+        });
+        taken.await
     }
 
     /// Takes a message that a client who is not signed in causes out of its budget.
     ///
     /// # Errors
     /// `TooManyRequests`.
-    pub(super) async fn take_message(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
-        let budgets = self.budgets_of("messages", self.limits.mail, client);
-        if budgets.is_empty() {
-            return Ok(());
+    pub(super) fn take_message(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
+        take_all(tx, &self.budgets_of("messages", self.limits.mail, client), now)
+    }
+
+    /// What a proof has to be paid from: only six digits can be guessed.
+    fn budgets_of_guess(&self, proof: &Proof, client: &Client) -> Vec<Budget> {
+        match proof {
+            Proof::Code(_, typed) if PlainCode::typed(typed).is_some() => {
+                self.budgets_of("codes", self.limits.client, client)
+            }
+            Proof::Code(..) | Proof::Link(_) => Vec::new(),
         }
-        self.store.write(move |tx| take_all(tx, &budgets, now)).await
     }
 
     /// The budgets of a client, and of the site that it is at; none where there are no limits or it came by no network.
@@ -144,6 +204,24 @@ pub(super) fn take_all(tx: &Tx<'_>, budgets: &[Budget], now: Timestamp) -> Resul
         return Err(Error::too_many_requests(wait));
     }
     budgets.iter().try_for_each(|budget| spend(tx, *budget, now))
+}
+
+/// Puts one back into each of these budgets.
+fn give_all_back(tx: &Tx<'_>, budgets: &[Budget], now: Timestamp) -> Result<(), Error> {
+    budgets.iter().try_for_each(|budget| give_back(tx, *budget, 1, now))
+}
+
+/// Both, or the refusal of both that lasts longer.
+///
+/// # Errors
+/// Of either.
+pub(super) fn both(one: Result<(), Error>, other: Result<(), Error>) -> Result<(), Error> {
+    match (one, other) {
+        (Err(Error::TooManyRequests { retry_after: one }), Err(Error::TooManyRequests { retry_after })) => {
+            Err(Error::TooManyRequests { retry_after: retry_after.max(one) })
+        }
+        (one, other) => one.and(other),
+    }
 }
 
 /// How long it takes until there is something in a budget; none if there is now.

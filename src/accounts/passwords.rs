@@ -40,10 +40,10 @@ impl Accounts {
 
     async fn try_to_forget(&self, email: Email, origin: Origin) -> Result<(), Error> {
         let now = self.clock.now();
-        self.take_message(&origin.client, now).await?;
         let fresh = FreshCode::new();
         let accounts = self.clone();
         let sent = self.store.write(move |tx| {
+            accounts.take_message(tx, &origin.client, now)?;
             let found = tx.user_by_email(&email)?.map(|(user, _)| user);
             let Some(user) = living(found, now).filter(|user| !user.disabled) else { return Ok(()) };
             if accounts.send_code_quietly(tx, Sending::to(&user, Purpose::ResetPassword), &fresh, now)? {
@@ -78,7 +78,6 @@ impl Accounts {
         let reset = self.store.write(move |tx| {
             let Some(redeemed) = accounts.redeem(tx, &proof, PURPOSES, now)? else { return Ok(None) };
             let user = redeemed.user;
-            accounts.guessed_right(tx, &origin.client, now)?;
             accounts.forgive(tx, &user.profile.email, &origin.client, now)?;
             let had_one = tx.password(user.id)?.is_some();
             tx.set_password(user.id, &hash)?;

@@ -58,18 +58,21 @@ impl Accounts {
     /// Looks at everything that was typed, so that all that is wrong with it is said at once.
     ///
     /// # Errors
-    /// `Invalid` with every field that breaks a rule; `TooManyRequests` from this client, of whom a look costs a message,
-    /// since a password takes some milliseconds to judge; `Busy`.
+    /// `Invalid` with every field that breaks a rule; `TooManyRequests` from this client, for which a password that takes
+    /// some milliseconds to judge costs something of a budget; `Busy`.
     pub async fn check_signup(&self, draft: SignupDraft, client: &Client) -> Result<NewUser, Error> {
-        self.take_message(client, self.clock.now()).await?;
         let rules = Arc::clone(&self.rules);
+        if rules.policy.measure("password", &draft.password).is_err() {
+            return Ok(draft.check(&rules.policy)?); // nothing in it takes long
+        }
+        self.take_judgement(client, self.clock.now()).await?;
         Ok(self.hasher.run(move || draft.check(&rules.policy)).await??)
     }
 
     /// Signs somebody up: an unverified user, and a message with a code and a link to verify with.
     ///
     /// # Errors
-    /// `EmailTaken`, unless the shop hides that; `Busy`.
+    /// `EmailTaken`, unless the shop hides that; `TooManyRequests` from this client; `Busy`.
     pub async fn register(&self, new: NewUser, origin: Origin) -> Result<Registered, Error> {
         if self.rules.hide_taken_emails {
             return in_steps(self.try_to_register(new, origin)).await;
@@ -86,10 +89,12 @@ impl Accounts {
             let user = User::signed_up(new.profile, now, accounts.rules.unverified_after);
             match insert(tx, &user, Some(&hash)) {
                 Err(Error::EmailTaken) if accounts.rules.hide_taken_emails => {
+                    accounts.take_message(tx, &origin.client, now)?;
                     accounts.tell_owner(tx, &user)?;
                 }
                 inserted => {
                     inserted?;
+                    accounts.take_message(tx, &origin.client, now)?;
                     Author::nobody(origin).record(tx, Action::UserSignedUp, user.id, now)?;
                     accounts.ask_to_verify(tx, &user, &code, now)?;
                 }

@@ -50,36 +50,14 @@ impl Accounts {
     /// # Errors
     /// `InvalidCredentials` for an unknown address and for a wrong password, after the same time; after the right one
     /// perhaps `AccountDisabled` or `EmailNotVerified`. `TooManyRequests` after too many wrong ones.
-    pub async fn login(&self, email: Email, password: Password, origin: Origin) -> Result<TokenPair, Error> {
-        let claim = Claim::at_login(email.clone(), origin.client.clone());
-        self.login_by(claim, email, password, origin).await
-    }
-
-    /// The same by a client that has a session already: if it is of this account, wrong passwords count for the session, and
-    /// what others at the same address try does not matter.
-    ///
-    /// # Errors
-    /// As `login`.
-    pub async fn login_again(
+    pub async fn login(
         &self,
-        actor: &Actor,
         email: Email,
         password: Password,
-    ) -> Result<TokenPair, Error> {
-        let origin = actor.origin().clone();
-        if !email.is(&actor.user().profile.email) {
-            return self.login(email, password, origin).await;
-        }
-        self.login_by(Claim::by(actor), email, password, origin).await
-    }
-
-    async fn login_by(
-        &self,
-        claim: Claim,
-        email: Email,
-        password: Password,
+        along: Option<SessionId>,
         origin: Origin,
     ) -> Result<TokenPair, Error> {
+        let claim = Claim::at_login(email.clone(), origin.client.clone(), along);
         let accounts = self.clone();
         let logged_in = self.attempt(claim, async move |tried| {
             let now = accounts.clock.now();

@@ -5,13 +5,30 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
+
+use super::Error;
 
 /// What runs at present.
 #[derive(Clone, Default)]
 pub(super) struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 impl Tasks {
+    /// Runs `work` to its end, and answers what came of it.
+    ///
+    /// # Errors
+    /// What `work` answers.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.spawn(async {
+            let _ = reply.send(work.await); // a caller that has gone needs no answer
+        });
+        answer.await.unwrap_or_else(|_| Err(Error::Internal("a task panicked".to_owned())))
+    }
+
     /// Runs `work` to its end.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -30,9 +47,26 @@ impl Tasks {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
-
     use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_when_its_caller_is_gone() {
+        let (tasks, (end, ended)) = (Tasks::default(), oneshot::channel());
+        let mut work = Box::pin(tasks.run(async {
+            tokio::task::yield_now().await;
+            let _ = end.send(());
+            Ok::<_, Error>(())
+        }));
+        let _ = futures_util::poll!(&mut work);
+        drop(work);
+        ended.await.expect("done");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_defect_and_no_end_of_the_caller() {
+        let panicked = Tasks::default().run::<()>(async { panic!("as the test wants it") }).await;
+        assert!(matches!(panicked, Err(Error::Internal(_))), "{panicked:?}");
+    }
 
     #[tokio::test]
     async fn a_stop_waits_for_what_runs_and_not_for_ever() {

@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     Accounts, Actor, Error,
     limits::{Budget, balance, give_back, put, spend, wait_for},
+    sessions::is_open,
     under_way::Going,
 };
 use crate::{
@@ -35,6 +36,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Claim {
     email: Email,
     client: Client,
+    /// Counts if it is an open one of this account.
     session: Option<SessionId>,
 }
 
@@ -64,12 +66,12 @@ enum Turn {
 }
 
 impl Claim {
-    /// By a client that logs in.
-    pub(super) fn at_login(email: Email, client: Client) -> Self {
-        Self { email, client, session: None }
+    /// By a client that logs in, perhaps with the access token of a session that it has already.
+    pub(super) fn at_login(email: Email, client: Client, along: Option<SessionId>) -> Self {
+        Self { email, client, session: along }
     }
 
-    /// By a user who is signed in, and so stands apart from others at the same address.
+    /// By a user who is signed in.
     pub(super) fn by(actor: &Actor) -> Self {
         let (email, client) = (actor.user().profile.email.clone(), actor.origin().client.clone());
         Self { email, client, session: Some(actor.session_id()) }
@@ -217,8 +219,14 @@ impl Accounts {
         let Claim { email, client, session } = claim;
         let limits = &self.limits;
         let of_account = |kind, rate| Budget { key: self.secret.hash_limit(kind, &[email.key()]), rate };
-        if let Some(session) = session {
-            let key = self.secret.hash_limit("session", &[&session.as_uuid().to_string()]);
+        let session = match session {
+            Some(id) => tx
+                .session(*id)?
+                .filter(|(session, user)| is_open(session, user, now) && user.profile.email.is(email)),
+            None => None,
+        };
+        if let Some((session, _)) = session {
+            let key = self.secret.hash_limit("session", &[&session.id.as_uuid().to_string()]);
             return Ok(Price {
                 own: vec![Budget { key, rate: limits.login }],
                 account: of_account("reserve", limits.signed_in),

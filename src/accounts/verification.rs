@@ -84,12 +84,13 @@ impl Accounts {
     ) -> Result<T, Error> {
         const PURPOSES: [Purpose; 2] = [Purpose::VerifyEmail, Purpose::ChangeEmail];
         let now = self.clock.now();
+        self.look_for(&proof, now).await?;
         let accounts = self.clone();
         // A wrong code is counted, so that answer is committed too.
-        let verified = self.store.write(move |tx| {
-            accounts.take_guess(tx, &origin.client, now)?;
+        let verified = self.write_to_the_end(move |tx| {
+            accounts.take_guess(tx, &proof, &origin.client, now)?;
             let Some(redeemed) = accounts.redeem(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
-            accounts.guessed_right(tx, &origin.client, now)?;
+            accounts.guessed_right(tx, &proof, &origin.client, now)?;
             let by = Author::nobody(origin);
             let user = match (redeemed.purpose, redeemed.user.status()) {
                 (Purpose::ChangeEmail, _) => {
@@ -119,10 +120,10 @@ impl Accounts {
 
     async fn try_to_resend(&self, email: Email, origin: Origin) -> Result<(), Error> {
         let now = self.clock.now();
-        self.take_message(&origin.client, now).await?;
         let fresh = FreshCode::new();
         let accounts = self.clone();
         let sent = self.store.write(move |tx| {
+            accounts.take_message(tx, &origin.client, now)?;
             let user = living(tx.user_by_email(&email)?.map(|(user, _)| user), now);
             match user.filter(|user| user.status() == Status::Unverified && !user.disabled) {
                 Some(user) => accounts.ask_to_verify(tx, &user, &fresh, now),
@@ -157,10 +158,11 @@ impl Accounts {
     pub async fn disown(&self, link: PlainToken, origin: Origin) -> Result<Disowned, Error> {
         const PURPOSES: [Purpose; 3] =
             [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::AcceptInvitation];
-        let now = self.clock.now();
+        let (proof, now) = (Proof::Link(link), self.clock.now());
+        self.look_for(&proof, now).await?;
         let accounts = self.clone();
         let disowned = self.store.write(move |tx| {
-            let redeemed = accounts.redeem(tx, &Proof::Link(link), &PURPOSES, now)?;
+            let redeemed = accounts.redeem(tx, &proof, &PURPOSES, now)?;
             let redeemed = redeemed.ok_or(Error::VerificationFailed)?;
             let (by, id) = (Author::nobody(origin), redeemed.user.id);
             if redeemed.purpose == Purpose::ChangeEmail {

@@ -2,7 +2,13 @@
 
 use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 
-use super::{ApiResult, Tag, answers::NoContent, body::Body, client::Caller, guards::SignedIn};
+use super::{
+    ApiResult, Tag,
+    answers::NoContent,
+    body::Body,
+    client::Caller,
+    guards::{Along, SignedIn},
+};
 use crate::{
     accounts::{Accounts, TokenPair},
     model::{Email, Invalid, Password, Problems, typed::without_spaces},
@@ -81,10 +87,13 @@ impl Sessions {
     /// after the right password does the answer say that the account is disabled (`403 account_disabled`) or has to be
     /// verified first (`403 email_not_verified`). After too many failed attempts login is rate limited (`429`). A user has
     /// at most 120 sessions; beyond that the least recently used ones are ended.
+    ///
+    /// Failed attempts of other clients at the same network address count towards the same limit. A client that has a session
+    /// of the account can send its access token as well, also an expired one: then they do not matter.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
-    async fn login(&self, from: Caller, body: Body<Login>) -> ApiResult<Json<Tokens>> {
+    async fn login(&self, from: Caller, along: Along, body: Body<Login>) -> ApiResult<Json<Tokens>> {
         let (email, password) = body.check(Login::parse)?;
-        let tokens = self.0.login(email, password, from.0).await?;
+        let tokens = self.0.login(email, password, along.session(), from.0).await?;
         Ok(Json(tokens.into()))
     }
 

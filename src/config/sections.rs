@@ -199,11 +199,12 @@ pub struct RateLimit {
     pub account_burst: u32,
     /// How long it takes to forgive one more; after twice `login_burst` from one client, too.
     pub account_refill: Period,
-    /// How many wrong passwords, and how many wrong codes, a client may try at all accounts.
+    /// How many wrong passwords a client may try at all accounts, how many wrong codes, and how many new passwords it may have
+    /// judged.
     pub client_burst: u32,
-    /// How long it takes to allow one more.
+    /// How long it takes to allow one more; a fifth of that for the last.
     pub client_refill: Period,
-    /// How many messages a client may cause without being signed in, sign-ups that are refused among them.
+    /// How many messages a client may cause without being signed in.
     pub mail_burst: u32,
     /// How long it takes to allow one more.
     pub mail_refill: Period,

@@ -706,7 +706,7 @@ async fn the_address_of_a_client_is_kept_with_what_it_does() {
     app.accounts.verify(Proof::Link(link), None, origin.clone()).await.unwrap();
     let email = Email::parse("email", ANN).unwrap();
     let password = Password::parse("password", PASSWORD).unwrap();
-    app.accounts.login(email, password, origin).await.unwrap();
+    app.accounts.login(email, password, None, origin).await.unwrap();
     for event in &app.events().await[1..] {
         assert_eq!(
             (&event["ip"], &event["user_agent"], &event["request_id"]),

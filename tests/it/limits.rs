@@ -67,11 +67,148 @@ async fn nobody_has_passwords_judged_without_end() {
         sign_up("192.0.2.1", password).await.refused(429, "too_many_requests");
     }
     sign_up("192.0.2.2", PASSWORD).await.is(201);
-    let reset = json!({ "token": "x", "new_password": "password1" });
-    for expected in [400, 400, 400, 429] {
-        let answer = app.anyone().from("192.0.2.3").post("/auth/password/reset", reset.clone()).await;
-        assert_eq!(answer.status, expected);
+    let token = app.mail(ANN).await.token().to_owned();
+    app.anyone().post("/auth/verify", json!({ "token": token })).await.is(200);
+    app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
+    let token = app.mail(ANN).await.token().to_owned();
+    let reset = async |password| {
+        let body = json!({ "token": token, "new_password": password });
+        app.anyone().from("192.0.2.3").post("/auth/password/reset", body).await
+    };
+    for expected in [422, 422, 422, 429] {
+        assert_eq!(reset("password1").await.status, expected);
     }
+    assert_eq!(reset(NEW).await.refused(429, "too_many_requests").header("retry-after"), "1");
+    app.wait(Duration::from_secs(1));
+    reset(NEW).await.is(204);
+}
+
+#[tokio::test]
+async fn wrong_links_cost_no_budget() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.client_burst = 2;
+    })
+    .await;
+    app.sign_up(ANN).await;
+    let mail = app.mail(ANN).await;
+    let client = app.anyone().from("192.0.2.1");
+    for number in 0..5 {
+        let token = format!("{}{number}", &mail.token()[1..]);
+        let verify = json!({ "token": token });
+        client.post("/auth/verify", verify).await.refused(400, "verification_failed");
+        let reset = json!({ "token": token, "new_password": NEW });
+        client.post("/auth/password/reset", reset).await.refused(400, "verification_failed");
+    }
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM limits"), 0);
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+    client.post("/auth/verify", json!({ "email": ANN, "code": mail.code })).await.is(200);
+}
+
+#[tokio::test]
+async fn codes_and_passwords_have_budgets_of_their_own() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.client_burst = 2;
+    })
+    .await;
+    app.sign_up(ANN).await;
+    let client = app.anyone().from("192.0.2.1");
+    let guess = async |code: &str| {
+        client.post("/auth/verify", json!({ "email": "bob@example.com", "code": code })).await
+    };
+    for _ in 0..5 {
+        guess("not a code").await.refused(400, "verification_failed"); // and no guess
+    }
+    for _ in 0..2 {
+        guess("123456").await.refused(400, "verification_failed");
+    }
+    guess("123456").await.refused(429, "too_many_requests");
+    let body = json!({ "email": "bob@example.com", "code": "123456", "new_password": NEW });
+    client.post("/auth/password/reset", body).await.refused(429, "too_many_requests");
+    for _ in 0..2 {
+        log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+    }
+    log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(429, "too_many_requests");
+}
+
+#[tokio::test]
+async fn sign_ups_that_send_and_judge_nothing_cost_nothing() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        (config.rate_limit.client_burst, config.rate_limit.mail_burst) = (3, 2);
+    })
+    .await;
+    let client = app.anyone().from("192.0.2.1");
+    for body in [
+        json!({}),
+        json!({ "email": ANN }),
+        json!({ "email": ANN, "password": "short" }),
+        json!({ "email": "not an address", "password": "short" }),
+        json!({ "email": ANN, "password": "q".repeat(300) }),
+    ] {
+        client.post("/auth/signup", body).await.refused(422, "validation_failed");
+    }
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM limits"), 0);
+    let sign_up =
+        async |email| client.post("/auth/signup", json!({ "email": email, "password": PASSWORD })).await;
+    sign_up(ANN).await.is(201);
+    sign_up(ANN).await.refused(409, "email_taken");
+    // The address that was taken caused no message, and yet a password was judged.
+    client.post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
+    client.post("/auth/password/forgot", json!({ "email": ANN })).await.refused(429, "too_many_requests");
+    app.wait(Duration::from_secs(5));
+    sign_up("bob@example.com").await.is(201);
+}
+
+#[tokio::test]
+async fn a_wait_for_two_limits_is_the_longer_one() {
+    let app = App::with(|config| {
+        config.rate_limit.enabled = true;
+        config.auth.access_ttl = Duration::from_hours(24).into();
+    })
+    .await;
+    let (ann, bob) = (app.signed_in(ANN).await, app.signed_in("bob@example.com").await);
+    let ask = async |caller: &Caller<'_>, new: &str| {
+        caller.post("/me/email", json!({ "new_email": new, "current_password": PASSWORD })).await
+    };
+    for number in 0..20 {
+        ask(&ann, &format!("new{number}@example.com")).await.is(202);
+    }
+    app.wait(Duration::from_mins(30));
+    for _ in 0..20 {
+        ask(&bob, "new@example.com").await.is(202);
+    }
+    // Ann may ask again in half an hour, and that address may be written to in an hour.
+    let refused = ask(&ann, "new@example.com").await.refused(429, "too_many_requests");
+    assert_eq!(refused.header("retry-after"), "3600");
+    app.wait(Duration::from_hours(1));
+    ask(&ann, "new@example.com").await.is(202);
+}
+
+#[tokio::test]
+async fn a_login_with_the_access_token_along_counts_for_its_session() {
+    let app = limited().await;
+    app.sign_up(ANN).await;
+    app.sign_up("bob@example.com").await;
+    let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await.from("192.0.2.1");
+    let bob = tokens(log_in(&app, "192.0.2.1", "bob@example.com", PASSWORD).await, &app).await;
+    app.wait(Duration::from_hours(1)); // the access token may have expired
+    assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 10);
+    let again = async |caller: &Caller<'_>| {
+        caller.clone().from("192.0.2.1").post("/auth/login", login(ANN, PASSWORD)).await
+    };
+    again(&bob).await.refused(429, "too_many_requests");
+    again(&app.with_token("x")).await.refused(429, "too_many_requests");
+    for _ in 0..9 {
+        ann.post("/auth/login", login(ANN, WRONG)).await.refused(401, "invalid_credentials");
+    }
+    again(&ann).await.is(200);
+    let renewed = app.tokens(ANN).await;
+    app.anyone().post("/auth/logout", json!({ "refresh_token": renewed["refresh_token"] })).await.is(204);
+    assert!(exhaust(&app, "192.0.2.1", ANN).await <= 10);
+    let over = app.with_token(renewed["access_token"].as_str().unwrap());
+    again(&over).await.refused(429, "too_many_requests");
 }
 
 #[tokio::test]
@@ -374,24 +511,17 @@ async fn right_passwords_whose_client_hung_up_cost_nothing() {
 }
 
 #[tokio::test]
-async fn one_client_tries_so_many_secrets_of_all_accounts() {
+async fn one_client_tries_so_many_passwords_of_all_accounts() {
     let app = App::with(|config| {
         config.rate_limit.enabled = true;
-        config.rate_limit.client_burst = 20;
+        config.rate_limit.client_burst = 10;
     })
     .await;
     for account in 0..10 {
         let answer = log_in(&app, "192.0.2.1", &format!("user{account}@example.com"), WRONG).await;
         answer.refused(401, "invalid_credentials");
-        let proof = json!({ "email": format!("user{account}@example.com"), "code": "123456" });
-        let guess = app.anyone().from("192.0.2.1").post("/auth/verify", proof).await;
-        guess.refused(400, "verification_failed");
     }
     log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(429, "too_many_requests");
-    let client = app.anyone().from("192.0.2.1");
-    client.post("/auth/verify", json!({ "token": "x" })).await.refused(429, "too_many_requests");
-    let reset = json!({ "token": "x", "new_password": NEW });
-    client.post("/auth/password/reset", reset).await.refused(429, "too_many_requests");
     log_in(&app, "192.0.2.2", ANN, WRONG).await.refused(401, "invalid_credentials");
 }
 
