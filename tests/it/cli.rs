@@ -652,7 +652,7 @@ fn an_admin_without_a_password_counts_as_none_on_the_console() {
         &["users", "disable", "boss@example.com"],
         &["users", "delete", "boss@example.com", "--yes"],
     ] {
-        shop.run(command).refused("last admin");
+        shop.run(command).refused("last active admin");
     }
     shop.run(&["users", "delete", "other@example.com", "--yes"]).is(0);
 }
