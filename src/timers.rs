@@ -12,16 +12,12 @@ use tokio::{
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::{
-    accounts::{Accounts, CutShort, Error, Which},
+    accounts::{Accounts, ClockSeen, CutShort, Error, Held, LEAP, PurgePlan, Which, Why},
     config::Cleanup,
     contained::contained,
     model::{Origin, Timestamp},
 };
 
-/// By how much the clock may differ from the time that has passed.
-const LEAP: Duration = Duration::from_hours(1);
-/// How long a clean-up is held, nearly: a schedule of every hour is to miss one turn and not two.
-const HOLD: Duration = Duration::from_mins(59);
 /// How often to look for those whose time is nearly up.
 const REMIND: Duration = Duration::from_mins(5);
 /// How soon a key that another process has made signs here.
@@ -128,56 +124,61 @@ async fn clean_up_at(bell: Arc<Notify>, accounts: Accounts, mut stop: watch::Rec
     }
 }
 
-/// Holds a clean-up when the clock is perhaps wrong: it leapt since the last run, or most users would go. For an hour by
-/// the clock that cannot leap, since a leap to just before the next turn would bring that at once. If it is the same
-/// after the hour, so be it: somebody has had time to see the warning. (`coffeeshop purge` asks nobody.)
-///
-/// Simplified: it forgets at a restart, which holds once more what is drastic and no leap. With more time the store would
-/// remember the last run.
+/// Holds a clean-up when the clock is perhaps wrong: it leapt while the server ran, is far from where it was at the last
+/// clean-up, or would have most users, sessions or audit events deleted. For a while by the clock that cannot leap, since a
+/// leap to just before the next turn would bring that at once. If it is the same after that, so be it: there was time to see
+/// the warning. (`coffeeshop purge` is not held.)
 #[derive(Default)]
 pub struct Brake {
     last: Option<(Instant, Timestamp)>,
-    held_since: Option<Instant>,
+    warned_of: Option<Why>,
 }
 
 impl Brake {
     /// Whether a clean-up may run at `tick`, by the clock that cannot leap.
     pub async fn lets_go(&mut self, accounts: &Accounts, tick: Instant) -> bool {
-        let now = accounts.now();
-        let leapt = self.last.is_some_and(|(then, last)| {
-            let (by_ticks, by_clock) = (tick.duration_since(then), now.since(last));
-            now < last || by_clock.abs_diff(by_ticks) > LEAP
-        });
-        self.last = Some((tick, now));
-        if let Some(since) = self.held_since
-            && !leapt
-        {
-            if tick.duration_since(since) < HOLD {
-                return false;
-            }
-            self.held_since = None;
-            return true;
-        }
         let plan = accounts.plan_purge(Which::Expired, Origin::timer());
-        let why = if leapt {
-            "the clock leapt"
-        } else {
-            match accounts.is_drastic(&plan).await {
-                Ok(false) => return true,
-                Ok(true) => "most users would go",
-                Err(error) => {
-                    tracing::error!(
-                        ?error,
-                        "no clean-up: nobody knows how many would go; the next run looks again"
-                    );
-                    return false;
-                }
+        match accounts.held(&plan, self.look_at_clock(accounts.now(), tick)).await {
+            Ok(None) => {
+                self.warned_of = None;
+                return true;
             }
-        };
-        self.held_since = Some(tick);
-        tracing::error!(why, "no clean-up for an hour: look at the clock of this machine");
+            Ok(Some(held)) if self.warned_of == Some(held.why) => {}
+            Ok(Some(held)) => {
+                self.warned_of = Some(held.why);
+                warn(accounts, &plan, &held).await;
+            }
+            Err(error) => {
+                tracing::error!(
+                    ?error,
+                    "no clean-up: what it would delete cannot be counted; the next run looks again"
+                );
+            }
+        }
         false
     }
+
+    fn look_at_clock(&mut self, now: Timestamp, tick: Instant) -> ClockSeen {
+        let Some((then, last)) = self.last.replace((tick, now)) else {
+            return ClockSeen::Steady(Duration::ZERO);
+        };
+        let passed = tick.duration_since(then);
+        if now < last || now.since(last).abs_diff(passed) > LEAP {
+            return ClockSeen::Leapt;
+        }
+        ClockSeen::Steady(if self.warned_of.is_some() { passed } else { Duration::ZERO })
+    }
+}
+
+/// Warns of a clean-up that is held, in one line.
+async fn warn(accounts: &Accounts, plan: &PurgePlan, held: &Held) {
+    let due = accounts.count_due(plan).await.unwrap_or_default();
+    tracing::warn!(
+        users = due.users,
+        sessions = due.sessions,
+        events = due.events,
+        "the clean-up, which would delete so many, is held: {held}"
+    );
 }
 
 /// Notices keys that another process has made, such as the command line.

@@ -8,6 +8,7 @@ mod emails;
 mod error;
 mod export;
 mod hashing;
+mod held;
 mod invitations;
 mod keyring;
 mod keys;
@@ -41,6 +42,7 @@ pub use self::{
     audit::console,
     error::Error,
     export::Export,
+    held::{ClockSeen, Held, LEAP, Why},
     invitations::{InvitationDraft, Invitee},
     keyring::PublicKey,
     keys::{KeyInfo, Rotation},

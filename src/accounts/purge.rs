@@ -14,8 +14,6 @@ use crate::{
 /// How long one slice of the work may keep other writers waiting.
 const SLICE_TIME: Duration = Duration::from_millis(6);
 const FIRST_SLICE: u32 = 100;
-/// So many users may always go.
-const FEW: u64 = 20;
 const LARGEST_SLICE: u32 = 2_000;
 
 /// Which unverified users go.
@@ -82,10 +80,10 @@ pub struct CutShort {
 #[derive(Clone, Debug)]
 pub struct PurgePlan {
     /// Unverified users who expire by then.
-    by: Timestamp,
-    now: Timestamp,
+    pub(super) by: Timestamp,
+    pub(super) now: Timestamp,
     /// Events that happened before.
-    kept_since: Timestamp,
+    pub(super) kept_since: Timestamp,
     author: Author,
 }
 
@@ -185,20 +183,8 @@ impl Accounts {
                 slice = next_slice(slice, took);
             }
         }
-        self.forget_keys(plan.now).await
-    }
-
-    /// Whether a clean-up would take most users with it: perhaps the clock is wrong, and not they are late.
-    ///
-    /// # Errors
-    /// Only if the store does not answer.
-    pub async fn is_drastic(&self, plan: &PurgePlan) -> Result<bool, Error> {
-        let by = plan.by;
-        let (due, all) = self
-            .store
-            .read(move |tx| Ok::<_, Error>((tx.count_due_users(by)?, tx.count_all_users()?)))
-            .await?;
-        Ok(due > FEW && due * 2 > all)
+        self.forget_keys(plan.now).await?;
+        self.note_clean_up(plan.now).await
     }
 
     /// Takes space on the disk that the clean-up can have when there is none left.

@@ -78,6 +78,12 @@ impl Snapshot<'_> {
     pub(crate) fn count_old_audit_events(&self, before: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM audit_events WHERE at < ?1", [before.millis()])
     }
+
+    /// How many events have happened since; `most` if there are more.
+    pub(crate) fn count_kept_audit_events(&self, since: Timestamp, most: u64) -> Result<u64, Error> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM audit_events WHERE at >= ?1 LIMIT ?2)";
+        self.number(sql, (since.millis(), i64::try_from(most).unwrap_or(i64::MAX)))
+    }
 }
 
 impl Tx<'_> {

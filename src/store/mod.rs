@@ -2,6 +2,7 @@
 
 mod audit;
 mod ballast;
+mod clean_up;
 mod codes;
 mod connection;
 mod damage;
@@ -46,6 +47,7 @@ use self::{
     writer::{Turn, Writer},
 };
 pub use self::{
+    clean_up::CleanUpRow,
     error::{Error, OpenError},
     keys::SigningKeyRow,
     outbox::SealedMessage,
@@ -108,7 +110,7 @@ impl Store {
             only_reads(&reader).await.map_err(&failed)?;
             connections.push(reader);
         }
-        let versions = Arc::new(versions(&writer).map_err(&failed)?);
+        let versions = Arc::new(Versions::of(&writer).map_err(&failed)?);
         let held = |connection| Owned::new(connection, &versions);
         let (writer, thread) = Writer::start(held(writer)).map_err(|e| failed(e.to_string()))?;
         let mut connections = connections.into_iter().map(held);
@@ -295,10 +297,4 @@ async fn bring_up_to_date(
         });
     done.await
         .unwrap_or_else(|e| Err(OpenError::Failed { path: path.display().to_string(), why: e.to_string() }))
-}
-
-fn versions(connection: &Object) -> Result<Versions, String> {
-    let connection = connection.lock().map_err(|e| e.to_string())?;
-    // In SQLite's words: where it is a link, the log lies beside what it points at.
-    Ok(Versions::open(Path::new(connection.path().unwrap_or_default())))
 }

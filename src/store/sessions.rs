@@ -58,6 +58,12 @@ impl Snapshot<'_> {
     pub(crate) fn count_dead_sessions(&self, now: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM sessions WHERE expires_at <= ?1", [now.millis()])
     }
+
+    /// How many sessions are not over; `most` if there are more.
+    pub(crate) fn count_live_sessions(&self, now: Timestamp, most: u64) -> Result<u64, Error> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires_at > ?1 LIMIT ?2)";
+        self.number(sql, (now.millis(), i64::try_from(most).unwrap_or(i64::MAX)))
+    }
 }
 
 impl Tx<'_> {

@@ -7,6 +7,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use deadpool_sqlite::Object;
+
 use super::{Error, Store, Tx};
 
 /// The header of SQLite's index of the write-ahead log (<https://www.sqlite.org/walformat.html>, section 2.1). Every
@@ -30,8 +32,15 @@ pub(super) struct Versions {
 }
 
 impl Versions {
+    /// Those of the store that a connection is on.
+    pub(super) fn of(connection: &Object) -> Result<Self, String> {
+        let connection = connection.lock().map_err(|e| e.to_string())?;
+        // In SQLite's words: where it is a link, the log lies beside what it points at.
+        Ok(Self::open(Path::new(connection.path().unwrap_or_default())))
+    }
+
     /// Those of the store at `database`, as SQLite names it, on which there is a connection.
-    pub(super) fn open(database: &Path) -> Self {
+    fn open(database: &Path) -> Self {
         let mut index = database.as_os_str().to_owned();
         index.push("-shm");
         Self { index: File::open(index).ok(), proven: AtomicBool::new(false) }

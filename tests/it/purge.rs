@@ -8,7 +8,7 @@ use coffeeshop::{
 };
 use serde_json::json;
 
-use crate::app::{App, MOMENT, START};
+use crate::app::{App, MOMENT};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -234,20 +234,6 @@ async fn a_plan_counts_everything_that_the_clean_up_deletes() {
 fn all_that_went_is_added_up() {
     let purged = Purged { users: 1, sessions: 2, codes: 4, counts: 8, messages: 16, events: 32 };
     assert_eq!(purged.total(), 63);
-}
-
-#[tokio::test]
-async fn a_clean_up_is_drastic_if_more_than_twenty_go_and_most_of_all() {
-    for (due, all, drastic) in
-        [(0, 0, false), (20, 20, false), (21, 21, true), (21, 42, false), (22, 43, true)]
-    {
-        let app = App::start().await;
-        add_unverified(&app, all, START.millis());
-        let expire = "UPDATE users SET expires_at = 1 WHERE id IN (SELECT id FROM users LIMIT ?1)";
-        app.opened().execute(expire, [due]).unwrap();
-        let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
-        assert_eq!(app.accounts.is_drastic(&plan).await.unwrap(), drastic, "{due} of {all}");
-    }
 }
 
 #[tokio::test]

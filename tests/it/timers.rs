@@ -2,11 +2,43 @@
 
 use std::time::{Duration, Instant};
 
-use coffeeshop::timers::Brake;
+use coffeeshop::{
+    accounts::{ClockSeen, Which, Why},
+    model::Origin,
+    timers::Brake,
+};
+use rustix::process::Signal;
+use serde_json::json;
 
-use crate::app::App;
+use crate::{
+    app::App,
+    shop::{Shop, wait_for},
+};
 
+const ANN: &str = "ann@example.com";
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// A turn of the timer: a clean-up, if it is not held. Answers whether it was.
+async fn turn(brake: &mut Brake, app: &App, tick: Instant) -> bool {
+    let is_held = !brake.lets_go(&app.accounts, tick).await;
+    if !is_held {
+        clean_up(app).await;
+    }
+    is_held
+}
+
+async fn clean_up(app: &App) {
+    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    app.accounts.purge(&plan, |_| {}).await.unwrap();
+}
+
+/// Why a clean-up would be held now, by a server that has just started.
+async fn why(app: &App) -> Option<Why> {
+    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let held = app.accounts.held(&plan, ClockSeen::Steady(Duration::ZERO)).await.unwrap();
+    held.map(|held| held.why)
+}
 
 #[tokio::test]
 async fn the_clean_up_waits_an_hour_after_the_clock_leapt() {
@@ -43,14 +75,14 @@ async fn a_clock_that_leaps_again_has_the_clean_up_wait_again() {
 }
 
 #[tokio::test]
-async fn the_clean_up_waits_if_nobody_knows_whether_most_users_would_go() {
+async fn the_clean_up_waits_if_the_store_cannot_say_when_the_last_one_was() {
     let app = App::start().await;
     let start = Instant::now();
     let mut brake = Brake::default();
     let store = app.opened();
-    store.execute_batch("ALTER TABLE user_counts RENAME TO lost").unwrap();
+    store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
     assert!(!brake.lets_go(&app.accounts, start).await);
-    store.execute_batch("ALTER TABLE lost RENAME TO user_counts").unwrap();
+    store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
     assert!(brake.lets_go(&app.accounts, start).await, "it is not held for an hour");
 }
 
@@ -71,4 +103,154 @@ async fn the_clean_up_waits_an_hour_if_most_users_would_go() {
     assert!(!brake.lets_go(&app.accounts, start + HOUR / 2).await);
     app.wait(HOUR / 2);
     assert!(brake.lets_go(&app.accounts, start + HOUR).await);
+}
+
+#[tokio::test]
+async fn a_clean_up_of_most_users_sessions_or_events_is_held() {
+    const MANY: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
+    let users = format!(
+        "{MANY} INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, \
+         expires_at) SELECT randomblob(16), i, i, i, 'user', 'unverified', 0, 1, 1, iif(i <= ?2, 1, 1 << 60) FROM n"
+    );
+    let sessions = format!(
+        "{MANY} INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) \
+         SELECT randomblob(16), (SELECT id FROM users), randomblob(32), 1, 1, iif(i <= ?2, 1, 1 << 60) FROM n"
+    );
+    let events = format!(
+        "{MANY} INSERT INTO audit_events (id, at, action, user_id, door, changes) \
+         SELECT randomblob(16), iif(i <= ?2, 1, 1 << 60), 'user.edited', randomblob(16), 'api', '[]' FROM n"
+    );
+    for (sql, most) in [(users, Why::MostUsers), (sessions, Why::MostSessions), (events, Why::MostEvents)] {
+        for (due, all, is_held) in
+            [(0, 0, false), (20, 20, false), (21, 21, true), (21, 42, false), (22, 43, true)]
+        {
+            let app = App::start().await;
+            if most != Why::MostUsers {
+                app.make_admin(ANN).await;
+            }
+            app.opened().execute("DELETE FROM audit_events", []).unwrap();
+            if all > 0 {
+                app.opened().execute(&sql, [all, due]).unwrap();
+            }
+            assert_eq!(why(&app).await, is_held.then_some(most), "{due} of {all}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_start_under_a_clock_that_is_far_ahead_deletes_nothing() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    let tokens = app.tokens("boss@example.com").await;
+    app.sign_up(ANN).await;
+    let events = app.stored::<i64>("SELECT count(*) FROM audit_events");
+    clean_up(&app).await;
+    app.wait(400 * DAY);
+    for _ in 0..3 {
+        let (mut brake, start) = (Brake::default(), Instant::now());
+        assert!(turn(&mut brake, &app, start).await);
+        boss.get("/me").await.refused(401, "invalid_token");
+        assert!(turn(&mut brake, &app, start + Duration::from_mins(1)).await);
+    }
+    app.clock.set_back(400 * DAY);
+    boss.get("/me").await.is(200);
+    let body = json!({ "refresh_token": tokens["refresh_token"] });
+    app.anyone().post("/auth/refresh", body).await.is(200);
+    app.verify(ANN).await;
+    assert!(app.stored::<i64>("SELECT count(*) FROM audit_events") > events);
+    assert!(!turn(&mut Brake::default(), &app, Instant::now()).await, "the clock is right");
+}
+
+#[tokio::test]
+async fn a_server_that_was_off_for_a_weekend_cleans_up_at_once() {
+    let app = App::start().await;
+    clean_up(&app).await;
+    app.wait(7 * DAY);
+    assert!(!turn(&mut Brake::default(), &app, Instant::now()).await);
+    app.wait(7 * DAY + Duration::from_secs(1));
+    assert_eq!(why(&app).await, Some(Why::FarAhead));
+}
+
+#[tokio::test]
+async fn a_clock_far_ahead_holds_the_clean_up_for_a_day_over_restarts() {
+    let app = App::start().await;
+    clean_up(&app).await;
+    app.wait(30 * DAY);
+    for hours in 0..4 {
+        // Seven hours at a time, with an hour between two turns.
+        let (mut brake, start) = (Brake::default(), Instant::now());
+        for hour in 0..=6 {
+            let ran = hours * 6 + hour;
+            assert_eq!(turn(&mut brake, &app, start + hour * HOUR).await, ran < 24, "after {ran} hours");
+            app.wait(HOUR);
+        }
+    }
+    assert_eq!(why(&app).await, None, "it has run");
+}
+
+#[tokio::test]
+async fn the_wait_after_a_leap_goes_on_after_a_restart() {
+    let app = App::start().await;
+    clean_up(&app).await;
+    let (mut brake, start) = (Brake::default(), Instant::now());
+    assert!(!turn(&mut brake, &app, start).await);
+    app.wait(3 * DAY);
+    assert!(turn(&mut brake, &app, start).await);
+    app.wait(HOUR / 2);
+    assert!(turn(&mut brake, &app, start + HOUR / 2).await);
+    let mut brake = Brake::default();
+    assert_eq!(why(&app).await, Some(Why::Leapt));
+    assert!(turn(&mut brake, &app, start).await);
+    app.wait(HOUR / 2);
+    assert!(!turn(&mut brake, &app, start + HOUR / 2).await);
+    assert_eq!(why(&app).await, None);
+}
+
+#[tokio::test]
+async fn a_clean_up_under_a_clock_far_behind_the_last_one_waits_an_hour() {
+    let app = App::start().await;
+    app.wait(400 * DAY);
+    clean_up(&app).await;
+    app.clock.set_back(400 * DAY);
+    let (mut brake, start) = (Brake::default(), Instant::now());
+    assert_eq!(why(&app).await, Some(Why::Behind));
+    assert!(turn(&mut brake, &app, start).await);
+    app.wait(HOUR);
+    assert!(!turn(&mut brake, &app, start + HOUR).await);
+    assert_eq!(why(&app).await, None, "the last one is measured by the clock of now");
+}
+
+#[test]
+fn a_server_says_why_it_does_not_clean_up_and_purge_overrides_it() {
+    let shop = Shop::with_admin();
+    let server = shop.serve();
+    let token = server.token("boss@example.com");
+    server.get_as(&token, "/me").is(200);
+    let last_run = || {
+        shop.sql().query_row("SELECT last_run FROM clean_up", [], |row| row.get::<_, Option<i64>>(0)).unwrap()
+    };
+    wait_for("a clean-up", last_run);
+    server.stop(Signal::TERM).is(0);
+    let year = "UPDATE clean_up SET last_run = last_run - 400 * 86400000; UPDATE sessions SET expires_at = 1";
+    shop.sql().execute_batch(year).unwrap();
+    for _ in 0..2 {
+        let server = shop.serve();
+        wait_for("a warning", || server.logged().contains("is held: ").then_some(()));
+        let ran = server.stop(Signal::TERM).is(0);
+        let lines: Vec<_> = ran.err.lines().filter(|line| line.contains("is held: ")).collect();
+        let [line] = lines[..] else { panic!("{}", ran.err) };
+        for part in
+            ["WARN", "the clock is 400 days ahead of the last clean-up", "coffeeshop purge", "sessions=1"]
+        {
+            assert!(line.contains(part), "{line}");
+        }
+        assert_eq!(shop.count("sessions"), 1);
+    }
+    shop.run(&["purge"]).is(0);
+    assert_eq!(shop.count("sessions"), 0);
+    let server = shop.serve();
+    let purged = last_run();
+    wait_for("a clean-up", || (last_run() != purged).then_some(()));
+    let ran = server.stop(Signal::TERM).is(0);
+    assert!(!ran.err.contains("is held: "), "{}", ran.err);
 }
