@@ -46,7 +46,7 @@ pub use self::{
     invitations::{InvitationDraft, Invitee},
     keyring::PublicKey,
     keys::{KeyInfo, Rotation},
-    outbox::{LEASE, Outgoing, Retried},
+    outbox::{LEASE, Outgoing, Retried, Room},
     passwords::PasswordReset,
     purge::{CutShort, PurgePlan, Purged, Which},
     registration::{NewUser, Registered, SignupDraft},

@@ -7,21 +7,19 @@ use uuid::Uuid;
 use super::{
     Accounts, Admin, Error,
     codes::count_one,
-    setback::{LONGEST_PAUSE, Setback, Spread, pause},
+    setback::{LONGEST_PAUSE, LONGEST_UNANSWERED, Setback, Spread, pause},
 };
 use crate::{
     model::{Email, Letter, Message, MessageId, MessageState, Posted, Timestamp, User, UserId},
-    store::{SealedMessage, Tx},
+    store::{Attempt, Due, SealedMessage, Tx},
 };
 
-/// For how long messages that were taken are nobody else's. Whoever takes them tries no longer than half of it, or was
-/// stopped.
+/// For how long messages that were taken belong to one worker. It tries for a shorter time, or was stopped: `smtp.timeout`
+/// is 25 seconds at most, and counts twice.
 ///
 /// Simplified: printing and writing to a folder have no deadline. Where they hang for longer, and another server works on
 /// the same store, that one sends the message, too.
 pub const LEASE: Duration = Duration::from_mins(1);
-/// How many are taken at a time.
-const BATCH: u32 = 16;
 /// How long a message is tried.
 const TRIED_FOR: Duration = Duration::from_hours(48);
 /// How long a notice, which carries nothing that expires, is worth reading.
@@ -42,6 +40,15 @@ pub struct Outgoing {
     attempts: u32,
 }
 
+/// For how many messages a worker has room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In all.
+    pub messages: u32,
+    /// Of these, for such as were tried before.
+    pub tried: u32,
+}
+
 /// What came of asking for another try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retried(pub usize);
@@ -52,6 +59,12 @@ impl Outgoing {
     pub fn unkept(message: Message, now: Timestamp) -> Self {
         let mailbox = message.to.clone();
         Self { id: MessageId(Uuid::now_v7()), written_at: now, message, mailbox, attempts: 1 }
+    }
+
+    /// How often it was tried, with this attempt.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
     }
 }
 
@@ -129,18 +142,30 @@ impl Accounts {
         Ok(())
     }
 
-    /// Takes messages that are due. They come back unless they are reported as sent: at least once, never not.
+    /// Takes messages that are due, first those that were not tried yet. They come back unless they are reported as sent:
+    /// at least once, never not.
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn take_messages(&self) -> Result<Vec<Outgoing>, Error> {
+    pub async fn take_messages(&self, room: Room) -> Result<Vec<Outgoing>, Error> {
         let now = self.clock.now();
         // No pause is longer: what is due later was put off while the clock was ahead, and a code does not wait for that.
-        let furthest = now + LONGEST_PAUSE;
-        if !self.store.read(move |tx| Ok::<_, Error>(tx.has_due_messages(now, furthest)?)).await? {
-            return Ok(Vec::new()); // nobody else's writes wait for that
+        let due = Due { now, furthest: now + LONGEST_PAUSE, furthest_deferred: now + LONGEST_UNANSWERED };
+        let is_any = self.store.read(move |tx| {
+            Ok::<_, Error>(
+                room.messages > 0 && tx.has_sendable(due, Attempt::First)?
+                    || room.tried > 0 && tx.has_sendable(due, Attempt::Further)?,
+            )
+        });
+        if !is_any.await? {
+            return Ok(Vec::new()); // the writes of requests need not wait for that
         }
-        let take = move |tx: &Tx<'_>| Ok::<_, Error>(tx.take_messages(now, furthest, now + LEASE, BATCH)?);
+        let take = move |tx: &Tx<'_>| {
+            let mut taken = tx.take_messages(due, Attempt::First, now + LEASE, room.messages)?;
+            let left = room.messages.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
+            taken.extend(tx.take_messages(due, Attempt::Further, now + LEASE, left.min(room.tried))?);
+            Ok::<_, Error>(taken)
+        };
         let taken = self.store.write(take).await?;
         let mut messages = Vec::new();
         for sealed in taken {
@@ -172,16 +197,11 @@ impl Accounts {
         self.store.write(move |tx| Ok::<_, Error>(tx.delete_message(id)?)).await
     }
 
-    /// Gives back messages that were taken and not tried.
-    ///
-    /// # Errors
-    /// If the store does not answer.
-    pub async fn put_back_messages(&self, ids: Vec<MessageId>) -> Result<(), Error> {
-        let now = self.clock.now();
-        let put_back = self.store.write(move |tx| {
-            ids.into_iter().try_for_each(|id| tx.put_back_message(id, now)).map_err(Error::from)
-        });
-        put_back.await
+    /// Whether what was tried before is rather the mail server's trouble than the messages', so that one more try is enough
+    /// to see whether it is over.
+    #[must_use]
+    pub fn is_trouble_widespread(&self) -> bool {
+        self.standstill.is_widespread()
     }
 
     /// Reports that a message could not be sent: it is tried again after a pause that grows, until it is refused for good,
@@ -195,6 +215,11 @@ impl Accounts {
         setback: &Setback,
     ) -> Result<MessageState, Error> {
         let now = self.clock.now();
+        if setback.is_untried() {
+            let id = outgoing.id;
+            self.store.write(move |tx| Ok::<_, Error>(tx.put_back_message(id, now)?)).await?;
+            return Ok(MessageState::Waiting);
+        }
         let is_over = setback.is_final() || now >= outgoing.written_at + TRIED_FOR;
         let state = if is_over { MessageState::Dead } else { MessageState::Waiting };
         let (id, why) = (outgoing.id, setback.in_full());

@@ -22,9 +22,9 @@ const LONGEST_DEFERRAL: Duration = Duration::from_mins(15);
 /// The pause of a message that may have arrived; it doubles with each further attempt.
 const FIRST_UNANSWERED: Duration = Duration::from_mins(15);
 /// The longest of these.
-const LONGEST_UNANSWERED: Duration = Duration::from_hours(1);
-/// No message is put off for longer.
-pub(super) const LONGEST_PAUSE: Duration = LONGEST_UNANSWERED;
+pub(super) const LONGEST_UNANSWERED: Duration = Duration::from_hours(1);
+/// No message is put off for longer, but for those that may have arrived.
+pub(super) const LONGEST_PAUSE: Duration = LONGEST_DEFERRAL;
 /// After so many different mailboxes in a row were refused for now, and none was not, it is the mail server's trouble.
 const SEVERAL: usize = 5;
 
@@ -69,11 +69,16 @@ impl Standstill {
         self.deferred.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Whether the latest messages to several mailboxes were deferred, and none was sent since.
+    pub(super) fn is_widespread(&self) -> bool {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).len() >= SEVERAL
+    }
+
     /// A message to this mailbox was not sent; answers which messages that concerns.
     pub(super) fn spread(&self, setback: &Setback, mailbox: &str) -> Spread {
         match setback.reach {
             Reach::Silence | Reach::Locked => Spread::All,
-            Reach::Refused => Spread::One,
+            Reach::Refused | Reach::Untried => Spread::One,
             Reach::Deferred | Reach::Unanswered => {
                 let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
                 if deferred.len() < SEVERAL && !deferred.iter().any(|known| known == mailbox) {
@@ -99,6 +104,8 @@ impl Standstill {
 /// What a setback says about this message and about others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
+    /// This message was not tried.
+    Untried,
     /// Nothing answers: no message fares better.
     Silence,
     /// A server answers and does not let us in: no message fares better.
@@ -112,6 +119,12 @@ enum Reach {
 }
 
 impl Setback {
+    /// The server takes no more connections beside those that are open: this message has to wait for one of them.
+    #[must_use]
+    pub const fn untried(why: String) -> Self {
+        Self { reach: Reach::Untried, why, said: None }
+    }
+
     /// Nothing answered, or not in time: no message would fare better.
     #[must_use]
     pub const fn silence(why: String) -> Self {
@@ -160,6 +173,12 @@ impl Setback {
         &self.why
     }
 
+    /// Whether the message was not tried.
+    #[must_use]
+    pub fn is_untried(&self) -> bool {
+        self.reach == Reach::Untried
+    }
+
     /// Whether other messages would fare no better.
     #[must_use]
     pub fn concerns_all(&self) -> bool {
@@ -193,7 +212,7 @@ pub(super) fn pause(attempts: u32, setback: &Setback, spread: Spread) -> Duratio
         (Reach::Unanswered, _) => (FIRST_UNANSWERED, LONGEST_UNANSWERED),
         (Reach::Locked, _) => (FIRST_PAUSE, LONGEST_LOCK),
         (Reach::Silence, _) | (_, Spread::Tried) => (FIRST_PAUSE, LONGEST_SILENCE),
-        (Reach::Deferred | Reach::Refused, _) => (FIRST_PAUSE, LONGEST_DEFERRAL),
+        (Reach::Untried | Reach::Deferred | Reach::Refused, _) => (FIRST_PAUSE, LONGEST_DEFERRAL),
     };
     growing(first, attempts, longest)
 }

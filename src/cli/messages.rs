@@ -103,7 +103,7 @@ async fn retry(args: Retry, config: &Config) -> Result<()> {
 async fn test(args: Test, config: &Config) -> Result<()> {
     let to = Email::parse("to", &args.to)
         .map_err(|error| Error::msg(error.message.replace("The field to", "--to")))?;
-    let mut carrier = Carrier::new(config).map_err(Error::msg)?;
+    let carrier = Carrier::new(config).map_err(Error::msg)?;
     let sent = carrier.send_test(to.as_str(), Clock::system().now()).await;
     sent.map_err(|setback| Error::msg(setback.in_full()))?;
     output::words(match config.messages.transport {

@@ -156,7 +156,7 @@ pub struct Smtp {
     /// Certificates to trust besides those of the public authorities, in PEM: of an authority, or of the server itself;
     /// empty: none.
     pub ca_file: PathBuf,
-    /// How long a message may take.
+    /// How long a message may take, and once more its receipt.
     pub timeout: Period,
 }
 

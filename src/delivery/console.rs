@@ -25,7 +25,7 @@ impl<W> Console<W> {
 }
 
 impl<W: Write + Send + 'static> Transport for Console<W> {
-    async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Setback> {
+    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
         let (out, block) = (Arc::clone(&self.out), block(&outgoing.message, &self.shop_name));
         // A reader that does not read must not hold up anything but messages.
         let printed = tokio::task::spawn_blocking(move || {

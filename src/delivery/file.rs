@@ -24,7 +24,7 @@ impl Folder {
 }
 
 impl Transport for Folder {
-    async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Setback> {
+    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
         let mail = self.sender.compose(outgoing).map_err(Setback::refusal)?;
         let (folder, name) = (self.path.clone(), format!("{}.eml", outgoing.id.0));
         let written = tokio::task::spawn_blocking(move || write(&folder, &name, &mail.bytes)).await;

@@ -11,27 +11,40 @@ mod trouble;
 
 use std::{io, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{sync::watch, time::Instant};
 
 pub use self::console::Console;
 use self::{file::Folder, mail::Sender, smtp::Smtp};
 use crate::{
-    accounts::{Accounts, Error, LEASE, Outgoing, Setback},
+    accounts::{Accounts, Error, Outgoing, Room, Setback},
     config::{self, Config},
     contained::contained,
-    model::{Letter, Message, MessageState, Timestamp},
+    model::{Letter, Message, MessageId, MessageState, Timestamp},
 };
 
 /// How often to look for messages that another process put into the outbox, or that are due again.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// How often to look for room and for messages while some are on their way.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How many messages are on their way at once, as long as each of them is quick.
+const QUICK: usize = 4;
+/// One that takes longer no longer counts as one of these: it must not hold up the others.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// What carries a message to a person.
-pub trait Transport: Send {
+pub trait Transport: Send + Sync {
     /// Hands one message over.
-    fn send(&mut self, outgoing: &Outgoing) -> impl Future<Output = Result<(), Setback>> + Send;
+    fn send(&self, outgoing: &Outgoing) -> impl Future<Output = Result<(), Setback>> + Send;
+
+    /// How many messages it can have on their way at once, for now.
+    fn most(&self) -> usize {
+        1
+    }
 
     /// There is nothing more to send for now.
-    fn rest(&mut self) -> impl Future<Output = ()> + Send {
+    fn rest(&self) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
@@ -65,7 +78,7 @@ impl Carrier {
     ///
     /// # Errors
     /// One sentence that says what is wrong.
-    pub async fn send_test(&mut self, to: &str, now: Timestamp) -> Result<(), Setback> {
+    pub async fn send_test(&self, to: &str, now: Timestamp) -> Result<(), Setback> {
         let outgoing = Outgoing::unkept(Message::plain(to.to_owned(), Letter::Test), now);
         let sent = self.send(&outgoing).await;
         self.rest().await;
@@ -74,7 +87,7 @@ impl Carrier {
 }
 
 impl Transport for Carrier {
-    async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Setback> {
+    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
         match self {
             Self::Console(console) => console.send(outgoing).await,
             Self::Folder(folder) => folder.send(outgoing).await,
@@ -82,7 +95,15 @@ impl Transport for Carrier {
         }
     }
 
-    async fn rest(&mut self) {
+    fn most(&self) -> usize {
+        match self {
+            Self::Console(console) => console.most(),
+            Self::Folder(folder) => folder.most(),
+            Self::Smtp(smtp) => smtp.most(),
+        }
+    }
+
+    async fn rest(&self) {
         match self {
             Self::Console(console) => console.rest().await,
             Self::Folder(folder) => folder.rest().await,
@@ -97,6 +118,13 @@ pub struct Delivery<T> {
     transport: T,
 }
 
+/// A message that is on its way.
+struct UnderWay {
+    id: MessageId,
+    since: Instant,
+    is_first_attempt: bool,
+}
+
 impl<T: Transport> Delivery<T> {
     /// A worker with this transport.
     pub const fn new(accounts: Accounts, transport: T) -> Self {
@@ -104,7 +132,7 @@ impl<T: Transport> Delivery<T> {
     }
 
     /// Delivers until `stop` says so, and then what is still due.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
         loop {
             contained("delivering", self.deliver_all()).await;
             tokio::select! {
@@ -116,35 +144,63 @@ impl<T: Transport> Delivery<T> {
         contained("delivering", self.deliver_all()).await;
     }
 
-    /// Delivers what is due now, at most a batch; answers how many were taken.
+    /// Delivers until nothing is due and nothing on its way; answers how many messages were taken.
     ///
     /// # Errors
-    /// If the store does not answer: whatever was not reported as sent is sent again.
-    pub async fn deliver_due(&mut self) -> Result<usize, Error> {
-        let batch = self.accounts.take_messages().await?;
-        let start = Instant::now();
-        for (index, outgoing) in batch.iter().enumerate() {
-            let rest = || batch[index..].iter().map(|outgoing| outgoing.id).collect();
-            if start.elapsed() > LEASE / 2 {
-                self.accounts.put_back_messages(rest()).await?;
-                break;
-            }
-            match self.transport.send(outgoing).await {
-                Ok(()) => self.accounts.message_sent(outgoing.id).await?,
-                Err(setback) if setback.concerns_all() => {
-                    self.accounts.put_back_messages(rest().split_off(1)).await?;
-                    self.set_back(outgoing, &setback).await?;
-                    break;
+    /// If the store does not answer: what was not reported as sent is sent again.
+    pub async fn deliver_due(&self) -> Result<usize, Error> {
+        let (mut sends, mut under_way) = (FuturesUnordered::new(), Vec::new());
+        let (mut number, mut failure) = (0, None);
+        loop {
+            if failure.is_none() {
+                match self.accounts.take_messages(self.room(&under_way)).await {
+                    Ok(taken) => {
+                        number += taken.len();
+                        under_way.extend(taken.iter().map(UnderWay::begun));
+                        sends.extend(taken.into_iter().map(|outgoing| self.send(outgoing)));
+                    }
+                    Err(error) => failure = Some(error),
                 }
-                Err(setback) => self.set_back(outgoing, &setback).await?,
+            }
+            if sends.is_empty() {
+                return failure.map_or(Ok(number), Err);
+            }
+            tokio::select! {
+                Some((outgoing, sent)) = sends.next() => {
+                    under_way.retain(|other| other.id != outgoing.id);
+                    // What else is on its way comes to its end even so.
+                    if let Err(error) = self.report(&outgoing, sent).await {
+                        failure.get_or_insert(error);
+                    }
+                }
+                () = self.accounts.message_posted() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
-        Ok(batch.len())
     }
 
-    async fn set_back(&self, outgoing: &Outgoing, setback: &Setback) -> Result<(), Error> {
+    /// How many more messages may be on their way. What was tried before takes at most half of it, so that there is room
+    /// for the others; and one alone, where it is the mail server's trouble.
+    fn room(&self, under_way: &[UnderWay]) -> Room {
+        let most = self.transport.most();
+        let quick = under_way.iter().filter(|one| one.since.elapsed() < SLOW).count();
+        let messages = most.saturating_sub(under_way.len()).min(QUICK.saturating_sub(quick));
+        let most_tried = if self.accounts.is_trouble_widespread() { 1 } else { (most / 2).max(1) };
+        let tried = under_way.iter().filter(|one| !one.is_first_attempt).count();
+        let limit = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Room { messages: limit(messages), tried: limit(most_tried.saturating_sub(tried)) }
+    }
+
+    async fn send(&self, outgoing: Outgoing) -> (Outgoing, Result<(), Setback>) {
+        let sent = self.transport.send(&outgoing).await;
+        (outgoing, sent)
+    }
+
+    async fn report(&self, outgoing: &Outgoing, sent: Result<(), Setback>) -> Result<(), Error> {
+        let Err(setback) = sent else { return self.accounts.message_sent(outgoing.id).await };
         let (id, why) = (outgoing.id.0, setback.why());
-        match self.accounts.message_failed(outgoing, setback).await? {
+        match self.accounts.message_failed(outgoing, &setback).await? {
+            MessageState::Waiting if setback.is_untried() => tracing::debug!(%id, why, "a message waits"),
             MessageState::Waiting => {
                 tracing::warn!(%id, why, "a message could not be sent; it will be tried again");
             }
@@ -158,17 +214,16 @@ impl<T: Transport> Delivery<T> {
         Ok(())
     }
 
-    async fn deliver_all(&mut self) {
-        loop {
-            match self.deliver_due().await {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::error!(?error, "the outbox cannot be read, or written to");
-                    break;
-                }
-            }
+    async fn deliver_all(&self) {
+        if let Err(error) = self.deliver_due().await {
+            tracing::error!(?error, "the outbox cannot be read, or written to");
         }
         self.transport.rest().await;
+    }
+}
+
+impl UnderWay {
+    fn begun(outgoing: &Outgoing) -> Self {
+        Self { id: outgoing.id, since: Instant::now(), is_first_attempt: outgoing.attempts() == 1 }
     }
 }

@@ -1,7 +1,11 @@
 //! Sends mails to a mail server: TLS from the first byte, or STARTTLS and nothing without it; in the clear only on this
 //! machine.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -26,14 +30,32 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// How long a connection that was kept may take to show that it is still good.
 const REUSE: Duration = Duration::from_secs(5);
 
-/// Sends to one mail server, over one connection at a time, which is kept as long as there is something to send.
-///
-/// Simplified: a shop has a few mails a minute, and one after another keeps their order. With more time a few connections
-/// side by side would carry a newsletter's worth.
+/// The most connections at a time: a quick mail server is asked for a few, and only slow recipients take the others.
+const MOST: usize = 16;
+/// The most that are kept for another mail.
+const MOST_KEPT: usize = 4;
+/// For how long no more connections are asked for than the server took.
+const CONTENT_FOR: Duration = Duration::from_mins(1);
+/// How long a recipient may take at its first attempt while most connections are taken; longer with each further one.
+const BRIEF: Duration = Duration::from_secs(3);
+
+/// Sends to one mail server, over a few connections, which are kept as long as there is something to send.
 pub struct Smtp {
     server: Server,
     sender: Sender,
-    connection: Option<Connection>,
+    pool: Mutex<Pool>,
+}
+
+/// Its connections.
+#[derive(Default)]
+struct Pool {
+    kept: Vec<Connection>,
+    /// How many are at work, with the sender accepted.
+    busy: usize,
+    /// Whether the server accepted a sender since the latest rest and the latest trouble.
+    is_reachable: bool,
+    /// How many connections the server took when it took no more, and until when that counts.
+    limit: Option<(usize, Instant)>,
 }
 
 /// The mail server.
@@ -72,44 +94,145 @@ impl Smtp {
             patience: settings.timeout.get(),
             named: Named::new(settings),
         };
-        Ok(Self { server, sender, connection: None })
+        Ok(Self { server, sender, pool: Mutex::default() })
     }
 
-    async fn deliver(&mut self, mail: &Mail) -> Result<(), Setback> {
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn deliver(&self, mail: &Mail, attempts: u32) -> Result<(), Setback> {
         let deadline = Instant::now() + self.server.patience;
-        let mut connection = match self.connection.take() {
-            Some(kept) => match begun_again(kept, mail).await {
-                Some(begun) => begun,
-                None => self.server.begin(mail, deadline).await?,
-            },
-            None => self.server.begin(mail, deadline).await?,
-        };
-        connection.until(deadline);
-        match hand_over(&mut connection, mail).await {
+        let mut connection = self.begin(mail, deadline).await?;
+        let busy = Busy::begins(&self.pool);
+        let brief = Instant::now() + BRIEF * attempts;
+        let until = if self.pool().is_crowded() { brief.min(deadline) } else { deadline };
+        let handed = self.hand_over(&mut connection, mail, until).await;
+        drop(busy);
+        match handed {
             Ok(()) => {
-                self.connection = Some(connection);
+                self.keep(connection).await;
                 Ok(())
             }
             Err((stage, fault)) => {
                 if matches!(fault, Fault::Said(_)) {
                     take_leave(connection).await;
                 }
+                if matches!(fault, Fault::Late) && until < deadline && stage != Stage::Receipt {
+                    return Err(self.server.named.slow());
+                }
                 Err(self.server.named.setback(stage, &fault))
             }
+        }
+    }
+
+    /// A connection on which the sender of this mail was accepted.
+    async fn begin(&self, mail: &Mail, deadline: Instant) -> Result<Connection, Setback> {
+        let kept = self.pool().kept.pop();
+        if let Some(kept) = kept
+            && let Some(begun) = begun_again(kept, mail).await
+        {
+            return Ok(begun);
+        }
+        let begun = self.server.begin(mail, deadline).await;
+        let mut pool = self.pool();
+        match begun {
+            Ok(connection) => {
+                pool.is_reachable = true;
+                Ok(connection)
+            }
+            // Others are let in at this time: there is only no room for one more.
+            Err(setback) if setback.concerns_all() && pool.busy > 0 => {
+                pool.limit = Some((pool.busy, Instant::now() + CONTENT_FOR));
+                Err(Setback::untried(setback.why().to_owned()))
+            }
+            Err(setback) => {
+                pool.is_reachable &= !setback.concerns_all();
+                Err(setback)
+            }
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        connection: &mut Connection,
+        mail: &Mail,
+        until: Instant,
+    ) -> Result<(), (Stage, Fault)> {
+        let at = |stage| move |fault| (stage, fault);
+        connection.until(until);
+        connection.address(mail).await.map_err(at(Stage::Recipient))?;
+        connection.announce_content().await.map_err(at(Stage::Content))?;
+        // A receipt that is waited for too briefly is a mail that arrives twice.
+        connection.until(Instant::now() + self.server.patience);
+        connection.content(mail).await.map_err(at(Stage::Content))?;
+        connection.complete().await.map_err(at(Stage::Receipt))
+    }
+
+    async fn keep(&self, connection: Connection) {
+        let spare = {
+            let mut pool = self.pool();
+            if pool.kept.len() < MOST_KEPT {
+                pool.kept.push(connection);
+                None
+            } else {
+                Some(connection)
+            }
+        };
+        if let Some(connection) = spare {
+            take_leave(connection).await;
         }
     }
 }
 
 impl Transport for Smtp {
-    async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Setback> {
+    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
         let mail = self.sender.compose(outgoing).map_err(Setback::refusal)?;
-        self.deliver(&mail).await
+        self.deliver(&mail, outgoing.attempts()).await
     }
 
-    async fn rest(&mut self) {
-        if let Some(connection) = self.connection.take() {
+    /// One until it is known that the server lets us in: the others would fare no better.
+    fn most(&self) -> usize {
+        let pool = self.pool();
+        if pool.is_reachable { pool.most() } else { 1 }
+    }
+
+    async fn rest(&self) {
+        let kept = {
+            let mut pool = self.pool();
+            pool.is_reachable = false;
+            std::mem::take(&mut pool.kept)
+        };
+        for connection in kept {
             take_leave(connection).await;
         }
+    }
+}
+
+impl Pool {
+    fn most(&self) -> usize {
+        self.limit.filter(|(_, until)| Instant::now() < *until).map_or(MOST, |(most, _)| most.max(1))
+    }
+
+    /// Whether more than half of the connections are taken.
+    fn is_crowded(&self) -> bool {
+        self.busy * 2 > self.most()
+    }
+}
+
+/// A connection at work, until this is dropped.
+struct Busy<'a>(&'a Mutex<Pool>);
+
+impl<'a> Busy<'a> {
+    fn begins(pool: &'a Mutex<Pool>) -> Self {
+        pool.lock().unwrap_or_else(PoisonError::into_inner).busy += 1;
+        Self(pool)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).busy -= 1;
     }
 }
 
@@ -195,14 +318,6 @@ async fn begun_again(mut kept: Connection, mail: &Mail) -> Option<Connection> {
     }
     kept.begin(mail).await.ok()?;
     Some(kept)
-}
-
-async fn hand_over(connection: &mut Connection, mail: &Mail) -> Result<(), (Stage, Fault)> {
-    let at = |stage| move |fault| (stage, fault);
-    connection.address(mail).await.map_err(at(Stage::Recipient))?;
-    connection.announce_content().await.map_err(at(Stage::Content))?;
-    connection.content(mail).await.map_err(at(Stage::Content))?;
-    connection.complete().await.map_err(at(Stage::Receipt))
 }
 
 /// Said for politeness' sake: whatever comes of it changes nothing.

@@ -78,6 +78,11 @@ impl Named {
         Setback::refusal(format!("{} takes no addresses with letters like these (SMTPUTF8)", self.at))
     }
 
+    /// A recipient took long while other mails had to wait.
+    pub fn slow(&self) -> Setback {
+        Setback::deferred(format!("{} was slow to take the recipient while others waited", self.at), None)
+    }
+
     /// The name `smtp.host` could not be found.
     pub fn unknown(&self) -> Setback {
         Setback::silence(format!("the name {} cannot be found: check smtp.host", self.host))

@@ -50,7 +50,7 @@ pub use self::{
     clean_up::CleanUpRow,
     error::{Error, OpenError},
     keys::SigningKeyRow,
-    outbox::SealedMessage,
+    outbox::{Attempt, Due, SealedMessage},
     tx::{Snapshot, Tx},
     version::Version,
 };

@@ -14,10 +14,42 @@ use crate::model::{MessageId, MessageState, Timestamp, User, UserId, Word};
 const COLUMNS: &str = "id, user_id, recipient, mailbox, urgent, sealed, state, attempts, due_at, created_at, \
                        expires_at, last_error, seq";
 
-/// What is due at ?1, when no message is put off beyond ?2. The clock may have been ahead when a message was written or put
-/// off.
-const DUE: &str = "state = 'waiting' AND expires_at > ?1 \
-                   AND (due_at <= ?1 OR due_at > ?2 OR attempts = 0 AND created_at > ?1)";
+/// What may be sent at ?1: what is due, and what is put off further than ever happens, as after a clock that was ahead. One
+/// that is not urgent waits for the earlier ones to its mailbox that were not deferred yet. The sign before `expires_at`
+/// keeps SQLite from its index, which would find nearly all.
+const SENDABLE: &str = "state = 'waiting' AND +expires_at > ?1 \
+    AND (due_at <= ?1 OR due_at > ?2 AND (deferred = 0 OR due_at > ?3)) \
+    AND NOT EXISTS (SELECT 1 FROM outbox e WHERE o.urgent = 0 AND e.mailbox = o.mailbox AND e.state = 'waiting' \
+    AND e.deferred = 0 AND e.seq < o.seq AND e.expires_at > ?1)";
+
+/// When messages are due.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    /// Now.
+    pub now: Timestamp,
+    /// No message is put off beyond that.
+    pub furthest: Timestamp,
+    /// None is that was deferred.
+    pub furthest_deferred: Timestamp,
+}
+
+/// Which messages to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Those that were not tried yet.
+    First,
+    /// Those that were.
+    Further,
+}
+
+impl Attempt {
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::First => "attempts = 0",
+            Self::Further => "attempts > 0",
+        }
+    }
+}
 
 /// A message as it is kept: encrypted.
 #[derive(Clone, Debug)]
@@ -76,10 +108,11 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// Whether there is anything to send; no message is put off beyond `furthest`.
-    pub(crate) fn has_due_messages(&self, now: Timestamp, furthest: Timestamp) -> Result<bool, Error> {
-        let sql = format!("SELECT 1 FROM outbox WHERE {DUE} LIMIT 1");
-        Ok(self.number(&sql, [now.millis(), furthest.millis()])? > 0)
+    /// Whether there is anything to send.
+    pub(crate) fn has_sendable(&self, due: Due, attempt: Attempt) -> Result<bool, Error> {
+        let sql = format!("SELECT 1 FROM outbox o WHERE {} AND {SENDABLE} LIMIT 1", attempt.sql());
+        let due = [due.now, due.furthest, due.furthest_deferred].map(|time| time.millis());
+        Ok(self.number(&sql, due)? > 0)
     }
 
     /// How many messages have been worth nothing since before.
@@ -110,25 +143,24 @@ impl Tx<'_> {
         )
     }
 
-    /// Takes messages that are due, at most `limit`: the least tried first, among those the urgent ones, and then the
-    /// oldest. One that is not urgent waits for the earlier ones to its mailbox that were not deferred yet. Until `again`
-    /// they belong to this worker; then, if it was stopped in between, they are due once more.
+    /// Takes messages, at most `limit`: the least tried first, among those the urgent ones, and then the oldest. Until
+    /// `again` they belong to this worker; then, if it was stopped in between, they are due once more.
     pub(crate) fn take_messages(
         &self,
-        now: Timestamp,
-        furthest: Timestamp,
+        due: Due,
+        attempt: Attempt,
         again: Timestamp,
         limit: u32,
     ) -> Result<Vec<SealedMessage>, Error> {
         let sql = format!(
-            "UPDATE outbox SET attempts = attempts + 1, due_at = ?3 WHERE seq IN \
-             (SELECT seq FROM outbox o WHERE {DUE} AND NOT EXISTS \
-             (SELECT 1 FROM outbox e WHERE o.urgent = 0 AND e.mailbox = o.mailbox AND e.state = 'waiting' \
-             AND e.deferred = 0 AND e.seq < o.seq AND e.expires_at > ?1) \
-             ORDER BY attempts, urgent DESC, seq LIMIT ?4) RETURNING {COLUMNS}"
+            "UPDATE outbox SET attempts = attempts + 1, due_at = ?4 WHERE seq IN (SELECT seq FROM outbox o WHERE {} \
+             AND {SENDABLE} ORDER BY attempts, urgent DESC, seq LIMIT ?5) RETURNING {COLUMNS}",
+            attempt.sql()
         );
-        let mut taken =
-            self.returning(&sql, (now.millis(), furthest.millis(), again.millis(), limit), read_message)?;
+        let [now, furthest, furthest_deferred] =
+            [due.now, due.furthest, due.furthest_deferred].map(|time| time.millis());
+        let params = (now, furthest, furthest_deferred, again.millis(), limit);
+        let mut taken = self.returning(&sql, params, read_message)?;
         taken.sort_by_key(|(seq, message)| (message.attempts, !message.urgent, *seq));
         Ok(taken.into_iter().map(|(_, message)| message).collect())
     }

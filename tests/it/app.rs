@@ -245,7 +245,7 @@ impl App {
 
     /// Everything that the console printed so far.
     pub async fn printed(&self) -> String {
-        let mut delivery = self.delivery.lock().await;
+        let delivery = self.delivery.lock().await;
         while delivery.deliver_due().await.unwrap() > 0 {}
         String::from_utf8(self.printed.0.lock().unwrap().clone()).unwrap()
     }

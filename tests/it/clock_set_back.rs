@@ -11,7 +11,10 @@ use coffeeshop::{
 };
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, PASSWORD};
+use crate::{
+    app::{Answer, App, PASSWORD},
+    outbox::ROOM,
+};
 
 const ANN: &str = "ann@example.com";
 const IP: &str = "192.0.2.1";
@@ -180,7 +183,7 @@ async fn a_mail_server_that_failed_in_the_future_is_asked_now() {
         let app = ahead(by).await;
         app.new_mails().await;
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
-        let taken = app.accounts.take_messages().await.unwrap();
+        let taken = app.accounts.take_messages(ROOM).await.unwrap();
         app.accounts.message_failed(&taken[0], &Setback::locked("refused".to_owned(), None)).await.unwrap();
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
         app.clock.set_back(by);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use coffeeshop::{
-    accounts::{Admin, LEASE, Outgoing, Retried, Setback},
+    accounts::{Admin, LEASE, Outgoing, Retried, Room, Setback},
     delivery::{Delivery, Transport},
     model::{MessageId, MessageState, Posted, Timestamp},
 };
@@ -17,6 +17,8 @@ use crate::app::{App, MOMENT, PASSWORD, START};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
+/// As many as there are in these tests.
+pub const ROOM: Room = Room { messages: 100, tried: 100 };
 const TWO_DAYS: Duration = Duration::from_hours(48);
 
 /// A message as it was handed over.
@@ -39,7 +41,7 @@ struct Fake {
 }
 
 impl Transport for Fake {
-    async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Setback> {
+    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
         let message = &outgoing.message;
         let link = message.link.as_deref().unwrap_or_default();
         let handed = Handed {
@@ -52,7 +54,7 @@ impl Transport for Fake {
         self.judge.lock().unwrap()(&handed)
     }
 
-    async fn rest(&mut self) {
+    async fn rest(&self) {
         *self.rests.lock().unwrap() += 1;
     }
 }
@@ -81,14 +83,9 @@ impl Post {
         Self { worker: Delivery::new(app.accounts.clone(), fake.clone()), fake }
     }
 
-    /// One batch; answers how many were taken.
-    async fn batch(&mut self) -> usize {
-        self.worker.deliver_due().await.unwrap()
-    }
-
     /// All that is due; answers what was handed over since the last look.
-    async fn all(&mut self) -> Vec<Handed> {
-        while self.batch().await > 0 {}
+    async fn all(&self) -> Vec<Handed> {
+        self.worker.deliver_due().await.unwrap();
         self.handed()
     }
 
@@ -161,7 +158,7 @@ async fn what_was_taken_is_forgotten() {
     app.sign_up(ANN).await;
     let waiting = only(&app).await;
     assert_eq!((waiting.to.as_str(), waiting.about(), waiting.attempts), (ANN, "verify_email", 0));
-    let mut post = Post::taking(&app);
+    let post = Post::taking(&app);
     let handed = post.all().await;
     assert_eq!((handed[0].id, handed.len()), (waiting.id, 1));
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM outbox"), 0);
@@ -177,12 +174,17 @@ async fn messages_to_one_address_leave_in_the_order_in_which_they_were_written()
     for _ in 0..3 {
         forgot(&app, ANN).await;
     }
-    let mut post = Post::taking(&app);
-    assert_eq!(post.batch().await, 2, "one for each address at a time");
-    assert_eq!(to(&post.handed()), [ANN, BOB]);
-    let rest = post.all().await;
-    assert_eq!(to(&rest), [ANN; 3]);
-    let latest = json!({ "token": rest[2].token, "new_password": "lungo hums at dawn" });
+    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let first: Vec<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
+    assert_eq!(first, [ANN, BOB], "one for each mailbox at a time");
+    app.wait(LEASE);
+    let handed = Post::taking(&app).all().await;
+    assert_eq!(
+        to(&handed),
+        [ANN, ANN, ANN, ANN, BOB],
+        "first attempts come first, but for those that have to wait"
+    );
+    let latest = json!({ "token": handed[3].token, "new_password": "lungo hums at dawn" });
     app.anyone().post("/auth/password/reset", latest).await.is(204);
 }
 
@@ -214,7 +216,7 @@ async fn another_spelling_of_an_address_holds_back_nothing() {
     let body = json!({ "new_email": "Victim@example.com", "current_password": PASSWORD });
     mallory.post("/me/email", body).await.is(202);
     app.sign_up("victim@example.com").await;
-    let taken = app.accounts.take_messages().await.unwrap();
+    let taken = app.accounts.take_messages(ROOM).await.unwrap();
     let to: HashSet<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
     assert_eq!(to, HashSet::from(["Victim@example.com", "mallory@example.com", "victim@example.com"]));
 }
@@ -228,7 +230,7 @@ async fn a_security_notice_waits_for_nothing_and_comes_first() {
     forgot(&app, ANN).await;
     let body = json!({ "current_password": PASSWORD, "new_password": "lungo hums at dawn" });
     ann.post("/me/password", body).await.is(204);
-    let taken = app.accounts.take_messages().await.unwrap();
+    let taken = app.accounts.take_messages(ROOM).await.unwrap();
     let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.letter.word()).collect();
     assert_eq!(about, ["password_changed", "verify_email", "reset_password"]);
 }
@@ -264,7 +266,7 @@ async fn several_recipients_in_a_row_put_off_what_was_tried() {
     for number in 0..4 {
         app.sign_up(&guest(number)).await;
     }
-    let mut post = Post::judging(&app, |_| Err(deferral()));
+    let post = Post::judging(&app, |_| Err(deferral()));
     for _ in 0..8 {
         app.wait(Duration::from_mins(20));
         post.all().await;
@@ -288,7 +290,7 @@ async fn silence_stops_the_batch_and_puts_everything_off() {
     for number in 0..5 {
         app.sign_up(&format!("guest{number}@example.com")).await;
     }
-    let mut post = Post::silent(&app);
+    let post = Post::silent(&app);
     assert_eq!(to(&post.all().await), ["guest0@example.com"], "one is enough to know");
     let messages = posted(&app).await;
     let due = messages[1].due_at;
@@ -302,7 +304,7 @@ async fn silence_stops_the_batch_and_puts_everything_off() {
     }
     assert_eq!(post.all().await, []);
     app.wait(Duration::from_secs(5));
-    let mut post = Post::taking(&app);
+    let post = Post::taking(&app);
     assert_eq!(post.all().await.len(), 5);
 }
 
@@ -313,7 +315,7 @@ async fn a_lock_stops_the_batch_and_puts_everything_off_for_longer_each_time() {
         app.sign_up(email).await;
     }
     let locked = || Setback::locked("mail.example:465 refused the login (535)".to_owned(), None);
-    let mut post = Post::judging(&app, move |_| Err(locked()));
+    let post = Post::judging(&app, move |_| Err(locked()));
     let mut longest = Duration::ZERO;
     for _ in 0..12 {
         assert_eq!(post.all().await.len(), 1);
@@ -335,7 +337,7 @@ async fn as_soon_as_something_is_sent_the_pauses_are_short_again() {
         })
     };
     let pause = async || only(&app).await.due_at.since(app.clock.now());
-    let mut post = locked(&app);
+    let post = locked(&app);
     for _ in 0..10 {
         assert_eq!(post.all().await.len(), 1);
         app.wait(pause().await);
@@ -349,7 +351,7 @@ async fn as_soon_as_something_is_sent_the_pauses_are_short_again() {
 #[tokio::test]
 async fn while_nothing_answers_the_pause_stays_short() {
     let app = with_a_notice().await;
-    let mut post = Post::silent(&app);
+    let post = Post::silent(&app);
     for _ in 0..20 {
         assert_eq!(post.all().await.len(), 1);
         let pause = only(&app).await.due_at.since(app.clock.now());
@@ -364,7 +366,7 @@ async fn a_deferral_concerns_one_message_and_no_other() {
     for email in [ANN, BOB, "cid@example.com"] {
         app.sign_up(email).await;
     }
-    let mut post = Post::judging(&app, |handed| if handed.to == BOB { Err(deferral()) } else { Ok(()) });
+    let post = Post::judging(&app, |handed| if handed.to == BOB { Err(deferral()) } else { Ok(()) });
     assert_eq!(to(&post.all().await), [ANN, BOB, "cid@example.com"]);
     let left = only(&app).await;
     assert_eq!((left.to.as_str(), left.attempts), (BOB, 1));
@@ -375,7 +377,7 @@ async fn a_deferral_concerns_one_message_and_no_other() {
 #[tokio::test]
 async fn pauses_grow_after_each_deferral_up_to_a_quarter_of_an_hour() {
     let app = with_a_notice().await;
-    let mut post = Post::judging(&app, |_| Err(deferral()));
+    let post = Post::judging(&app, |_| Err(deferral()));
     for attempt in 1..=15_u32 {
         assert_eq!(post.all().await.len(), 1, "{attempt}");
         let message = only(&app).await;
@@ -394,7 +396,7 @@ async fn a_message_has_the_same_id_and_the_same_content_at_each_attempt() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let mut tries = 0;
-    let mut post = Post::judging(&app, move |_| {
+    let post = Post::judging(&app, move |_| {
         tries += 1;
         match tries {
             1 => Err(deferral()),
@@ -414,7 +416,7 @@ async fn a_message_has_the_same_id_and_the_same_content_at_each_attempt() {
 
 /// Defers the only message until it is given up.
 async fn defer_until_dead(app: &App) -> Posted {
-    let mut post = Post::judging(app, |_| Err(deferral()));
+    let post = Post::judging(app, |_| Err(deferral()));
     loop {
         post.all().await;
         let message = only(app).await;
@@ -432,7 +434,7 @@ async fn after_two_days_a_message_is_given_up_and_can_be_seen_to_be() {
     let tried_for = app.clock.now().since(START);
     assert!(tried_for >= TWO_DAYS && tried_for < TWO_DAYS + Duration::from_hours(1), "{tried_for:?}");
     assert!(dead.last_error.unwrap().contains("refused"));
-    let mut post = Post::taking(&app);
+    let post = Post::taking(&app);
     for _ in 0..3 {
         app.wait(Duration::from_hours(12));
         assert_eq!(post.all().await, [], "nobody tries it any more");
@@ -513,12 +515,12 @@ async fn nothing_is_lost_if_whoever_took_it_is_stopped() {
     for email in [ANN, BOB] {
         app.sign_up(email).await;
     }
-    let taken = app.accounts.take_messages().await.unwrap();
+    let taken = app.accounts.take_messages(ROOM).await.unwrap();
     let ids: Vec<_> = taken.iter().map(|outgoing| outgoing.id).collect();
     assert_eq!(ids.len(), 2);
     drop(taken);
     app.wait_nearly(LEASE);
-    let mut post = Post::taking(&app);
+    let post = Post::taking(&app);
     assert_eq!(post.all().await, [], "nobody else takes them meanwhile");
     app.wait(MOMENT);
     let handed = post.all().await;
@@ -526,16 +528,32 @@ async fn nothing_is_lost_if_whoever_took_it_is_stopped() {
 }
 
 #[tokio::test]
-async fn what_was_put_back_is_due_at_once_and_was_not_tried() {
+async fn a_message_without_a_connection_is_due_at_once_and_was_not_tried() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     for _ in 0..3 {
-        let taken = app.accounts.take_messages().await.unwrap();
-        let ids: Vec<_> = taken.iter().map(|outgoing| outgoing.id).collect();
-        assert_eq!(ids.len(), 1);
-        app.accounts.put_back_messages(ids).await.unwrap();
+        let taken = app.accounts.take_messages(ROOM).await.unwrap();
+        assert_eq!(taken.len(), 1);
+        app.accounts.message_failed(&taken[0], &Setback::untried("no room".to_owned())).await.unwrap();
         assert_eq!(only(&app).await.attempts, 0);
     }
+}
+
+#[tokio::test]
+async fn there_is_room_for_what_was_not_tried_before() {
+    let app = App::start().await;
+    for number in 0..4 {
+        app.sign_up(&format!("guest{number}@example.com")).await;
+    }
+    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    for outgoing in &taken {
+        app.accounts.message_failed(outgoing, &deferral()).await.unwrap();
+    }
+    app.wait(Duration::from_secs(5));
+    app.sign_up(ANN).await;
+    let taken = app.accounts.take_messages(Room { messages: 4, tried: 2 }).await.unwrap();
+    let to: Vec<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
+    assert_eq!(to, [ANN, "guest0@example.com", "guest1@example.com"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -544,7 +562,7 @@ async fn two_workers_at_once_send_each_message_once() {
     for number in 0..40 {
         app.sign_up(&format!("guest{number}@example.com")).await;
     }
-    let (mut one, mut other) = (Post::taking(&app), Post::taking(&app));
+    let (one, other) = (Post::taking(&app), Post::taking(&app));
     let (one, other) = tokio::join!(one.all(), other.all());
     let handed = [one, other].concat();
     let ids: HashSet<_> = handed.iter().map(|handed| handed.id).collect();
@@ -555,7 +573,7 @@ async fn two_workers_at_once_send_each_message_once() {
 async fn a_message_that_was_sent_twice_is_forgotten_all_the_same() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    let taken = app.accounts.take_messages().await.unwrap();
+    let taken = app.accounts.take_messages(ROOM).await.unwrap();
     app.wait(LEASE);
     assert_eq!(Post::taking(&app).all().await.len(), 1);
     app.accounts.message_sent(taken[0].id).await.unwrap();
@@ -568,7 +586,7 @@ async fn messages_go_with_the_account() {
     let app = App::start().await;
     let boss = app.admin().await;
     let id = app.sign_up(ANN).await["id"].as_str().unwrap().to_owned();
-    let taken = app.accounts.take_messages().await.unwrap();
+    let taken = app.accounts.take_messages(ROOM).await.unwrap();
     boss.delete(&format!("/users/{id}")).await.is(204);
     app.accounts.message_failed(&taken[0], &silence()).await.unwrap();
     app.wait(Duration::from_mins(5));
@@ -580,7 +598,7 @@ async fn messages_go_with_the_account() {
 async fn what_is_written_while_nothing_answers_is_tried_on_its_own() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    let mut post = Post::silent(&app);
+    let post = Post::silent(&app);
     post.all().await;
     app.sign_up(BOB).await;
     assert_eq!(to(&post.all().await), [BOB]);
@@ -592,7 +610,7 @@ async fn what_is_written_while_nothing_answers_is_tried_on_its_own() {
 #[tokio::test]
 async fn a_sign_up_does_not_wait_for_its_message() {
     let app = App::start().await;
-    let mut post = Post::silent(&app);
+    let post = Post::silent(&app);
     post.all().await;
     app.sign_up(ANN).await;
     app.log_in(ANN).await.get("/me").await.is(200);
@@ -661,7 +679,7 @@ async fn one_message_that_breaks_every_connection_does_not_hold_up_the_others_fo
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.sign_up(BOB).await;
-    let mut post = Post::judging(&app, |handed| if handed.to == ANN { Err(silence()) } else { Ok(()) });
+    let post = Post::judging(&app, |handed| if handed.to == ANN { Err(silence()) } else { Ok(()) });
     let mut reached = Vec::new();
     for _ in 0..60 {
         reached.extend(post.all().await.into_iter().map(|handed| handed.to));
@@ -674,7 +692,7 @@ async fn one_message_that_breaks_every_connection_does_not_hold_up_the_others_fo
 async fn while_we_are_not_let_in_a_new_message_does_not_knock_again() {
     let app = with_a_notice().await;
     let locked = || Setback::locked("mail.example:465 refused the login (535)".to_owned(), None);
-    let mut post = Post::judging(&app, move |_| Err(locked()));
+    let post = Post::judging(&app, move |_| Err(locked()));
     for _ in 0..10 {
         post.all().await;
         app.wait(only(&app).await.due_at.since(app.clock.now()));

@@ -1,6 +1,6 @@
 //! What comes of a mail, whatever the mail server answers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coffeeshop::{
     accounts::Admin,
@@ -9,6 +9,7 @@ use coffeeshop::{
     model::{MessageState, Posted},
 };
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::{
     app::{App, PASSWORD},
@@ -38,8 +39,8 @@ async fn shop_with(server: &SmtpServer, change: impl FnOnce(&mut Config)) -> App
 
 /// Sends what is due.
 async fn deliver(app: &App) {
-    let mut worker = Delivery::new(app.accounts.clone(), Carrier::new(&app.config).unwrap());
-    while worker.deliver_due().await.unwrap() > 0 {}
+    let worker = Delivery::new(app.accounts.clone(), Carrier::new(&app.config).unwrap());
+    worker.deliver_due().await.unwrap();
 }
 
 async fn posted(app: &App) -> Vec<Posted> {
@@ -50,6 +51,39 @@ async fn posted(app: &App) -> Vec<Posted> {
 /// The message to this address that was not sent.
 async fn left(app: &App, to: &str) -> Posted {
     posted(app).await.into_iter().find(|message| message.to == to).unwrap()
+}
+
+/// Sends in the background, as a server does.
+fn delivering(app: &App) -> AbortOnDrop {
+    let worker = Delivery::new(app.accounts.clone(), Carrier::new(&app.config).unwrap());
+    let (stop, stopped) = watch::channel(false);
+    AbortOnDrop(tokio::spawn(worker.run(stopped)), stop)
+}
+
+/// A worker that ends with the test.
+struct AbortOnDrop(
+    tokio::task::JoinHandle<()>,
+    #[expect(dead_code, reason = "kept open")] watch::Sender<bool>,
+);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How long it takes until there are so many mails to this address.
+async fn until_handed(server: &SmtpServer, to: &str, number: usize) -> Duration {
+    let start = Instant::now();
+    while server.handed_to(to).len() < number {
+        assert!(
+            start.elapsed() < Duration::from_mins(1),
+            "no mail to {to}: {} others",
+            server.handed().len()
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    start.elapsed()
 }
 
 fn pause(app: &App, message: &Posted) -> Duration {
@@ -311,4 +345,83 @@ async fn a_planted_message_delays_nothing_to_the_same_person() {
     let subjects: Vec<_> =
         server.handed_to("victim@example.com").iter().map(|handed| handed.subject().to_owned()).collect();
     assert_eq!(subjects, ["Your password was changed", "Choose a new password"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dozen_slow_or_refused_recipients_hold_up_no_other() {
+    for does in [
+        Does::Silent,
+        Does::SaysAfter(15_000, b"250 at last\r\n"),
+        Does::Says(b"550 5.7.1 not here\r\n"),
+        Does::Says(b"451 4.3.0 not well\r\n"),
+        Does::Closes,
+    ] {
+        let server = SmtpServer::start(move |heard| heard.starts_with("RCPT TO:<slow").then_some(does)).await;
+        let app = shop_with(&server, |config| config.smtp.timeout = Period::seconds(20)).await;
+        for number in 0..12 {
+            app.sign_up(&format!("slow{number}@example.com")).await;
+        }
+        app.sign_up(ANN).await;
+        let _worker = delivering(&app);
+        let took = until_handed(&server, ANN, 1).await;
+        assert!(took < Duration::from_secs(10), "{does:?}: behind a dozen it took {took:?}");
+        // Those are on their way, or wait for another try.
+        app.wait(Duration::from_secs(10));
+        app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
+        let took = until_handed(&server, ANN, 2).await;
+        assert!(took < Duration::from_secs(5), "{does:?}: beside a dozen it took {took:?}");
+        assert!(server.most_open() <= 16, "{does:?}: {} connections", server.most_open());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_slow_recipients_give_way() {
+    let server = SmtpServer::start(|heard| heard.starts_with("RCPT TO:<slow").then_some(Does::Silent)).await;
+    let app = shop_with(&server, |config| config.smtp.timeout = Period::seconds(20)).await;
+    for number in 0..40 {
+        app.sign_up(&format!("slow{number}@example.com")).await;
+    }
+    app.sign_up(ANN).await;
+    let _worker = delivering(&app);
+    let took = until_handed(&server, ANN, 1).await;
+    assert!(took < Duration::from_secs(25), "behind forty it took {took:?}");
+    assert_eq!(server.most_open(), 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quick_server_is_asked_for_a_few_connections() {
+    let server = SmtpServer::start(|_| None).await;
+    let app = shop(&server).await;
+    for number in 0..30 {
+        app.sign_up(&format!("guest{number}@example.com")).await;
+    }
+    deliver(&app).await;
+    assert_eq!(server.handed().len(), 30);
+    assert!(server.most_open() <= 4 && server.connections() <= 4, "{} connections", server.connections());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_few_connections_gets_every_mail() {
+    let server =
+        SmtpServer::start(|step| step.starts_with("RCPT").then_some(Does::SaysAfter(300, b"250 ok\r\n")))
+            .await;
+    server.limits_connections(2);
+    let app = shop(&server).await;
+    for number in 0..20 {
+        app.sign_up(&format!("guest{number}@example.com")).await;
+    }
+    deliver(&app).await;
+    assert_eq!((server.handed().len(), posted(&app).await.len()), (20, 0));
+    assert!(server.connections() <= 6, "it knocked {} times", server.connections());
+}
+
+#[tokio::test]
+async fn one_connection_is_enough_to_know_that_nothing_answers() {
+    let server = SmtpServer::start(|step| (step == "greeting").then_some(Does::Closes)).await;
+    let app = shop(&server).await;
+    for number in 0..8 {
+        app.sign_up(&format!("guest{number}@example.com")).await;
+    }
+    deliver(&app).await;
+    assert_eq!(server.connections(), 1);
 }

@@ -1,8 +1,11 @@
 //! A mail server that answers as it is told, to the letter.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -22,6 +25,8 @@ pub enum Does {
     Closes,
     /// Says this and closes the connection.
     SaysAndCloses(&'static [u8]),
+    /// Says this, after so many milliseconds.
+    SaysAfter(u64, &'static [u8]),
 }
 
 /// What it does at each step: `greeting`, a command with its arguments, or `.` for the end of a mail; nothing for the
@@ -57,6 +62,9 @@ struct Shared {
     handed: Mutex<Vec<Handed>>,
     heard: Mutex<Vec<String>>,
     connections: AtomicUsize,
+    open: AtomicUsize,
+    most_open: AtomicUsize,
+    limit: AtomicUsize,
 }
 
 /// A server on a port of its own. It ends with this value.
@@ -75,6 +83,9 @@ impl SmtpServer {
             handed: Mutex::default(),
             heard: Mutex::default(),
             connections: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            most_open: AtomicUsize::new(0),
+            limit: AtomicUsize::new(usize::MAX),
         });
         let accepting = {
             let shared = Arc::clone(&shared);
@@ -84,12 +95,25 @@ impl SmtpServer {
                     let shared = Arc::clone(&shared);
                     connections.spawn(async move {
                         shared.connections.fetch_add(1, Ordering::SeqCst);
-                        let _ = shared.talk(stream).await;
+                        let open = shared.open.fetch_add(1, Ordering::SeqCst) + 1;
+                        let is_full = open > shared.limit.load(Ordering::SeqCst);
+                        let _ = if is_full {
+                            turn_away(stream).await
+                        } else {
+                            shared.most_open.fetch_max(open, Ordering::SeqCst);
+                            shared.talk(stream).await
+                        };
+                        shared.open.fetch_sub(1, Ordering::SeqCst);
                     });
                 }
             })
         };
         Self { port, shared, accepting }
+    }
+
+    /// Takes so many connections at a time and no more, from now on.
+    pub fn limits_connections(&self, most: usize) {
+        self.shared.limit.store(most, Ordering::SeqCst);
     }
 
     /// Does what is usual, from now on.
@@ -115,12 +139,21 @@ impl SmtpServer {
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
+
+    /// How many connections were open at once, at most.
+    pub fn most_open(&self) -> usize {
+        self.shared.most_open.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for SmtpServer {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+async fn turn_away(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.write_all(b"421 too many connections\r\n").await
 }
 
 impl Shared {
@@ -177,6 +210,10 @@ impl Shared {
             Some(Does::Says(says)) => (says, !says.starts_with(b"421")),
             Some(Does::SaysAndCloses(says)) => (says, false),
             Some(Does::Closes) => (&b""[..], false),
+            Some(Does::SaysAfter(millis, says)) => {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                (says, true)
+            }
             Some(Does::Silent) => {
                 let mut rest = Vec::new();
                 tokio::io::AsyncReadExt::read_to_end(stream, &mut rest).await?;
