@@ -129,7 +129,7 @@ fn who_did_not_ask_for_another_address_stops_it_from_the_old_one() {
     let link = post.mail("thief@example.com", 1).link();
     let browser = Browser::start();
     browser.open(&post.mail(ANN, 2).link());
-    browser.has_heading("Choose a new password");
+    browser.has_heading("Keep your address: choose a new password");
     choose(&browser, ANOTHER_PASSWORD);
     browser.open(&link);
     browser.has_heading("This link does not work any more");
