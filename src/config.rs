@@ -6,6 +6,7 @@ mod names;
 mod origin;
 mod period;
 mod sections;
+mod text;
 mod values;
 
 use std::{num::NonZero, path::PathBuf, thread};

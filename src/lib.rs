@@ -3,9 +3,10 @@
 //! The house, in reading order. Each rung uses only what stands above it here; `api`, `delivery` and `timers` never see
 //! `store`. A user, a session, a code is called the same on every rung, from the SQL to the URL.
 
+pub mod model; // VALUES: checked on the way in, no I/O
+
 pub mod config; // settings: defaults, config.toml, environment
 
-pub mod model; // VALUES: checked on the way in, no I/O
 pub mod store; // SQL, no rules: one writer that groups commits, a few readers
 pub mod accounts; // RULES: every use case, the only door to the store
 

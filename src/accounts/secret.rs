@@ -46,7 +46,7 @@ impl InstallationSecret {
     /// # Errors
     /// If it is not 32 bytes in base64url or hex.
     pub fn given(text: &str) -> Result<Self, SecretError> {
-        Self::derive(parse(text).ok_or_else(|| SecretError::Malformed("auth.secret".to_owned()))?)
+        Self::derive(parse(text.trim()).ok_or_else(|| SecretError::Malformed("auth.secret".to_owned()))?)
     }
 
     /// The secret in the file in this folder, which is made if it is not there.

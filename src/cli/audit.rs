@@ -71,7 +71,7 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
 /// Whose events; an id need not be of anybody who is still there.
 async fn id(accounts: &Accounts, by: &Admin, user: Option<String>) -> Result<Option<UserId>> {
     let Some(user) = user else { return Ok(None) };
-    match uuid::Uuid::try_parse(&user) {
+    match uuid::Uuid::try_parse(user.trim()) {
         Ok(id) => Ok(Some(UserId::from_uuid(id))),
         Err(_) => Ok(Some(users::find(accounts, by, &user).await?.id)),
     }

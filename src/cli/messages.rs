@@ -41,6 +41,7 @@ pub struct List {
 #[derive(clap::Args)]
 pub struct Retry {
     /// The message's id; without one, all of them.
+    #[arg(value_parser = |text: &str| text.trim().parse::<Uuid>())]
     id: Option<Uuid>,
 }
 

@@ -5,22 +5,18 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use anyhow::{Result, bail};
 
 use super::output::Hinted;
+use crate::model::typed::secret_line;
 
-/// A new password: typed twice at the terminal, or all of standard input less the line break at its end.
+/// A new password: typed twice at the terminal, or the one line of standard input.
 pub fn new_password(from_stdin: bool) -> Result<String> {
     if from_stdin {
         // More than any password may have, and less than fills the memory.
         let mut bytes = Vec::new();
         io::stdin().take(64 * 1024).read_to_end(&mut bytes)?;
-        let Ok(text) = String::from_utf8(bytes) else { bail!("the password is not text in UTF-8") };
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        if line.contains(['\n', '\r']) {
-            return Err(
-                Hinted::new("the password has more than one line", "pipe in the password alone").into()
-            );
-        }
-        return Ok(line.to_owned());
+        return match secret_line(&bytes) {
+            Ok(line) => Ok(line.to_owned()),
+            Err(why) => Err(Hinted::new(format!("the password {why}"), "pipe in the password alone").into()),
+        };
     }
     if !io::stdin().is_terminal() {
         return Err(Hinted::new(

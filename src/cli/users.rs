@@ -276,7 +276,7 @@ async fn reset_password(accounts: &Accounts, by: &Admin, who: Who) -> Result<()>
 
 /// The user with this id or address.
 pub async fn find(accounts: &Accounts, by: &Admin, id_or_email: &str) -> Result<User> {
-    let found = match Uuid::try_parse(id_or_email) {
+    let found = match Uuid::try_parse(id_or_email.trim()) {
         Ok(id) => accounts.user(by, UserId::from_uuid(id)).await,
         Err(_) => {
             let email = Email::parse("user", id_or_email);

@@ -126,11 +126,8 @@ impl Config {
     fn check_messages(&self) -> Result<(), Wrong> {
         let (messages, smtp) = (&self.messages, &self.smtp);
         let name = &messages.shop_name;
-        if name.trim().is_empty() || name.chars().any(char::is_control) || name.chars().nth(100).is_some() {
+        if name.is_empty() || name.chars().nth(100).is_some() {
             return refuse("messages.shop_name", name, "must be a line of text, of at most 100 characters");
-        }
-        if messages.from.chars().any(char::is_control) {
-            return refuse("messages.from", &messages.from, "must be a line of text");
         }
         if messages.transport == Transport::File && messages.folder.as_os_str().is_empty() {
             return refuse("messages.folder", "", "must be a folder when messages.transport is file");
@@ -138,7 +135,7 @@ impl Config {
         if messages.transport != Transport::Smtp {
             return Ok(());
         }
-        if smtp.host.is_empty() || smtp.host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        if smtp.host.is_empty() || smtp.host.contains(char::is_whitespace) {
             let why = "must be the name of a mail server when messages.transport is smtp";
             return refuse("smtp.host", &smtp.host, why);
         }

@@ -13,8 +13,10 @@ use toml::{Table, Value};
 use super::{
     Config,
     names::{self, PREFIX, SECRETS},
+    text::cleaned,
     values::quoted,
 };
+use crate::model::typed::secret_line;
 
 /// The file that is read if none is named, in the working directory.
 const FILE: &str = "config.toml";
@@ -98,6 +100,8 @@ impl Settings {
             Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_none() => return Ok(()),
             Err(error) => return Err(ConfigError::new(at, error)),
         };
+        // Some editors begin a text with the mark of its encoding.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
             let line = e.span().map_or(1, |span| text[..span.start].lines().count().max(1));
             ConfigError::new(format!("{at}, line {line}"), e.message())
@@ -123,19 +127,20 @@ impl Settings {
         let (section, key) = path.split_once("__").ok_or_else(unknown)?;
         if let Some(secret) = key.strip_suffix("_file").filter(|secret| SECRETS.contains(&(section, secret)))
         {
-            let content =
-                fs::read_to_string(&text).map_err(|e| ConfigError::new(name, format!("{text}: {e}")))?;
-            if content.trim().is_empty() {
-                return Err(ConfigError::new(name, format_args!("{text}: the file is empty")));
+            let content = fs::read(&text).map_err(|e| ConfigError::new(name, format!("{text}: {e}")))?;
+            let wrong = |why| ConfigError::new(name, format_args!("{text}: the file {why}"));
+            let line = secret_line(&content).map_err(wrong)?;
+            if line.trim().is_empty() {
+                return Err(wrong("is empty"));
             }
-            return self.set(name, section, secret, Value::String(content.trim().to_owned()));
+            return self.set(name, section, secret, Value::String(line.to_owned()));
         }
         let value = match self.default(section, key).ok_or_else(unknown)? {
             Value::Integer(_) => {
-                Value::Integer(text.parse().map_err(|_| mistyped(name, &text, "a whole number"))?)
+                Value::Integer(text.trim().parse().map_err(|_| mistyped(name, &text, "a whole number"))?)
             }
             Value::Boolean(_) => {
-                Value::Boolean(text.parse().map_err(|_| mistyped(name, &text, "true or false"))?)
+                Value::Boolean(text.trim().parse().map_err(|_| mistyped(name, &text, "true or false"))?)
             }
             Value::Array(_) => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -167,6 +172,9 @@ impl Settings {
             }
             Some(_) => {}
         }
+        let is_secret = SECRETS.contains(&(section, key));
+        let value =
+            if is_secret { value } else { cleaned(value).map_err(|why| ConfigError::new(at, why))? };
         if let Some(Value::Table(keys)) = self.table.get_mut(section) {
             keys.insert(key.to_owned(), value);
         }
@@ -252,6 +260,46 @@ mod tests {
         assert_eq!(config.auth.secret.reveal(), Some("kept-to-itself"));
         assert!(!config.to_toml().contains("kept-to-itself"));
         assert!(!format!("{config:?}").contains("kept-to-itself"));
+    }
+
+    #[test]
+    fn a_secret_from_a_file_is_its_one_line() {
+        for (content, expected) in [
+            ("smoky beans", Some("smoky beans")),
+            (" smoky beans \r\n", Some(" smoky beans ")),
+            ("\u{feff}smoky beans\n", Some("smoky beans")),
+            ("smoky\nbeans\n", None),
+            ("smoky beans\n\n", None),
+        ] {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            fs::write(file.path(), content).expect("written");
+            let path = file.path().display().to_string();
+            let variables = [
+                ("COFFEESHOP_MESSAGES__TRANSPORT", "smtp"),
+                ("COFFEESHOP_SMTP__HOST", "mail.example"),
+                ("COFFEESHOP_SMTP__USERNAME", "shop"),
+                ("COFFEESHOP_SMTP__PASSWORD_FILE", &path),
+            ];
+            let config = Config::load(None, variables.map(|(name, value)| (name.into(), value.into())));
+            match config {
+                Ok(config) => assert_eq!(config.smtp.password.reveal(), expected, "{content:?}"),
+                Err(error) => assert_eq!((error.why.contains("more than one line"), expected), (true, None)),
+            }
+        }
+    }
+
+    #[test]
+    fn spaces_around_a_setting_do_not_count() {
+        let config = file("\u{feff}[server]\nlisten = \" 127.0.0.1:81\\n\"\ntrusted_proxies = [\" ::1 \"]")
+            .expect("good");
+        assert_eq!((config.server.listen.port(), config.server.trusted_proxies.len()), (81, 1));
+        let config = environment("COFFEESHOP_PASSWORD__MIN_LENGTH", " 12\n").expect("good");
+        assert_eq!(config.password.min_length, 12);
+        let config =
+            environment("COFFEESHOP_MESSAGES__SHOP_NAME", "\u{feff}کافه\u{200c}نادری ").expect("good");
+        assert_eq!(config.messages.shop_name, "کافه\u{200c}نادری");
+        let config = environment("COFFEESHOP_AUTH__SECRET", " smoky\u{200b} ").expect("good");
+        assert_eq!(config.auth.secret.reveal(), Some(" smoky\u{200b} "), "a secret is as it is");
     }
 
     #[test]

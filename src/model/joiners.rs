@@ -15,13 +15,15 @@ const BLACK_FLAG: char = '\u{1f3f4}';
 const END_OF_TAGS: char = '\u{e007f}';
 
 /// The first character that is not seen and has no business where it stands.
-pub(super) fn hidden(text: &str) -> Option<char> {
+#[must_use]
+pub fn hidden(text: &str) -> Option<char> {
     let chars: Vec<char> = text.chars().collect();
     (0..chars.len()).find(|at| is_hidden(&chars, *at)).map(|at| chars[at])
 }
 
 /// A text less the spaces, and what hides, at either end.
-pub(super) fn trimmed(text: &str) -> String {
+#[must_use]
+pub fn trimmed(text: &str) -> String {
     let mut chars: Vec<char> =
         text.trim_start_matches(|c: char| c.is_whitespace() || is_unseen(c)).chars().collect();
     while chars.last().is_some_and(|last| last.is_whitespace())

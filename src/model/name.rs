@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::{FieldError, joiners};
+use super::{FieldError, typed};
 
 /// A name as people write it: 1 to 100 characters in NFC, in which nothing hides, nor around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl Name {
     /// # Errors
     /// `empty`, `too_long`, or `forbidden_character` (one that is not seen where neither its script nor an emoji needs it).
     pub fn parse(field: &'static str, typed: &str) -> Result<Self, FieldError> {
-        let name = joiners::trimmed(&typed.nfc().collect::<String>());
+        let name = typed::trimmed(&typed.nfc().collect::<String>());
         if name.is_empty() {
             let message = format!("The field {field} must not be empty; leave it out or send null instead.");
             return Err(FieldError::new(field, "empty", message));
@@ -26,11 +26,9 @@ impl Name {
             let message = format!("The field {field} must have at most {} characters.", Self::MAX_CHARS);
             return Err(FieldError::new(field, "too_long", message));
         }
-        if let Some(hidden) = joiners::hidden(&name) {
-            let number = u32::from(hidden);
-            let message = format!(
-                "The field {field} must not contain the character U+{number:04X}, which is not seen."
-            );
+        if let Some(hidden) = typed::hidden(&name) {
+            let message =
+                format!("The field {field} must not contain the character {}.", typed::unseen(hidden));
             return Err(FieldError::new(field, "forbidden_character", message));
         }
         Ok(Self(name))

@@ -24,6 +24,14 @@ use icu_properties::{
     props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup, PrependedConcatenationMark},
 };
 
+pub use super::joiners::{hidden, trimmed};
+
+/// A character that is not seen, as it is named to people: `U+200B, which is not seen`.
+#[must_use]
+pub fn unseen(c: char) -> String {
+    format!("U+{:04X}, which is not seen", u32::from(c))
+}
+
 /// Whether a character is not seen, and is no plain space either.
 #[must_use]
 pub fn is_unseen(c: char) -> bool {

@@ -495,6 +495,18 @@ fn a_weak_password_or_a_bad_address_is_refused() {
 }
 
 #[test]
+fn what_editors_write_around_a_password_is_not_part_of_it() {
+    let shop = Shop::with_store();
+    let args = ["create-admin", "--email", " boss@example.com\n", "--password-stdin", "--json"];
+    let user = shop.run_with_input(&args, format!("\u{feff}{PASSWORD}\r\n")).is(0).json();
+    let id = format!(" {}\n", user["id"].as_str().unwrap());
+    assert_eq!(shop.run(&["users", "show", &id, "--json"]).is(0).json(), user);
+    shop.serve().token("boss@example.com");
+    let args = ["create-admin", "--email", "other@example.com", "--password-stdin"];
+    shop.run_with_input(&args, format!("{PASSWORD}\n\n")).refused("more than one line").hint("alone");
+}
+
+#[test]
 fn a_password_that_is_no_text_is_refused() {
     let shop = Shop::with_store();
     let args = ["create-admin", "--email", "boss@example.com", "--password-stdin"];

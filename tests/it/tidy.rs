@@ -8,7 +8,7 @@ use std::{
 /// What each rung may use of the others. Settings and log stand beside the ladder.
 const RUNGS: [(&str, &[&str]); 11] = [
     ("model", &[]),
-    ("config", &[]),
+    ("config", &["model"]),
     ("telemetry", &["config"]),
     ("contained", &[]),
     ("store", &["model"]),
