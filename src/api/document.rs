@@ -27,7 +27,8 @@ token. Where no mail server is set up, messages are printed by the server.
 refresh token, which gives a new pair when the access token expires (`401 invalid_token`).
 
 **Errors** are problem details (RFC 9457) as `application/problem+json`, with a stable `code` for programs, a `detail` for \
-people and the `request_id`. If fields break a rule, `errors` names each one. `429` and `503` have a `Retry-After` header.
+people and the `request_id`. If fields break a rule, `errors` names each one. `429`, `503` and `507` have a \
+`Retry-After` header.
 
 **Formats.** Times are RFC 3339 in UTC with milliseconds, ids are UUIDs, and lists come in pages with a cursor. Fields may \
 be added to answers: ignore those that you do not know. Every answer has the header `X-Request-Id`: the client's own, if \

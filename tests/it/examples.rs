@@ -8,7 +8,7 @@ use crate::app::{Answer, App, Caller, PASSWORD};
 
 const ANN: &str = "ann@example.com";
 const JSON: &str = "application/json";
-const NOBODY: &str = "01a20484-5510-7459-83e3-5aa42d102753";
+const UNKNOWN: &str = "01a20484-5510-7459-83e3-5aa42d102753";
 
 /// A shop with everything in it that the refusals need.
 struct Shop<'a> {
@@ -77,23 +77,23 @@ impl<'a> Shop<'a> {
                 send(&self.boss, &self.ann_id, Some(self.breaking_a_rule(operation).await)).await
             }
             "uri_too_long" => {
-                let path = format!("{}?{}", operation.about(NOBODY), "x".repeat(9000));
+                let path = format!("{}?{}", operation.about(UNKNOWN), "x".repeat(9000));
                 // Only a request that comes by a network knows its whole address.
                 self.boss.clone().from("192.0.2.7").send(operation.method.clone(), &path, body).await
             }
             "headers_too_large" => {
-                send(&self.boss.clone().header("x-long", "x".repeat(17_000)), NOBODY, body).await
+                send(&self.boss.clone().header("x-long", "x".repeat(17_000)), UNKNOWN, body).await
             }
-            "invalid_token" => send(&self.app.anyone(), NOBODY, body).await,
+            "invalid_token" => send(&self.app.anyone(), UNKNOWN, body).await,
             "forbidden" => send(&self.ann, &self.boss_id, body).await,
-            "not_found" => send(&self.boss, NOBODY, body).await,
-            "invalid_refresh_token" => send(&self.app.anyone(), NOBODY, body).await,
-            "verification_failed" => send(&self.app.anyone(), NOBODY, body).await,
+            "not_found" => send(&self.boss, UNKNOWN, body).await,
+            "invalid_refresh_token" => send(&self.app.anyone(), UNKNOWN, body).await,
+            "verification_failed" => send(&self.app.anyone(), UNKNOWN, body).await,
             "invalid_credentials" => {
                 let mut body = body.unwrap();
                 let field = if operation.id == "login" { "password" } else { "current_password" };
                 body[field] = json!("something else");
-                send(&self.ann, NOBODY, Some(body)).await
+                send(&self.ann, UNKNOWN, Some(body)).await
             }
             "account_disabled" | "email_not_verified" => self.refused_login(code).await,
             "email_taken" => self.taken(operation).await,

@@ -29,7 +29,7 @@ fn strip_prefix(port: u16, upstream: u16) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            // A browser that goes away is nobody's fault.
+            // A browser may go away before its answer comes.
             thread::spawn(move || drop(pass_on(client, upstream)));
         }
     });
@@ -175,7 +175,7 @@ fn the_documentation_can_be_read_on_a_phone_and_in_the_dark() {
         for operation in ["signup", "edit_user", "list_users"] {
             docs.toggle(operation);
             docs.wait_until(&format!("document.querySelector('[id$=-{operation}] .refusal') !== null"));
-            // It stood 10,000 pixels tall, most of them answers that nobody looks for.
+            // It stood 10,000 pixels tall, most of it refusals.
             let tall =
                 format!("document.querySelector('[id$=-{operation}]').getBoundingClientRect().height < 3000");
             docs.wait_until(&tall);
