@@ -76,7 +76,9 @@ async fn walk_everywhere() -> App {
     walk_the_api(&app).await;
     let boss = app.log_in("boss@example.com").await;
     let id = boss.id().await;
-    for path in ["/me/export", "/me/sessions", &format!("/users/{id}"), &format!("/users/{id}/sessions")] {
+    for path in
+        ["/readyz", "/me/export", "/me/sessions", &format!("/users/{id}"), &format!("/users/{id}/sessions")]
+    {
         boss.get(path).await.is(200);
     }
     for sort in ["created_at", "-created_at", "email", "-email"] {
@@ -286,7 +288,8 @@ const SMALL: [&str; 6] =
     ["issuers", "signing_keys", "user_counts", "user_arrivals", "clean_up", "refinery_schema_history"];
 
 /// The statements that do so all the same, each with the reason why it may; with a … only their beginning is told.
-const EXCEPTIONS: [(&str, &str); 7] = [
+const EXCEPTIONS: [(&str, &str); 8] = [
+    ("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", "looks at one row"),
     ("DELETE FROM sessions", "an admin on the command line ends every session"),
     ("SELECT DISTINCT user_id FROM sessions", "the same"),
     ("SELECT kid, …", "there are few keys"),
