@@ -316,7 +316,7 @@ fn is_long(step: &str, sql: &str) -> bool {
     let Some(name) = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()) else { return false };
     let is_alias =
         |table: &&str| sql.contains(&format!("{table} {name} ")) || sql.ends_with(&format!("{table} {name}"));
-    GROWING.contains(&name) || GROWING.iter().any(|table| is_alias(&table))
+    GROWING.contains(&name) || GROWING.iter().any(is_alias)
 }
 
 #[tokio::test]

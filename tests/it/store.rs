@@ -19,7 +19,7 @@ use coffeeshop::{
     model::{Client, Clock, Email, Origin},
     store::{self, Missing, OpenError, Snapshot, Store, Tx},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
@@ -311,19 +311,17 @@ fn begun<F: Future>(request: F) -> Pin<Box<F>> {
 }
 
 /// Reads that keep every reader busy until they are let go.
-fn busy_readers(
-    store: &Store,
-) -> (Vec<Pin<Box<impl Future<Output = Result<(), store::Error>>>>>, mpsc::Sender<()>) {
+fn busy_readers(store: &Store) -> (impl Future<Output = Vec<Result<(), store::Error>>>, mpsc::Sender<()>) {
     let (let_go, gate) = mpsc::channel::<()>();
     let gate = Arc::new(Mutex::new(gate));
     let wait = |_| {
         let gate = Arc::clone(&gate);
-        begun(store.read(move |_: &Snapshot<'_>| {
+        store.read(move |_: &Snapshot<'_>| {
             let _ = gate.lock().unwrap().recv(); // all of them go on once the sender is gone
             Ok::<_, store::Error>(())
-        }))
+        })
     };
-    ((0..64).map(wait).collect(), let_go)
+    (begun(join_all((0..64).map(wait))), let_go)
 }
 
 #[tokio::test]
@@ -337,9 +335,7 @@ async fn a_read_whose_caller_has_gone_is_not_made() {
         Ok::<_, store::Error>(())
     })));
     drop(let_go);
-    for read in busy {
-        read.await.unwrap();
-    }
+    assert!(busy.await.iter().all(Result::is_ok));
     drop(kept.accounts);
     kept.store.close().await;
     assert!(!made.load(SeqCst));
