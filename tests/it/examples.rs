@@ -84,11 +84,11 @@ impl<'a> Shop<'a> {
             "headers_too_large" => {
                 send(&self.boss.clone().header("x-long", "x".repeat(17_000)), UNKNOWN, body).await
             }
-            "invalid_token" => send(&self.app.anyone(), UNKNOWN, body).await,
+            "invalid_token" | "invalid_refresh_token" | "verification_failed" => {
+                send(&self.app.anyone(), UNKNOWN, body).await
+            }
             "forbidden" => send(&self.ann, &self.boss_id, body).await,
             "not_found" => send(&self.boss, UNKNOWN, body).await,
-            "invalid_refresh_token" => send(&self.app.anyone(), UNKNOWN, body).await,
-            "verification_failed" => send(&self.app.anyone(), UNKNOWN, body).await,
             "invalid_credentials" => {
                 let mut body = body.unwrap();
                 let field = if operation.id == "login" { "password" } else { "current_password" };
