@@ -82,26 +82,51 @@ impl Config {
         or_ours(&self.server.reset_url, &self.server.public_url, "/reset")
     }
 
-    /// What is fine for trying out and not for a shop that people come to by https.
+    /// Whether the links that an admin has made open on this machine alone.
+    #[must_use]
+    pub fn has_local_links(&self) -> bool {
+        origin::is_local(&self.reset_url())
+    }
+
+    /// Whether mails come from an address that no mail server takes, such as the default one.
+    #[must_use]
+    pub fn has_local_sender(&self) -> bool {
+        let domain = self.messages.from.rsplit('@').next().unwrap_or_default();
+        self.messages.transport != Transport::Console && !domain.contains('.')
+    }
+
+    /// What is fine for trying out and not for a shop that people come to by https, or that sends mails.
     #[must_use]
     pub fn warnings(&self) -> Vec<&'static str> {
+        let sends_mails = self.messages.transport == Transport::Smtp;
         let open_to_all = self.server.public_url.starts_with("https://");
         let warnings = [
             (
-                self.messages.transport == Transport::Console,
+                sends_mails && self.has_local_sender(),
+                "messages.from is an address at localhost: mail servers refuse such a sender",
+            ),
+            (
+                sends_mails && self.has_local_links(),
+                "server.public_url is at localhost: the links in mails open on this machine alone",
+            ),
+            (
+                open_to_all && self.messages.transport == Transport::Console,
                 "messages.transport is console: codes and links are printed, and nobody gets a mail",
             ),
             (
-                !self.rate_limit.enabled,
+                open_to_all && !self.rate_limit.enabled,
                 "rate_limit.enabled is false: passwords and codes can be guessed at leisure",
             ),
             (
-                self.server.trusted_proxies.is_empty(),
+                open_to_all && self.server.trusted_proxies.is_empty(),
                 "server.trusted_proxies is empty: whoever comes by a proxy is taken for it, and all share its limits",
             ),
-            (!self.cleanup.enabled, "cleanup.enabled is false: something else must run coffeeshop purge"),
+            (
+                open_to_all && !self.cleanup.enabled,
+                "cleanup.enabled is false: something else must run coffeeshop purge",
+            ),
         ];
-        warnings.into_iter().filter(|(is_so, _)| open_to_all && *is_so).map(|(_, warning)| warning).collect()
+        warnings.into_iter().filter(|(is_so, _)| *is_so).map(|(_, warning)| warning).collect()
     }
 
     /// How many hashes are computed at a time.

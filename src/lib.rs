@@ -10,6 +10,7 @@ pub mod config; // settings: defaults, config.toml, environment
 pub mod store; // SQL, no rules: one writer that groups commits, a few readers
 pub mod accounts; // RULES: every use case, the only door to the store
 
+mod files; // files and folders that are made, and who may open them
 mod contained; // work that comes again and again: a run that panics ends alone
 
 pub mod api; // HTTP: translate, call, translate

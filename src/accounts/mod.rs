@@ -65,8 +65,9 @@ use self::{
 };
 use crate::{
     config::Config,
+    files::{GIVE_AWAY, folder_of},
     model::{Clock, PasswordPolicy, Timestamp, User},
-    store::{OpenError, SigningKeyRow, Store, folder_of},
+    store::{OpenError, SigningKeyRow, Store},
 };
 
 /// How long a stop waits for tries at a password whose requests have gone.
@@ -134,6 +135,7 @@ impl StartError {
             Self::OtherSecret | Self::SecretGone(_) => {
                 Some("put back the secret that belongs to this store: it is part of every backup")
             }
+            Self::Secret(SecretError::Denied(_)) => Some(GIVE_AWAY),
             Self::Secret(_) | Self::Failed(_) => None,
         }
     }

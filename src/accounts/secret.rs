@@ -3,7 +3,7 @@
 use std::{
     fmt, fs,
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
 
@@ -12,7 +12,9 @@ use aws_lc_rs::{
     constant_time, digest, hmac, rand,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rustix::fs::Access;
 
+use crate::files;
 use crate::model::{CodeHash, CountKey, Email, PlainCode, PlainToken, Purpose, TokenHash, UserId, Word};
 
 /// The file it is kept in, beside the database.
@@ -27,6 +29,9 @@ pub enum SecretError {
     /// Others can read the file.
     #[error("{0}: other users of this machine can read the secret; take that right away: chmod 600")]
     Readable(String),
+    /// The file belongs to another user.
+    #[error("cannot read the installation secret: {0}")]
+    Denied(String),
     /// The operating system says no.
     #[error("{0}: {1}")]
     Failed(String, io::Error),
@@ -56,7 +61,10 @@ impl InstallationSecret {
     pub fn in_folder(folder: &Path) -> Result<Self, SecretError> {
         let path = folder.join(FILE);
         let at = path.display().to_string();
-        let failed = |error| SecretError::Failed(at.clone(), error);
+        let failed = |error| match files::obstacle(&path, Access::READ_OK) {
+            Some(obstacle) => SecretError::Denied(obstacle),
+            None => SecretError::Failed(at.clone(), error),
+        };
         if !path.try_exists().map_err(failed)? {
             make(folder, &path).map_err(failed)?;
         }
@@ -243,7 +251,7 @@ fn make_by(
     write: impl FnOnce(&mut fs::File) -> io::Result<()>,
 ) -> io::Result<()> {
     let draft = folder.join(format!(".{FILE}.{}", URL_SAFE_NO_PAD.encode(random::<8>())));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut file = files::create_new(&draft)?;
     let made = write(&mut file).and_then(|()| fs::hard_link(&draft, path));
     // Whatever came of it: on a full disk each start would leave one more.
     let removed = fs::remove_file(&draft);

@@ -1,35 +1,39 @@
 //! `coffeeshop audit`.
 
-use std::process::ExitCode;
+use std::{
+    collections::{HashMap, HashSet},
+    process::ExitCode,
+};
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{open, output, users};
 use crate::{
-    accounts::{Accounts, Admin},
+    accounts::{Accounts, Admin, Error},
     api,
     config::Config,
-    model::{Action, AuditCursor, AuditEvent, AuditQuery, Limit, UserId, Word},
-    store::Missing,
+    model::{Action, AuditCursor, AuditEvent, AuditQuery, UserId, Word},
 };
 
-/// See what was done to accounts, by whom and from where: newest first, a page at a time.
+/// List audit events: what was done to accounts, by whom and from where, newest first.
+///
+/// Accounts are named by their e-mail addresses, and deleted ones by their ids. --json has both.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only what was done to this user: an id, which may be of an account that is gone, or an address.
+    /// Only events about this user: an id, also of a deleted account, or an address.
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Only what this user did: an id or an address.
+    /// Only events caused by this user: an id, also of a deleted account, or an address.
     #[arg(long, value_name = "USER")]
     actor: Option<String>,
-    /// Only this.
+    /// Only events with this action.
     #[arg(long, value_parser = users::words::<Action>())]
     action: Option<Action>,
-    /// How many at most, 1 to 200.
-    #[arg(long, default_value_t = 50)]
+    /// Page size, 1 to 200.
+    #[arg(long, default_value_t = 50, value_parser = users::number)]
     limit: i64,
-    /// Go on where the page before ended.
+    /// Continue after the previous page: the cursor that it ended with.
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
     /// Print JSON.
@@ -38,28 +42,28 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
-    let accounts = open(config, Missing::Refuse).await?;
+    let accounts = open::to_read(config).await?;
     let by = Admin::at_console();
     let cursor = args.cursor.map(|text| match AuditCursor::decode(&text) {
         Some(cursor) => Ok(cursor),
-        None => bail!("the cursor is not one of this list"),
+        None => bail!("--cursor must be the one that the previous page of this list ended with"),
     });
     let query = AuditQuery {
         user_id: id(&accounts, &by, args.user).await?,
         actor_id: id(&accounts, &by, args.actor).await?,
         action: args.action,
         cursor: cursor.transpose()?,
-        limit: Limit::new(args.limit).map_err(|error| anyhow::anyhow!(error.message))?,
+        limit: users::page_size(args.limit)?,
     };
     let page = accounts.audit(&by, query).await?;
     let next = page.next.map(AuditCursor::encode);
+    let emails = emails(&accounts, &by, &page.items).await?;
     if args.json {
-        let items: Vec<_> = page.items.into_iter().map(api::audit_json).collect();
+        let items: Vec<_> = page.items.into_iter().map(|event| in_json(event, &emails)).collect();
         output::data(json!({ "items": items, "next_cursor": next }))?;
     } else {
-        let mut table = output::table(["AT", "ACTION", "WHO", "WHOM", "FROM", "WHAT"]);
-        table.add_rows(page.items.iter().map(row));
-        output::data(table)?;
+        let rows = page.items.iter().map(|event| row(event, &emails));
+        output::table(["AT", "ACTION", "WHO", "WHOM", "FROM", "WHAT"], rows)?;
         if let Some(next) = next {
             output::words(format_args!("more with --cursor {next}"));
         }
@@ -77,7 +81,33 @@ async fn id(accounts: &Accounts, by: &Admin, user: Option<String>) -> Result<Opt
     }
 }
 
-fn row(event: &AuditEvent) -> [String; 6] {
+/// The addresses of those who did something and of those it was done to, as far as they have an account: the audit itself
+/// keeps none.
+async fn emails(accounts: &Accounts, by: &Admin, events: &[AuditEvent]) -> Result<HashMap<UserId, String>> {
+    let ids = events.iter().flat_map(|event| event.actor_id.into_iter().chain([event.user_id]));
+    let mut emails = HashMap::new();
+    for id in ids.collect::<HashSet<_>>() {
+        match accounts.user(by, id).await {
+            Ok(user) => drop(emails.insert(id, user.profile.email.as_str().to_owned())),
+            Err(Error::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(emails)
+}
+
+/// An event as the API shows it, and the addresses.
+fn in_json(event: AuditEvent, emails: &HashMap<UserId, String>) -> Value {
+    let email = |id: UserId| emails.get(&id).cloned();
+    let (actor, user) = (event.actor_id.and_then(email), email(event.user_id));
+    let mut json = api::audit_json(event);
+    json["actor_email"] = actor.into();
+    json["user_email"] = user.into();
+    json
+}
+
+fn row(event: &AuditEvent, emails: &HashMap<UserId, String>) -> [String; 6] {
+    let name = |id: UserId| emails.get(&id).cloned().unwrap_or_else(|| id.to_string());
     let origin = &event.origin;
     let from = match (origin.client.ip, origin.uid) {
         (Some(ip), _) => format!("{} {ip}", origin.door.word()),
@@ -91,8 +121,8 @@ fn row(event: &AuditEvent) -> [String; 6] {
     [
         event.at.to_string(),
         event.action.word().to_owned(),
-        event.actor_id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
-        event.user_id.to_string(),
+        event.actor_id.map_or_else(|| "-".to_owned(), name),
+        name(event.user_id),
         from,
         changes.collect::<Vec<_>>().join(", "),
     ]

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::output;
 use crate::config::Config;
 
-/// Print the settings in force, secrets hidden.
+/// Print the settings in force, with secrets hidden.
 #[derive(clap::Args)]
 pub struct Args {
     /// Print JSON.

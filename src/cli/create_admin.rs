@@ -6,19 +6,18 @@ use anyhow::Result;
 
 use super::{open, output, prompt, users};
 use crate::{
-    accounts::{Accounts, Admin, Error, SignupDraft},
+    accounts::{Accounts, Admin, Error, InvitationDraft, SignupDraft},
     config::Config,
-    model::{Client, Email, Status},
-    store::Missing,
+    model::{Client, Email, Role, Status},
 };
 
-/// Make a verified admin, such as the first one.
+/// Create a verified admin, such as the first one.
 ///
-/// Asks for the password twice, or reads it from standard input with --password-stdin; no flag takes one. Prints the new
-/// user.
+/// Asks for the password twice, or reads it from standard input with --password-stdin; no option takes a password. Creates
+/// the store if needed, and prints the new user.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The admin's address.
+    /// The admin's e-mail address.
     #[arg(long, value_name = "ADDRESS")]
     email: String,
     /// First name.
@@ -36,35 +35,40 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
-    let accounts = open(config, Missing::Create).await?;
-    let password = prompt::new_password(args.password_stdin)?;
-    let email = args.email.clone();
-    let draft =
-        SignupDraft { email: args.email, password, first_name: args.first_name, last_name: args.last_name };
+    let Args { email, first_name, last_name, password_stdin, json } = args;
+    // Nobody is to type a password twice for an address that cannot be.
+    let admin = InvitationDraft { email, first_name, last_name, role: Role::Admin };
+    admin.check()?;
+    let accounts = open::or_make(config).await?;
+    must_be_free(&accounts, &admin.email).await?;
+    let password = prompt::new_password(password_stdin)?;
+    let InvitationDraft { email, first_name, last_name, .. } = admin;
+    let draft = SignupDraft { email: email.clone(), password, first_name, last_name };
     let new = accounts.check_signup(draft, &Client::default()).await?;
-    let user = accounts.create_admin(&Admin::at_console(), new).await;
-    let user = match user {
-        Err(taken @ Error::EmailTaken) => {
-            return Err(output::Hinted::new(taken, hint(&accounts, email).await).into());
+    let user = match accounts.create_admin(&Admin::at_console(), new).await {
+        Err(Error::EmailTaken) => {
+            return must_be_free(&accounts, &email).await.and(Err(Error::EmailTaken.into()));
         }
         user => user?,
     };
-    users::print(&user, args.json)?;
+    users::print(&user, json)?;
     accounts.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What to do about an address that is taken. Whoever signed up with it and never verified may be anybody: their password
-/// must not become an admin's.
-async fn hint(accounts: &Accounts, email: String) -> String {
-    let owner = match Email::parse("email", &email) {
-        Ok(email) => accounts.user_by_email(&Admin::at_console(), email).await.ok(),
-        Err(_) => None,
-    };
-    match owner.map(|owner| owner.status()) {
-        Some(Status::Unverified) => {
-            format!("nobody has confirmed that address: coffeeshop users delete {email}, then do this again")
+/// Refuses an address that is taken, and says what to do about it. Whoever signed up with it and never verified may be
+/// anybody: their password must not become an admin's.
+async fn must_be_free(accounts: &Accounts, email: &str) -> Result<()> {
+    let Ok(parsed) = Email::parse("email", email) else { return Ok(()) };
+    let hint = match accounts.user_by_email(&Admin::at_console(), parsed).await.map(|owner| owner.status()) {
+        Err(Error::NotFound) => return Ok(()),
+        Err(error) => return Err(error.into()),
+        Ok(Status::Unverified) => {
+            format!(
+                "that account was never verified, and may be a stranger's: coffeeshop users delete {email}, then run this again"
+            )
         }
-        _ => format!("make that user an admin: coffeeshop users set-role {email} admin"),
-    }
+        Ok(Status::Verified) => format!("make that user an admin: coffeeshop users set-role {email} admin"),
+    };
+    Err(output::Hinted::new(Error::EmailTaken, hint).into())
 }

@@ -16,9 +16,9 @@ use crate::config::Config;
 /// For each address that is asked. The container's own health check waits for five seconds in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Ask the running server whether it can work.
+/// Check whether the running server is ready.
 ///
-/// For the health check of a container or of a service manager: exits with 1 if it cannot.
+/// For the health check of a container or a service manager: exits with 1 if it is not.
 #[derive(clap::Args)]
 pub struct Args {
     /// Print JSON.
@@ -42,7 +42,7 @@ fn ask_any(servers: &[SocketAddr]) -> Result<(SocketAddr, String)> {
         match ask(server) {
             Ok(status) => return Ok((server, status)),
             Err(error) => {
-                silent = Error::new(error).context(format!("the server at {server} does not answer"))
+                silent = Error::new(error).context(format!("the server at {server} does not answer"));
             }
         }
     }

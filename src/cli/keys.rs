@@ -9,17 +9,16 @@ use super::{open, output, prompt};
 use crate::{
     accounts::{Admin, KeyInfo, Rotation},
     config::Config,
-    store::Missing,
 };
 
-/// See and exchange the keys that sign tokens.
+/// List and rotate the keys that sign tokens.
 #[derive(clap::Subcommand)]
 pub enum Command {
     List(List),
     Rotate(Rotate),
 }
 
-/// List the keys: the one that signs, and those that still check what they signed.
+/// List the signing key, and older keys whose tokens are still valid.
 #[derive(clap::Args)]
 pub struct List {
     /// Print JSON.
@@ -27,16 +26,15 @@ pub struct List {
     json: bool,
 }
 
-/// Make a new key, which signs from now on.
+/// Create a new signing key.
 ///
-/// What older keys signed stays valid until it expires, and nobody notices anything. A running server follows within
-/// seconds.
+/// Tokens signed by older keys stay valid until they expire. A running server uses the new key within seconds.
 #[derive(clap::Args)]
 pub struct Rotate {
-    /// The old key may be in wrong hands: forget it, and end every session of everybody.
+    /// The key may be compromised: delete it and revoke all sessions.
     #[arg(long)]
     emergency: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
     /// Print JSON.
@@ -45,7 +43,10 @@ pub struct Rotate {
 }
 
 pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
-    let accounts = open(config, Missing::Refuse).await?;
+    let accounts = match command {
+        Command::List(_) => open::to_read(config).await?,
+        Command::Rotate(_) => open::to_write(config).await?,
+    };
     let by = Admin::at_console();
     match command {
         Command::List(args) => {
@@ -54,14 +55,12 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
                 let items: Vec<_> = keys.iter().map(in_json).collect();
                 output::data(json!({ "items": items }))?;
             } else {
-                let mut table = output::table(["KID", "CREATED", "RETIRED"]);
-                table.add_rows(keys.iter().map(row));
-                output::data(table)?;
+                output::table(["KID", "CREATED", "RETIRED"], keys.iter().map(row))?;
             }
         }
         Command::Rotate(args) => {
             let rotation = if args.emergency { Rotation::Emergency } else { Rotation::Gentle };
-            let question = "End every session of everybody?";
+            let question = "Delete the old keys and revoke all sessions of all users?";
             if rotation == Rotation::Emergency && !args.yes && !prompt::confirm(question)? {
                 bail!("nothing was changed");
             }

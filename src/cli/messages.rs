@@ -1,21 +1,20 @@
 //! `coffeeshop messages …`.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use anyhow::{Error, Result, bail};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{open, output};
+use super::{open, output, users};
 use crate::{
     accounts::{Accounts, Admin},
     config::{Config, Transport},
-    delivery::Carrier,
+    delivery::{Carrier, Console, Transport as _},
     model::{Clock, Email, MessageId, MessageState, Posted, Word},
-    store::Missing,
 };
 
-/// See the messages that were not sent yet, have them tried again, and try the settings.
+/// List messages that were not sent, retry them, and test the mail settings.
 #[derive(clap::Subcommand)]
 pub enum Command {
     List(List),
@@ -23,34 +22,39 @@ pub enum Command {
     Test(Test),
 }
 
-/// List the messages that wait, and those that were given up.
+/// List messages that are waiting, and those that were given up.
 #[derive(clap::Args)]
 pub struct List {
     /// Only messages in this state.
-    #[arg(long, value_parser = super::users::words::<MessageState>())]
+    #[arg(long, value_parser = users::words::<MessageState>())]
     state: Option<MessageState>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Have messages tried again at once, those that were given up included.
+/// Retry messages now, also those that were given up.
 ///
-/// A message that nobody would read any more, because its link has expired, stays given up; one that was tried for two days
-/// already gets one more try.
+/// A message whose link has expired stays given up; one that was tried for two days already gets one more try.
 #[derive(clap::Args)]
 pub struct Retry {
-    /// The message's id; without one, all of them.
-    #[arg(value_parser = |text: &str| text.trim().parse::<Uuid>())]
+    /// The message's id; without one, all messages.
+    #[arg(value_parser = users::id)]
     id: Option<Uuid>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
-/// Send a message that says nothing but that messages arrive; if it does not go, say what is wrong.
+/// Send a test message, or say what is wrong.
 #[derive(clap::Args)]
 pub struct Test {
-    /// The address it goes to.
+    /// The address to send it to.
     #[arg(long, value_name = "ADDRESS")]
     to: String,
+    /// Print JSON; the message of the console transport then goes to standard error.
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
@@ -63,15 +67,16 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
 }
 
 async fn list(args: List, config: &Config) -> Result<()> {
-    let accounts = open(config, Missing::Refuse).await?;
+    let accounts = open::to_read(config).await?;
     let messages = all(&accounts, args.state).await?;
     if args.json {
         let items: Vec<_> = messages.iter().map(in_json).collect();
         output::data(json!({ "items": items }))?;
     } else {
-        let mut table = output::table(["ID", "TO", "ABOUT", "STATE", "TRIED", "NEXT", "LATEST ERROR"]);
-        table.add_rows(messages.iter().map(row));
-        output::data(table)?;
+        output::table(
+            ["ID", "TO", "ABOUT", "STATE", "TRIED", "NEXT", "LATEST ERROR"],
+            messages.iter().map(row),
+        )?;
     }
     accounts.close().await;
     Ok(())
@@ -90,23 +95,42 @@ async fn all(accounts: &Accounts, state: Option<MessageState>) -> Result<Vec<Pos
 }
 
 async fn retry(args: Retry, config: &Config) -> Result<()> {
-    let accounts = open(config, Missing::Refuse).await?;
+    let accounts = open::to_write(config).await?;
     let retried = accounts.retry_messages(&Admin::at_console(), args.id.map(MessageId)).await?.0;
     accounts.close().await;
     match (retried, args.id) {
-        (0, Some(id)) => bail!("there is no message {id} that anybody would still read"),
-        (1, _) => output::words("1 message is tried again by the server"),
-        (number, _) => output::words(format_args!("{number} messages are tried again by the server")),
+        (0, Some(id)) => bail!("message {id} does not exist, was sent, or has expired"),
+        _ if args.json => output::data(json!({ "retried": retried }))?,
+        (1, _) => output::words("1 message is retried by the server"),
+        (number, _) => output::words(format_args!("{number} messages are retried by the server")),
     }
     Ok(())
 }
 
 async fn test(args: Test, config: &Config) -> Result<()> {
-    let to = Email::parse("to", &args.to)
-        .map_err(|error| Error::msg(error.message.replace("The field to", "--to")))?;
+    let to = Email::parse("to", &args.to).map_err(|error| {
+        Error::msg(
+            error.message.replace("The field to", &format!("--to is {}; it", output::quoted(&args.to))),
+        )
+    })?;
     let carrier = Carrier::new(config).map_err(Error::msg)?;
-    let sent = carrier.send_test(to.as_str(), Clock::system().now()).await;
+    if config.has_local_sender() {
+        output::warning(format_args!(
+            "messages.from is {}: mail servers refuse such a sender; set COFFEESHOP_MESSAGES__FROM",
+            config.messages.from
+        ));
+    }
+    let now = Clock::system().now();
+    let sent = match config.messages.transport {
+        Transport::Console if args.json => {
+            Console::new(io::stderr(), &config.messages.shop_name).send_test(to.as_str(), now).await
+        }
+        _ => carrier.send_test(to.as_str(), now).await,
+    };
     sent.map_err(|setback| Error::msg(setback.in_full()))?;
+    if args.json {
+        output::data(json!({ "to": to.as_str(), "transport": config.messages.transport.to_string() }))?;
+    }
     output::words(match config.messages.transport {
         Transport::Console => format!("printed a message to {}", to.as_str()),
         Transport::File => {

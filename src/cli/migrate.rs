@@ -9,15 +9,15 @@ use super::{open, output};
 use crate::{
     accounts::StartError,
     config::Config,
-    store::{Missing, OpenError, Store},
+    store::{OpenError, Store},
 };
 
-/// Bring the store up to date, or make it.
+/// Apply pending migrations, creating the store if needed.
 ///
-/// The server does the same when it starts. A store that a newer coffeeshop made is refused.
+/// The server does the same when it starts. A store made by a newer coffeeshop is refused.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Change nothing; exit with 1 if there is something to do.
+    /// Change nothing; exit with 1 if migrations are pending.
     #[arg(long)]
     check: bool,
     /// Print JSON.
@@ -34,7 +34,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
             return Err(output::Hinted::new("the store is not up to date", hint).into());
         }
     } else {
-        open(config, Missing::Create).await?.close().await;
+        open::or_make(config).await?.close().await;
         print(&json!({ "applied": pending }), &pending, args.json)?;
     }
     output::words(if pending.is_empty() { "nothing to do" } else { "the store is up to date" });

@@ -7,6 +7,7 @@ mod healthcheck;
 mod keys;
 mod messages;
 mod migrate;
+mod open;
 mod openapi;
 mod output;
 mod prompt;
@@ -17,7 +18,7 @@ mod users;
 
 use std::{
     ffi::OsString,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -25,18 +26,12 @@ use std::{
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{
-    accounts::{Accounts, StartError},
-    config::Config,
-    model::Clock,
-    store::{Missing, Store},
-    telemetry::Log,
-};
+use crate::{config::Config, telemetry::Log};
 
 /// User accounts for a small shop's own server.
 ///
-/// Without a command it serves. Settings come from config.toml in the working directory and from the environment
-/// (COFFEESHOP_SECTION__KEY); coffeeshop config prints them. Commands work beside a running server.
+/// Runs the server when no command is given. Settings come from config.toml in the working directory and from the
+/// environment (COFFEESHOP_SECTION__KEY); coffeeshop config prints them. Commands can be run while the server runs.
 #[derive(Parser)]
 #[command(name = "coffeeshop", version, propagate_version = true)]
 struct Cli {
@@ -59,7 +54,7 @@ enum Command {
 /// What is done by the settings of a shop.
 #[derive(Subcommand)]
 enum OfShop {
-    /// Bring the store up to date, then serve until SIGTERM or SIGINT.
+    /// Apply pending migrations, then serve until SIGTERM or SIGINT.
     Serve,
     Migrate(migrate::Args),
     CreateAdmin(create_admin::Args),
@@ -96,8 +91,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 fn run_by_settings(command: OfShop, file: Option<&Path>) -> Result<ExitCode> {
-    let config = Config::load(file, environment())?;
+    let mut config = Config::load(file, environment())?;
     let _log = Log::start(&config.log)?;
+    // Which store it is depends on where the command runs: whoever is told of it is told in full.
+    config.database.path = path::absolute(&config.database.path)?;
     match command {
         OfShop::Serve => in_runtime(serve::run(&config)),
         OfShop::Migrate(args) => in_runtime(migrate::run(&args, &config)),
@@ -126,15 +123,6 @@ fn in_runtime(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCod
 )]
 fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()
-}
-
-/// Opens the accounts.
-async fn open(config: &Config, missing: Missing) -> Result<Accounts> {
-    let (store, migrated) = Store::open(&config.database.path, missing).await.map_err(StartError::from)?;
-    for migration in migrated {
-        tracing::info!(migration, "brought the store up to date");
-    }
-    Ok(Accounts::open(config, store, Clock::system()).await?)
 }
 
 #[cfg(test)]

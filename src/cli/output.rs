@@ -2,10 +2,11 @@
 
 use std::{
     fmt::Display,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
 };
 
 use comfy_table::{Table, presets};
+use rustix::termios::tcgetwinsize;
 
 use crate::accounts::{Error, StartError};
 
@@ -35,16 +36,46 @@ pub fn data(text: impl Display) -> io::Result<()> {
     }
 }
 
-/// A table for people, without lines.
-pub fn table<const N: usize>(header: [&str; N]) -> Table {
+/// A table for people, without lines; on a terminal that is too narrow for it, a block for each row: an id that is broken in
+/// two can be neither read nor copied.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> io::Result<()> {
+    let rows: Vec<_> = rows.into_iter().collect();
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    table
+    table.load_style(presets::NOTHING).set_header(header).add_rows(&rows);
+    let text = table.trim_fmt();
+    let width = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    if rows.is_empty() || terminal_width().is_none_or(|columns| width <= columns) {
+        return data(text);
+    }
+    let longest = header.iter().map(|name| name.len()).max().unwrap_or(0);
+    let blocks = rows.iter().map(|row| {
+        let lines = header.iter().zip(row).map(|(name, value)| format!("{name:<longest$}  {value}\n"));
+        lines.collect::<String>()
+    });
+    data(blocks.collect::<Vec<_>>().join("\n").trim_end())
+}
+
+/// How many columns the terminal has that data goes to; none if it is no terminal, or does not say.
+fn terminal_width() -> Option<usize> {
+    let stdout = io::stdout();
+    let size = stdout.is_terminal().then(|| tcgetwinsize(&stdout).ok()).flatten()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// Words: what a person reads.
 pub fn words(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// `warning: …` in one line: it was done, and is perhaps not what was meant.
+pub fn warning(text: impl Display) {
+    words(format_args!("warning: {text}"));
 }
 
 /// `error: …` in one line, perhaps a `hint: …`.
@@ -56,13 +87,31 @@ pub fn failure(error: &anyhow::Error) {
     }
 }
 
-/// What went wrong and why, one after the other.
+/// What went wrong and why, one after the other, in the words of the command line: a field of the API is a flag here.
 fn in_full(error: &anyhow::Error) -> String {
-    let causes = error.chain().map(|cause| match cause.downcast_ref::<Error>() {
-        Some(refusal) => refusal.in_full(),
-        None => cause.to_string(),
-    });
-    causes.collect::<Vec<_>>().join(": ")
+    let mut said = String::new();
+    for cause in error.chain() {
+        let cause = match cause.downcast_ref::<Error>() {
+            Some(refusal) => refusal.in_full(),
+            None => cause.to_string(),
+        };
+        // Some libraries put the cause into what they say, too.
+        if said.is_empty() {
+            said = cause;
+        } else if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said.replace("The field email", "The address")
+        .replace("The field first_name", "--first-name")
+        .replace("The field last_name", "--last-name")
+        .replace("The field password", "The password")
+        .replace("; leave it out or send null instead", "; leave it out instead")
+}
+
+/// A value in a sentence: an empty one is still seen.
+pub fn quoted(value: &str) -> &str {
+    if value.is_empty() { "\"\"" } else { value }
 }
 
 /// A sentence of ours ends in a full stop; a line of a command does not.

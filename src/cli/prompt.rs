@@ -20,7 +20,7 @@ pub fn new_password(from_stdin: bool) -> Result<String> {
     }
     if !io::stdin().is_terminal() {
         return Err(Hinted::new(
-            "there is no terminal to ask for the password",
+            "not a terminal: the password cannot be asked for",
             "pipe it in with --password-stdin",
         )
         .into());
@@ -35,7 +35,7 @@ pub fn new_password(from_stdin: bool) -> Result<String> {
 /// Whether the person says yes.
 pub fn confirm(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
-        return Err(Hinted::new("there is no terminal to ask at", "say --yes if you are sure").into());
+        return Err(Hinted::new("not a terminal: this needs a confirmation", "pass --yes").into());
     }
     write!(io::stderr(), "{question} [y/N] ")?;
     let mut answer = String::new();

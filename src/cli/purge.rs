@@ -11,21 +11,20 @@ use crate::{
     accounts::{Accounts, PurgePlan, Purged, Which, console},
     api,
     config::{Config, Period},
-    store::Missing,
 };
 
 /// Between two slices of the work.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Delete unverified users whose time has run out, and dead sessions, codes, messages and audit events.
+/// Delete expired unverified users, and expired sessions, codes, messages and audit events.
 ///
-/// The server does the same on schedule. No verified user is ever deleted. Prints how many of each went.
+/// The server does the same on schedule. Verified users are never deleted. Prints how many of each were deleted.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Delete users who have been unverified for at least so long, instead of those whose time has run out.
+    /// Delete users who have been unverified for at least this long, such as 2d, instead of those who have expired.
     #[arg(long, value_name = "PERIOD")]
     older_than: Option<Period>,
-    /// Delete nothing; list who would go.
+    /// Delete nothing; list the users who would be deleted.
     #[arg(long)]
     dry_run: bool,
     /// Print JSON.
@@ -34,7 +33,7 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
-    let accounts = open(config, Missing::Refuse).await?;
+    let accounts = if args.dry_run { open::to_read(config).await? } else { open::to_write(config).await? };
     let which = args.older_than.map_or(Which::Expired, |age| Which::OlderThan(age.get()));
     let plan = accounts.plan_purge(which, console());
     if args.dry_run {

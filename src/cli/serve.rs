@@ -1,7 +1,7 @@
 //! `coffeeshop serve`.
 
 use std::{
-    path::{self, Path},
+    path::{self, PathBuf},
     process::ExitCode,
 };
 
@@ -13,14 +13,7 @@ use tokio::{
 };
 
 use super::{open, output::Hinted};
-use crate::{
-    accounts::Accounts,
-    config::Config,
-    delivery::Carrier,
-    server,
-    store::{self, Missing},
-    timers,
-};
+use crate::{accounts::Accounts, config::Config, delivery::Carrier, server, store, timers};
 
 pub async fn run(config: &Config) -> Result<ExitCode> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
@@ -29,7 +22,7 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     // Everything that can be wrong is found out before the port is taken.
     timers::check(&config.cleanup)?;
     let carrier = Carrier::new(config).map_err(Error::msg)?;
-    let accounts = open(config, Missing::Create).await?;
+    let accounts = open::to_serve(config).await?;
     accounts.look_for_damage().await?;
     accounts.remember_sessions().await;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -71,13 +64,12 @@ async fn read_keys(accounts: &Accounts) {
 
 /// What a report of a problem needs, in one line.
 fn log_start(config: &Config) {
-    let full = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let settings =
-        config.file.as_deref().map(|file| tracing::field::display(full(file).display().to_string()));
+    let full = |file: &PathBuf| path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string();
+    let settings = config.file.as_ref().map(|file| tracing::field::display(full(file)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = store::engine(),
-        store = %full(&config.database.path).display(),
+        store = %config.database.path.display(),
         settings,
         transport = %config.messages.transport,
         "coffeeshop starts"

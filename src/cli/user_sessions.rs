@@ -18,15 +18,17 @@ pub async fn list(accounts: &Accounts, by: &Admin, who: users::Who) -> Result<()
         let items: Vec<_> = sessions.into_iter().map(api::session_json).collect();
         return Ok(output::data(json!({ "items": items }))?);
     }
-    let mut table = output::table(["ID", "LOGIN", "LAST USED", "EXPIRES", "ADDRESS", "PROGRAM"]);
-    table.add_rows(sessions.iter().map(row));
-    Ok(output::data(table)?)
+    output::table(["ID", "LOGIN", "LAST USED", "EXPIRES", "ADDRESS", "PROGRAM"], sessions.iter().map(row))?;
+    Ok(())
 }
 
 /// Logs a user out everywhere.
-pub async fn end(accounts: &Accounts, by: &Admin, user: &str) -> Result<()> {
-    let user = users::find(accounts, by, user).await?;
+pub async fn end(accounts: &Accounts, by: &Admin, who: users::Who) -> Result<()> {
+    let user = users::find(accounts, by, &who.user).await?;
     accounts.end_sessions_of(by, user.id).await?;
+    if who.json {
+        users::print(&user, true)?;
+    }
     output::words(format_args!("{} is logged out everywhere", user.profile.email.as_str()));
     Ok(())
 }

@@ -16,36 +16,35 @@ use crate::{
         Change, Email, Limit, Role, Status, User, UserChange, UserCursor, UserFilter, UserId, UserQuery,
         UserSort, Word,
     },
-    store::Missing,
 };
 
-/// See and change users, by the same rules as over HTTP.
+/// List and change users, by the same rules as over HTTP.
 #[derive(clap::Subcommand)]
 pub enum Command {
     List(List),
     /// Show a user.
     Show(Who),
     SetRole(SetRole),
-    /// Shut a user out: every session ends, no login.
+    /// Disable a user: end all sessions, and refuse to log in.
     Disable(Who),
-    /// Let a user in again.
+    /// Enable a disabled user.
     Enable(Who),
-    /// Say that a user's address is confirmed.
+    /// Mark a user's e-mail address as verified.
     Verify(Who),
     Delete(Delete),
-    /// Print a one-time link on which a user chooses another password.
+    /// Print a one-time link for a user to choose a new password.
     ResetPassword(Who),
     Invite(Invite),
-    /// Show where a user is logged in.
+    /// List a user's sessions.
     Sessions(Who),
-    /// Log a user out everywhere.
-    EndSessions(Named),
+    /// End all sessions of a user.
+    EndSessions(Who),
 }
 
 /// List users, a page at a time.
 #[derive(clap::Args)]
 pub struct List {
-    /// Only users whose address or name contains this.
+    /// Only users whose address or name contains this text.
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
     /// Only users with this role.
@@ -54,19 +53,19 @@ pub struct List {
     /// Only users with this status.
     #[arg(long, value_parser = words::<Status>())]
     status: Option<Status>,
-    /// Only users who are, or who are not, disabled.
+    /// Only disabled users, or with false only the others.
     #[arg(long)]
     disabled: Option<bool>,
-    /// The order.
+    /// Sort order; a minus is for descending.
     #[arg(long, value_parser = words::<UserSort>(), default_value = "-created_at", allow_hyphen_values = true)]
     sort: UserSort,
-    /// How many at most, 1 to 200.
-    #[arg(long, default_value_t = 50)]
+    /// Page size, 1 to 200.
+    #[arg(long, default_value_t = 50, value_parser = number)]
     limit: i64,
-    /// Go on where the page before ended.
+    /// Continue after the previous page: the cursor that it ended with.
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
-    /// Count the users in all pages, too.
+    /// Also count the users on all pages.
     #[arg(long)]
     total: bool,
     /// Print JSON.
@@ -83,10 +82,10 @@ pub struct Who {
     pub json: bool,
 }
 
-/// Make an account for somebody, who chooses the password by a link that is sent to them.
+/// Invite a user: create the account, and send a link to choose a password.
 #[derive(clap::Args)]
 pub struct Invite {
-    /// The address.
+    /// The user's e-mail address.
     email: String,
     /// First name.
     #[arg(long, value_name = "NAME")]
@@ -94,7 +93,7 @@ pub struct Invite {
     /// Last name.
     #[arg(long, value_name = "NAME")]
     last_name: Option<String>,
-    /// The role that they will have.
+    /// The user's role.
     #[arg(long, value_parser = words::<Role>(), default_value = "user")]
     role: Role,
     /// Print JSON.
@@ -102,18 +101,12 @@ pub struct Invite {
     json: bool,
 }
 
-#[derive(clap::Args)]
-pub struct Named {
-    /// The user's id or address.
-    user: String,
-}
-
-/// Give a user a role.
+/// Change a user's role.
 #[derive(clap::Args)]
 pub struct SetRole {
     /// The user's id or address.
     user: String,
-    /// The role.
+    /// The user's new role.
     #[arg(value_parser = words::<Role>())]
     role: Role,
     /// Print JSON.
@@ -121,18 +114,35 @@ pub struct SetRole {
     json: bool,
 }
 
-/// Delete a user and everything that belongs to them. There is no way back.
+/// Delete a user with all their data. This cannot be undone.
 #[derive(clap::Args)]
 pub struct Delete {
     /// The user's id or address.
     user: String,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
+    /// Print the deleted user as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says that a link is made by other settings than the server's, as far as that can be seen.
+fn warn_of_local_links(config: &Config) {
+    if config.has_local_links() {
+        output::warning(format_args!(
+            "the link starts with {}, which opens on this machine alone: run this with the server's settings, or set \
+             COFFEESHOP_SERVER__PUBLIC_URL",
+            config.reset_url()
+        ));
+    }
 }
 
 pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
-    let accounts = open(config, Missing::Refuse).await?;
+    let accounts = match command {
+        Command::List(_) | Command::Show(_) | Command::Sessions(_) => open::to_read(config).await?,
+        _ => open::to_write(config).await?,
+    };
     let by = Admin::at_console();
     match command {
         Command::List(args) => list(&accounts, &by, args).await?,
@@ -148,10 +158,16 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
             self::change(&accounts, &by, &who.user, change, who.json).await?;
         }
         Command::Delete(args) => delete(&accounts, &by, args).await?,
-        Command::ResetPassword(who) => reset_password(&accounts, &by, who).await?,
-        Command::Invite(args) => invite(&accounts, &by, args).await?,
+        Command::ResetPassword(who) => {
+            reset_password(&accounts, &by, who).await?;
+            warn_of_local_links(config);
+        }
+        Command::Invite(args) => {
+            invite(&accounts, &by, args).await?;
+            warn_of_local_links(config);
+        }
         Command::Sessions(who) => user_sessions::list(&accounts, &by, who).await?,
-        Command::EndSessions(named) => user_sessions::end(&accounts, &by, &named.user).await?,
+        Command::EndSessions(who) => user_sessions::end(&accounts, &by, who).await?,
     }
     accounts.close().await;
     Ok(ExitCode::SUCCESS)
@@ -173,13 +189,13 @@ pub fn print(user: &User, as_json: bool) -> Result<()> {
 async fn list(accounts: &Accounts, by: &Admin, args: List) -> Result<()> {
     let cursor = args.cursor.map(|text| match UserCursor::decode(&text, args.sort) {
         Some(cursor) => Ok(cursor),
-        None => bail!("the cursor is not one of a list in this order"),
+        None => bail!("--cursor must be the one that the previous page of the same list ended with"),
     });
     let query = UserQuery {
         filter: UserFilter { text: args.q, role: args.role, status: args.status, disabled: args.disabled },
         sort: args.sort,
         cursor: cursor.transpose()?,
-        limit: Limit::new(args.limit).map_err(|error| anyhow::anyhow!(error.message))?,
+        limit: page_size(args.limit)?,
         count: args.total,
     };
     let page = accounts.users(by, query).await?;
@@ -193,9 +209,10 @@ async fn list(accounts: &Accounts, by: &Admin, args: List) -> Result<()> {
         output::data(json)?;
         return Ok(());
     }
-    let mut table = output::table(["ID", "E-MAIL", "NAME", "ROLE", "STATUS", "DISABLED", "CREATED"]);
-    table.add_rows(page.items.iter().map(row));
-    output::data(table)?;
+    output::table(
+        ["ID", "E-MAIL", "NAME", "ROLE", "STATUS", "DISABLED", "CREATED"],
+        page.items.iter().map(row),
+    )?;
     if let Some(total) = page.total {
         output::words(format_args!("{total} users in all"));
     }
@@ -248,11 +265,15 @@ async fn change(
 
 async fn delete(accounts: &Accounts, by: &Admin, args: Delete) -> Result<()> {
     let user = find(accounts, by, &args.user).await?;
-    let question = format!("Delete {} and everything that belongs to them?", user.profile.email.as_str());
+    let question =
+        format!("Delete {} with all their data? This cannot be undone.", user.profile.email.as_str());
     if !args.yes && !prompt::confirm(&question)? {
         bail!("nothing was deleted");
     }
     accounts.delete_user(by, user.id).await?;
+    if args.json {
+        print(&user, true)?;
+    }
     output::words(format_args!("deleted {}", user.profile.email.as_str()));
     Ok(())
 }
@@ -279,14 +300,32 @@ pub async fn find(accounts: &Accounts, by: &Admin, id_or_email: &str) -> Result<
     let found = match Uuid::try_parse(id_or_email.trim()) {
         Ok(id) => accounts.user(by, UserId::from_uuid(id)).await,
         Err(_) => {
-            let email = Email::parse("user", id_or_email);
-            accounts.user_by_email(by, email.map_err(|error| anyhow::anyhow!(error.message))?).await
+            let Ok(email) = Email::parse("user", id_or_email) else {
+                bail!("{} is neither an id nor an e-mail address", output::quoted(id_or_email));
+            };
+            accounts.user_by_email(by, email).await
         }
     };
     found.map_err(|error| match error {
         crate::accounts::Error::NotFound => anyhow::anyhow!("there is no user {id_or_email}"),
         error => error.into(),
     })
+}
+
+/// How many items a page has.
+pub fn page_size(number: i64) -> Result<Limit> {
+    Limit::new(number)
+        .map_err(|_| anyhow::anyhow!("--limit is {number}; it must be from 1 to {}", Limit::MAX))
+}
+
+/// A whole number on the command line.
+pub fn number(text: &str) -> Result<i64, &'static str> {
+    text.parse().map_err(|_| "must be a whole number")
+}
+
+/// An id on the command line.
+pub fn id(text: &str) -> Result<Uuid, &'static str> {
+    Uuid::try_parse(text.trim()).map_err(|_| "must be an id such as 019aaf6e-5040-7b52-8f4e-2d1b93c6a7d0")
 }
 
 /// The words of a choice, on the command line as everywhere else.

@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_or_bad_is_named_in_one_line() {
-        let wrong = [
+        let wrong = vec![
             file("[server]\nport = 1"),
             file("[sever]\nlisten = \"127.0.0.1:1\""),
             file("listen = 1"),

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     fmt,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
 };
 
@@ -94,7 +94,8 @@ fn origin(text: &str) -> Result<String, &'static str> {
         };
         let authority = web_authority(&scheme, domain)?;
         let host = authority.split(':').next().unwrap_or_default();
-        if !wildcard.is_empty() && !(host == "localhost" || has_subdomains(host)) {
+        let can_have_any = host == "localhost" || has_subdomains(host);
+        if !wildcard.is_empty() && !can_have_any {
             return Err("*. stands before a domain such as shop.example");
         }
         return Ok(format!("{scheme}://{wildcard}{authority}"));
@@ -120,6 +121,18 @@ pub(super) fn is_page(text: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>\\".contains(c));
     is_plain && ["http", "https"].contains(&scheme) && web_authority(scheme, authority).is_ok()
+}
+
+/// Whether the address of a page opens on this machine alone.
+pub(super) fn is_local(page: &str) -> bool {
+    let rest = page.split_once("://").map_or(page, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority
+        .rsplit_once(':')
+        .filter(|(_, port)| !port.contains(']'))
+        .map_or(authority, |(host, _)| host);
+    let ip: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    host == "localhost" || host.ends_with(".localhost") || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Host and port as browsers write them (the URL standard's host parser).
@@ -247,6 +260,28 @@ mod tests {
             "",
         ] {
             assert!(!shops.allows(origin.as_bytes()), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_page_on_this_machine_is_known_by_its_host() {
+        for page in [
+            "http://localhost:8080/reset",
+            "http://localhost",
+            "http://shop.localhost/#/reset",
+            "http://127.0.0.1:8080",
+            "http://127.1.2.3/",
+            "http://[::1]:8080/reset",
+        ] {
+            assert!(is_local(page), "{page}");
+        }
+        for page in [
+            "https://shop.example/reset",
+            "https://localhost.example:80/",
+            "http://192.0.2.7",
+            "http://[2001:db8::1]/",
+        ] {
+            assert!(!is_local(page), "{page}");
         }
     }
 

@@ -1,14 +1,18 @@
 //! Writes mails into a folder, one `.eml` file each: for trying out, and for shops that send them some other way.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
+use rustix::fs::Access;
+
 use super::{Transport, mail::Sender};
-use crate::accounts::{Outgoing, Setback};
+use crate::{
+    accounts::{Outgoing, Setback},
+    files,
+};
 
 /// Writes into a folder.
 pub struct Folder {
@@ -28,17 +32,19 @@ impl Transport for Folder {
         let mail = self.sender.compose(outgoing).map_err(Setback::refusal)?;
         let (folder, name) = (self.path.clone(), format!("{}.eml", outgoing.id.0));
         let written = tokio::task::spawn_blocking(move || write(&folder, &name, &mail.bytes)).await;
-        let failed = |e: &dyn std::fmt::Display| Setback::silence(format!("messages.folder: {e}"));
-        written.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
+        let failed = |why: String| Setback::silence(format!("messages.folder: {why}"));
+        let refused = |e: io::Error| {
+            failed(files::obstacle(&self.path, Access::WRITE_OK).unwrap_or_else(|| e.to_string()))
+        };
+        written.map_err(|e| failed(e.to_string()))?.map_err(refused)
     }
 }
 
 /// Whoever looks into the folder sees whole mails alone. A second attempt at a mail takes the place of the first.
 fn write(folder: &Path, name: &str, mail: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    files::make_folder(folder)?;
     let unfinished = folder.join(format!(".{name}"));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let mut file = files::create(&unfinished)?;
     file.write_all(mail)?;
     file.sync_all()?;
     fs::rename(&unfinished, folder.join(name))?;

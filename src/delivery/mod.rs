@@ -47,6 +47,19 @@ pub trait Transport: Send + Sync {
     fn rest(&self) -> impl Future<Output = ()> + Send {
         async {}
     }
+
+    /// Sends a message that says nothing but that messages arrive.
+    ///
+    /// # Errors
+    /// One sentence that says what is wrong.
+    fn send_test(&self, to: &str, now: Timestamp) -> impl Future<Output = Result<(), Setback>> + Send {
+        let outgoing = Outgoing::unkept(Message::plain(to.to_owned(), Letter::Test), now);
+        async move {
+            let sent = self.send(&outgoing).await;
+            self.rest().await;
+            sent
+        }
+    }
 }
 
 /// The transport of the settings.
@@ -72,17 +85,6 @@ impl Carrier {
             config::Transport::File => Self::Folder(Folder::new(settings.folder.clone(), sender()?)),
             config::Transport::Smtp => Self::Smtp(Box::new(Smtp::new(&config.smtp, sender()?)?)),
         })
-    }
-
-    /// Sends a message that says nothing but that messages arrive.
-    ///
-    /// # Errors
-    /// One sentence that says what is wrong.
-    pub async fn send_test(&self, to: &str, now: Timestamp) -> Result<(), Setback> {
-        let outgoing = Outgoing::unkept(Message::plain(to.to_owned(), Letter::Test), now);
-        let sent = self.send(&outgoing).await;
-        self.rest().await;
-        sent
     }
 }
 

@@ -1,13 +1,13 @@
 //! A file that is kept to be thrown away: on a full disk even deleting takes space, for the log of the deletion.
 
 use std::{
-    fs::{self, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{FallocateFlags, fallocate};
+
+use crate::files;
 
 /// Twice what the log holds before it is written back.
 const BYTES: u64 = 8 * 1024 * 1024;
@@ -27,7 +27,7 @@ impl Ballast {
         if fs::metadata(&self.0).is_ok_and(|file| file.len() == BYTES) {
             return Ok(());
         }
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.0)?;
+        let file = files::create(&self.0)?;
         // A file of holes would be no ballast.
         let taken = fallocate(&file, FallocateFlags::empty(), 0, BYTES).map_err(io::Error::from);
         taken.inspect_err(|_| {

@@ -1,8 +1,11 @@
 //! How the store can fail; nothing of the driver gets past here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, Statement, ffi};
+use rustix::fs::Access;
+
+use crate::files::{GIVE_AWAY, folder_of, obstacle};
 
 /// What to do about damage.
 pub(super) const RESTORE: &str = "stop every server on it and restore the newest backup; without one, sqlite3's .recover saves what can be read";
@@ -108,6 +111,9 @@ pub enum OpenError {
     /// The file belongs to some other program.
     #[error("{0} is a database of another program")]
     Foreign(String),
+    /// The file holds something else.
+    #[error("{0} is not a database")]
+    NoDatabase(String),
     /// The file is not as this program, or anybody, left it.
     #[error("the store at {path} is damaged: {why}")]
     Damaged {
@@ -115,6 +121,14 @@ pub enum OpenError {
         path: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// It belongs to another user.
+    #[error("cannot open the store at {path}: {obstacle}")]
+    Denied {
+        /// Which file.
+        path: String,
+        /// What belongs to whom.
+        obstacle: String,
     },
     /// The operating system or SQLite says no.
     #[error("cannot open the store at {path}: {why}")]
@@ -130,15 +144,35 @@ impl OpenError {
     /// What SQLite says about the file.
     pub(super) fn of(path: &Path, error: &rusqlite::Error) -> Self {
         let (path, why) = (path.display().to_string(), error.to_string());
+        let why = why.trim_end_matches(&format!(": {path}")).to_owned();
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why },
+            Some(ErrorCode::NotADatabase) => Self::NoDatabase(path),
             _ => Self::Failed { path, why },
+        }
+    }
+
+    /// The same, or what keeps the user that runs this from the file, if that is why: the system and SQLite do not name it.
+    pub(super) fn or_denied(self, path: &Path) -> Self {
+        if !matches!(self, Self::Failed { .. }) {
+            return self;
+        }
+        let beside = |end: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        let all = Access::READ_OK | Access::WRITE_OK;
+        let mut obstacles = ["", "-wal", "-shm"].iter().filter_map(|end| obstacle(&beside(end), all));
+        match obstacles.next().or_else(|| obstacle(&nearest_folder(path), Access::WRITE_OK)) {
+            Some(obstacle) => Self::Denied { path: path.display().to_string(), obstacle },
+            None => self,
         }
     }
 
     /// What to do about it.
     #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Missing(_) => {
                 Some("start the server once, or make the first admin with coffeeshop create-admin")
@@ -148,10 +182,21 @@ impl OpenError {
             }
             Self::Older(_) => Some("bring it up to date with coffeeshop migrate, or by starting the server"),
             Self::Damaged { .. } => Some(RESTORE),
-            Self::Foreign(_) => Some("point database.path at a file of its own"),
+            Self::Denied { .. } => Some(GIVE_AWAY),
+            Self::Failed { why, .. } if why.contains("locked") => {
+                Some("another program is writing to it: try again, or look which one holds it")
+            }
+            Self::Foreign(_) | Self::NoDatabase(_) => Some("point database.path at a file of its own"),
             Self::Failed { .. } => Some(
                 "the folder must exist or be creatable, and be writable for the user that runs coffeeshop",
             ),
         }
     }
+}
+
+/// The folder of a file, or the one above it in which that would be made.
+fn nearest_folder(path: &Path) -> PathBuf {
+    let folder = folder_of(path);
+    let there = folder.ancestors().find(|folder| folder.is_dir());
+    there.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }

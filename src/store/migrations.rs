@@ -6,6 +6,7 @@ use refinery::Migration;
 use rusqlite::{Connection, functions::FunctionFlags};
 
 use super::OpenError;
+use crate::files::folder_of;
 use crate::model::Email;
 
 mod embedded {
@@ -54,7 +55,7 @@ pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, Op
 /// Brings a file to the newest schema in one transaction; answers what was run.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Vec<String>, OpenError> {
     // Two programs that start together migrate one after the other: the folder is the lock.
-    let folder = File::open(super::folder_of(path)).map_err(|e| failed(path, &e))?;
+    let folder = File::open(folder_of(path)).map_err(|e| failed(path, &e))?;
     folder.lock().map_err(|e| failed(path, &e))?;
     match inspect(connection, path)? {
         Schema::Current => Ok(Vec::new()),

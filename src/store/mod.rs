@@ -24,10 +24,10 @@ mod version;
 mod writer;
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::OpenOptions,
+    io::ErrorKind,
     num::NonZero,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
@@ -54,6 +54,7 @@ pub use self::{
     tx::{Snapshot, Tx},
     version::Version,
 };
+use crate::files::{self, folder_of};
 
 /// How long to wait for the threads to end.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -92,11 +93,14 @@ impl Store {
     /// # Errors
     /// In words for whoever starts the program.
     pub async fn open(path: &Path, missing: Missing) -> Result<(Self, Vec<String>), OpenError> {
+        Self::open_at(path, missing).await.map_err(|error| error.or_denied(path))
+    }
+
+    async fn open_at(path: &Path, missing: Missing) -> Result<(Self, Vec<String>), OpenError> {
         let failed = |why: String| OpenError::Failed { path: path.display().to_string(), why };
         match missing {
             Missing::Create => create_file(path).map_err(|e| failed(e.to_string()))?,
-            Missing::Refuse if path.exists() => {}
-            Missing::Refuse => return Err(OpenError::Missing(path.display().to_string())),
+            Missing::Refuse => must_be_there(path)?,
         }
         look_at(path)?;
         let readers = thread::available_parallelism().map_or(2, NonZero::get).clamp(1, 4) * 2;
@@ -188,10 +192,8 @@ impl Store {
     /// # Errors
     /// If it cannot be read, or is not one of ours, or is too new.
     pub fn pending_migrations(path: &Path) -> Result<Vec<String>, OpenError> {
-        if !path.exists() {
-            return Err(OpenError::Missing(path.display().to_string()));
-        }
-        match look_at(path)? {
+        let seen = must_be_there(path).and_then(|()| look_at(path));
+        match seen.map_err(|error| error.or_denied(path))? {
             Schema::Current => Ok(Vec::new()),
             Schema::Behind(names) => Ok(names),
         }
@@ -253,15 +255,20 @@ impl Store {
 
 /// The file, for its owner alone from its first moment on, in a folder for its owner alone if that had to be made.
 fn create_file(path: &Path) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder_of(path))?;
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(|_| ())
+    files::make_folder(&folder_of(path))?;
+    match files::create_new(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            OpenOptions::new().append(true).open(path).map(|_| ())
+        }
+        made => made.map(|_| ()),
+    }
 }
 
-/// The folder that holds the file.
-pub(crate) fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
+fn must_be_there(path: &Path) -> Result<(), OpenError> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(OpenError::Missing(path.display().to_string())),
+        Err(error) => Err(OpenError::Failed { path: path.display().to_string(), why: error.to_string() }),
     }
 }
 
@@ -276,7 +283,7 @@ fn look_at(path: &Path) -> Result<Schema, OpenError> {
     let seen = migrations::inspect(&look(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?, path);
     match seen {
         // What a program that was killed left half done must be undone before anything can be read.
-        Err(OpenError::Failed { .. } | OpenError::Damaged { .. }) => {
+        Err(OpenError::Failed { .. } | OpenError::Damaged { .. } | OpenError::NoDatabase(_)) => {
             migrations::inspect(&look(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?, path)
         }
         seen => seen,

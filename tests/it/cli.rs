@@ -12,6 +12,7 @@ use coffeeshop::{
     model::{Client, Clock, Origin},
 };
 use rusqlite::Connection;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
@@ -124,7 +125,8 @@ fn no_flag_takes_a_password() {
 fn every_command_that_prints_data_can_print_json() {
     let shop = Shop::with_admin();
     let boss = "boss@example.com";
-    let commands: [&[&str]; 12] = [
+    shop.create_admin("other@example.com").is(0);
+    let commands: [&[&str]; 18] = [
         &["users", "list"],
         &["users", "show", boss],
         &["users", "set-role", boss, "admin"],
@@ -133,6 +135,12 @@ fn every_command_that_prints_data_can_print_json() {
         &["users", "reset-password", boss],
         &["purge"],
         &["purge", "--dry-run"],
+        &["users", "end-sessions", boss],
+        &["users", "delete", "other@example.com", "--yes"],
+        &["messages", "test", "--to", boss],
+        &["messages", "retry"],
+        &["keys", "list"],
+        &["keys", "rotate"],
         &["config"],
         &["openapi"],
         &["migrate"],
@@ -858,4 +866,159 @@ fn a_password_of_several_lines_is_refused() {
     let shop = Shop::new();
     let admin = &["create-admin", "--email", "boss@example.com", "--password-stdin"];
     shop.run_with_input(admin, "one\ntwo\nlantern drift seven").refused("more than one line");
+}
+
+#[test]
+fn a_command_that_writes_names_the_store_it_works_on() {
+    let shop = Shop::new();
+    let database = fs::canonicalize(shop.path(".")).unwrap().join("data/coffeeshop.db").display().to_string();
+    let first = |ran: &Ran| ran.err.lines().next().unwrap_or_default().to_owned();
+    let made = shop.create_admin("boss@example.com").is(0);
+    assert_eq!(first(&made), format!("made a new store: {database}"));
+    let store = format!("store: {database}");
+    assert_eq!(first(&shop.create_admin("other@example.com").is(0)), store);
+    let writing: [&[&str]; 12] = [
+        &["migrate"],
+        &["purge"],
+        &["users", "set-role", "other@example.com", "user"],
+        &["users", "disable", "other@example.com"],
+        &["users", "enable", "other@example.com"],
+        &["users", "verify", "other@example.com"],
+        &["users", "reset-password", "other@example.com"],
+        &["users", "invite", "ann@example.com"],
+        &["users", "end-sessions", "other@example.com"],
+        &["users", "delete", "other@example.com", "--yes"],
+        &["messages", "retry"],
+        &["keys", "rotate"],
+    ];
+    for command in writing {
+        let ran = shop.run(command).is(0);
+        assert_eq!(first(&ran), store, "{command:?}: {ran:?}");
+        assert!(!ran.out.contains("store"), "data is as before: {ran:?}");
+    }
+    let reading: [&[&str]; 6] = [
+        &["purge", "--dry-run"],
+        &["users", "list"],
+        &["users", "show", "boss@example.com"],
+        &["audit"],
+        &["messages", "list"],
+        &["keys", "list"],
+    ];
+    for command in reading {
+        assert_eq!(shop.run(command).is(0).err, "", "{command:?}");
+    }
+    // What is not there is named in full, too.
+    let elsewhere = Shop::new();
+    let folder = fs::canonicalize(elsewhere.path(".")).unwrap().display().to_string();
+    elsewhere.run(&["users", "list"]).refused(&format!("there is no store at {folder}/data/coffeeshop.db"));
+}
+
+#[test]
+fn a_new_store_is_said_to_be_new_and_not_to_be_brought_up_to_date() {
+    let shop = Shop::new();
+    let made = shop.create_admin("boss@example.com").is(0);
+    assert!(!made.err.contains("brought the store up to date"), "{made:?}");
+    let log = Shop::new().serve().stop(Signal::TERM).err;
+    assert_eq!((log.matches("made a new store").count(), log.matches("up to date").count()), (1, 0), "{log}");
+}
+
+#[test]
+fn a_bad_address_is_refused_before_a_password_is_asked_for() {
+    let shop = Shop::with_admin();
+    for (email, why) in [("boss", "The address must look like"), ("BOSS@example.com", "taken")] {
+        // There is no terminal: whoever asked for a password first would say so.
+        shop.run(&["create-admin", "--email", email]).refused(why);
+    }
+    let unnamed = shop.run(&["create-admin", "--email", "a@example.com", "--first-name", " "]);
+    unnamed.refused("--first-name must not be empty");
+    let elsewhere = Shop::new();
+    elsewhere.run(&["create-admin", "--email", "boss"]).refused("The address must look like");
+    assert!(elsewhere.names_in(".").is_empty(), "no store is made for an address that cannot be");
+}
+
+#[test]
+fn a_bad_value_is_said_once() {
+    let shop = Shop::with_admin();
+    let commands: [(&[&str], &str); 8] = [
+        (&["purge", "--older-than", "soonish"], "soonish"),
+        (&["users", "list", "--limit", "manyfold"], "manyfold"),
+        (&["users", "list", "--limit", "4711"], "4711"),
+        (&["audit", "--limit", "4711"], "4711"),
+        (&["messages", "retry", "thefirst"], "thefirst"),
+        (&["users", "list", "--role", "kingly"], "kingly"),
+        (&["users", "show", "somebody"], "somebody"),
+        (&["messages", "test", "--to", "somebody"], "somebody"),
+    ];
+    for (command, value) in commands {
+        let ran = shop.run(command);
+        let line = ran.err.lines().find(|line| line.starts_with("error: ")).unwrap();
+        assert_eq!(line.matches(value).count(), 1, "{command:?}: {ran:?}");
+        assert!(!line.contains("digit found") && !line.contains("urn:uuid"), "{command:?}: {ran:?}");
+    }
+    let shop = Shop::new().with("DATABASE__PATH", "file/shop.db");
+    fs::write(shop.path("file"), "").unwrap();
+    let ran = shop.run(&["migrate"]).is(1);
+    assert_eq!(ran.err.matches("file/shop.db").count(), 1, "{ran:?}");
+}
+
+#[test]
+fn links_and_mails_that_start_at_localhost_are_warned_of() {
+    let shop = Shop::with_admin();
+    for command in [["users", "reset-password", "boss@example.com"], ["users", "invite", "ann@example.com"]] {
+        let ran = shop.run(&command).is(0);
+        let warning = ran.err.lines().find(|line| line.starts_with("warning: ")).unwrap();
+        assert!(
+            warning.contains("http://localhost:8080/reset") && warning.contains("SERVER__PUBLIC_URL"),
+            "{ran:?}"
+        );
+    }
+    let open = shop.with("SERVER__PUBLIC_URL", "https://shop.example");
+    let ran = open.run(&["users", "reset-password", "boss@example.com"]).is(0);
+    assert!(
+        ran.out.starts_with("https://shop.example/reset?token=") && !ran.err.contains("warning"),
+        "{ran:?}"
+    );
+
+    let mail = Shop::new().with("MESSAGES__TRANSPORT", "file");
+    let ran = mail.run(&["messages", "test", "--to", "ann@example.com"]).is(0);
+    let warning =
+        "warning: messages.from is Coffee Shop <no-reply@localhost>: mail servers refuse such a sender";
+    assert!(ran.err.starts_with(warning) && ran.err.contains("COFFEESHOP_MESSAGES__FROM"), "{ran:?}");
+    let mail = mail.with("MESSAGES__FROM", "Beans <shop@beans.example>");
+    assert!(!mail.run(&["messages", "test", "--to", "ann@example.com"]).is(0).err.contains("warning"));
+}
+
+#[test]
+fn a_test_message_can_be_json() {
+    let ran = Shop::new().run(&["messages", "test", "--to", "ann@example.com", "--json"]).is(0);
+    assert_eq!(ran.json(), json!({ "to": "ann@example.com", "transport": "console" }));
+    assert!(ran.err.contains("--- message to ann@example.com ---"), "{ran:?}");
+}
+
+#[test]
+fn a_table_is_never_broken_where_there_is_no_terminal() {
+    let shop = Shop::with_admin();
+    let table = shop.run(&["users", "list"]).is(0);
+    let [header, row] = table.out.lines().collect::<Vec<_>>()[..] else { panic!("{table:?}") };
+    assert!(header.len() > 80 && row.len() > 80 && row.contains("boss@example.com"), "{table:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_table_that_is_too_wide_for_a_terminal_is_a_block_for_each_row() {
+    let shop = Shop::with_admin();
+    shop.create_admin("other@example.com").is(0);
+    let shown = |columns: u32| {
+        let line = format!("stty cols {columns}; exec \"$0\" users list --sort email");
+        shop.line_at_terminal(&line).ended().out.replace('\r', "")
+    };
+    let blocks = shown(80);
+    let [boss, other] = blocks.trim().split("\n\n").collect::<Vec<_>>()[..] else { panic!("{blocks}") };
+    for (block, email) in [(boss, "boss@example.com"), (other, "other@example.com")] {
+        let lines: Vec<_> = block.lines().collect();
+        let (name, id) = lines[0].split_once(' ').unwrap();
+        assert!(name == "ID" && uuid::Uuid::try_parse(id.trim()).is_ok(), "{block}");
+        assert_eq!((lines[1], lines.len()), (&*format!("E-MAIL    {email}"), 7), "{block}");
+    }
+    assert_eq!(shown(200).lines().count(), 3, "it fits");
 }

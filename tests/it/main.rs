@@ -28,6 +28,7 @@ mod openapi;
 mod outbox;
 mod own_account;
 mod own_sessions;
+mod owners;
 mod pages;
 mod panics;
 mod passwords;

@@ -96,6 +96,11 @@ impl Shop {
         names
     }
 
+    /// Puts the binary into the folder, for users who cannot look into where it was built.
+    pub fn copy_binary(&self) {
+        fs::copy(binary(), self.path("coffeeshop")).unwrap();
+    }
+
     /// Runs a command to its end, with nothing to read.
     pub fn run(&self, args: &[&str]) -> Ran {
         self.run_with_input(args, "")
@@ -160,10 +165,14 @@ impl Shop {
 
     /// Starts a command at a terminal, on which all that it says is standard output.
     pub fn at_terminal(&self, command: &str) -> Terminal {
+        self.line_at_terminal(&format!("\"$0\" {command}"))
+    }
+
+    /// Runs a line of shell at a terminal, in which `"$0"` is the binary.
+    pub fn line_at_terminal(&self, line: &str) -> Terminal {
         let mut script = self.command("script");
-        script
-            .args(["-qec", &format!("{} {command}", binary().display()), "/dev/null"])
-            .stdin(Stdio::piped());
+        let line = line.replace("\"$0\"", &binary().display().to_string());
+        script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped());
         let Starting(mut process) = Self::spawn(script);
         Terminal { keys: process.child.stdin.take().unwrap(), process }
     }

@@ -6,18 +6,33 @@ use std::{
 };
 
 /// What each rung may use of the others. Settings and log stand beside the ladder.
-const RUNGS: [(&str, &[&str]); 11] = [
+const RUNGS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("config", &["model"]),
     ("telemetry", &["config"]),
     ("contained", &[]),
-    ("store", &["model"]),
-    ("accounts", &["model", "store", "config"]),
+    ("files", &[]),
+    ("store", &["model", "files"]),
+    ("accounts", &["model", "store", "config", "files"]),
     ("api", &["model", "accounts", "config"]),
-    ("delivery", &["model", "accounts", "config", "contained"]),
+    ("delivery", &["model", "accounts", "config", "contained", "files"]),
     ("timers", &["model", "accounts", "config", "contained"]),
     ("server", &["model", "accounts", "api", "delivery", "timers", "config", "telemetry"]),
-    ("cli", &["model", "store", "accounts", "api", "delivery", "timers", "server", "config", "telemetry"]),
+    (
+        "cli",
+        &[
+            "model",
+            "store",
+            "accounts",
+            "api",
+            "delivery",
+            "timers",
+            "server",
+            "config",
+            "telemetry",
+            "files",
+        ],
+    ),
 ];
 
 /// Where an outside crate may appear: folders end in a slash.
