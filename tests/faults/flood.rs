@@ -183,3 +183,38 @@ fn is_refused(server: &Server, request: &str) -> bool {
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
     !said.is_empty()
 }
+
+/// Exports of an account with a long history, without the limit on them, each hung up on before its answer.
+#[test]
+#[ignore = "needs root and a disk to break: .ci/run has one"]
+fn exports_that_are_hung_up_on_are_not_worked_on() {
+    let shop = shop();
+    let server = shop.serve();
+    server.sign_up("ann@example.com").is(201);
+    let token = server.token("ann@example.com");
+    let copy = "INSERT INTO audit_events (id, at, action, actor_id, user_id, door, changes) \
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) \
+         SELECT randomblob(16), at, 'user.edited', user_id, user_id, 'api', '[]' FROM n, audit_events \
+         WHERE action = 'user.signed_up'";
+    shop.sql().execute(copy, []).unwrap();
+    let export = format!("GET /me/export HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {token}\r\n\r\n");
+    server.get_as(&token, "/me/export").is(200);
+    let (one, before) = (cpu_time(&server), Instant::now());
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.write_all(export.as_bytes()).unwrap();
+    }
+    let mut most = Duration::ZERO;
+    for _ in 0..50 {
+        let asked = Instant::now();
+        server.get("/readyz").is(200);
+        most = most.max(asked.elapsed());
+    }
+    let (work, took) = (cpu_time(&server) - one, before.elapsed());
+    say(format_args!(
+        "100 exports hung up on: ready within {most:?}, {work:.1} s of a processor in {took:?}"
+    ));
+    reaches(most < Duration::from_millis(200), format_args!("{most:?}"));
+    assert!(most < WAIT * 5, "{most:?}");
+    is_calm(&server.stop(Signal::TERM).is(0).err);
+}
