@@ -483,7 +483,7 @@ fn mail_settings_that_cannot_be_stop_the_start_in_one_clear_line() {
     let wrong: [(&[(&str, &str)], &str); 15] = [
         (&[("SMTP__HOST", "")], "smtp.host"),
         (&[("SMTP__HOST", "mail example")], "smtp.host"),
-        (&[("SMTP__HOST", "mail.example\nx")], "smtp.host"),
+        (&[("SMTP__HOST", "mail.example\nx")], "COFFEESHOP_SMTP__HOST"),
         (&[("SMTP__SECURITY", "none")], "smtp.security"),
         (&[("SMTP__SECURITY", "ssl")], "COFFEESHOP_SMTP__SECURITY"),
         (&[("SMTP__PORT", "70000")], "COFFEESHOP_SMTP__PORT"),
