@@ -177,7 +177,7 @@ impl Accounts {
                 }
                 // Sealed under a secret that is gone, or of a version that is: it stays to be seen.
                 Err(error) => {
-                    tracing::error!(id = %id.0, ?error, "gave up a message that cannot be read");
+                    tracing::error!(id = %id.0, error = error.in_full(), "gave up a message that cannot be read");
                     let give_up = move |tx: &Tx<'_>| {
                         Ok::<_, Error>(tx.message_failed(id, MessageState::Dead, now, "it cannot be read")?)
                     };

@@ -31,8 +31,10 @@ impl<W: Write + Send + 'static> Transport for Console<W> {
         let printed = tokio::task::spawn_blocking(move || {
             print(&mut *out.lock().unwrap_or_else(PoisonError::into_inner), &block)
         });
-        let failed = |e: &dyn std::fmt::Display| Setback::silence(format!("standard output: {e}"));
-        printed.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
+        match printed.await {
+            Ok(printed) => printed.map_err(|e| Setback::silence(format!("standard output: {e}"))),
+            Err(_) => Err(Setback::silence("standard output: printing was cut short".to_owned())),
+        }
     }
 }
 

@@ -31,12 +31,14 @@ impl Transport for Folder {
     async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
         let mail = self.sender.compose(outgoing).map_err(Setback::refusal)?;
         let (folder, name) = (self.path.clone(), format!("{}.eml", outgoing.id.0));
-        let written = tokio::task::spawn_blocking(move || write(&folder, &name, &mail.bytes)).await;
-        let failed = |why: String| Setback::silence(format!("messages.folder: {why}"));
-        let refused = |e: io::Error| {
-            failed(files::obstacle(&self.path, Access::WRITE_OK).unwrap_or_else(|| e.to_string()))
-        };
-        written.map_err(|e| failed(e.to_string()))?.map_err(refused)
+        let failed = |why: &dyn std::fmt::Display| Setback::silence(format!("messages.folder: {why}"));
+        match tokio::task::spawn_blocking(move || write(&folder, &name, &mail.bytes)).await {
+            Ok(written) => written.map_err(|e| match files::obstacle(&self.path, Access::WRITE_OK) {
+                Some(obstacle) => failed(&obstacle),
+                None => failed(&e),
+            }),
+            Err(_) => Err(failed(&"writing was cut short")),
+        }
     }
 }
 

@@ -93,8 +93,9 @@ impl Sender {
     /// A message as a mail.
     ///
     /// # Errors
-    /// If there is no such address.
+    /// In words, if there is no such address, or no mail can be made of it.
     pub fn compose(&self, outgoing: &Outgoing) -> Result<Mail, String> {
+        const NOT_MADE: &str = "no mail can be made of this message";
         let message = &outgoing.message;
         let to = deliverable(&message.to).ok_or("the address cannot be written to")?;
         let words = words(&message.letter, &self.shop_name);
@@ -105,7 +106,7 @@ impl Sender {
         let shop_name = &self.shop_name;
         let text = Text { words: &words, shop_name, code: code.clone(), link: link.clone() };
         let html = Html { words: &words, shop_name, code, link };
-        let render = |rendered: Result<String, askama::Error>| rendered.map_err(|e| e.to_string());
+        let render = |rendered: Result<String, askama::Error>| rendered.map_err(|_| NOT_MADE);
         let parts = MultiPart::alternative_plain_html(render(text.render())?, render(html.render())?);
         let id = format!("<{}@{}>", outgoing.id.0, self.from.email.domain());
         let mail = lettre::Message::builder()
@@ -120,8 +121,8 @@ impl Sender {
                 "auto-generated".to_owned(),
             ))
             .multipart(parts)
-            .map_err(|e| e.to_string())?;
-        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to]).map_err(|e| e.to_string())?;
+            .map_err(|_| NOT_MADE)?;
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to]).map_err(|_| NOT_MADE)?;
         Ok(Mail { envelope, bytes: mail.formatted() })
     }
 }

@@ -218,7 +218,7 @@ impl<T: Transport> Delivery<T> {
 
     async fn deliver_all(&self) {
         if let Err(error) = self.deliver_due().await {
-            tracing::error!(?error, "the outbox cannot be read, or written to");
+            tracing::error!(error = error.in_full(), "the outbox cannot be read, or written to");
         }
         self.transport.rest().await;
     }

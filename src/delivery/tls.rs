@@ -127,7 +127,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Whether a certificate lacks nothing but somebody who vouches for it.
+/// Whether a certificate lacks nothing but an authority that vouches for it.
 fn lacks_authority(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,

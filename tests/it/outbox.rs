@@ -705,3 +705,28 @@ async fn while_we_are_not_let_in_a_new_message_does_not_knock_again() {
         assert_eq!(to(&post.all().await), [""; 0], "{number}");
     }
 }
+
+#[tokio::test]
+async fn what_an_older_version_wrote_waits_for_nothing() {
+    let app = App::start().await;
+    let ann = app.signed_in(ANN).await;
+    forgot(&app, ANN).await;
+    forgot(&app, ANN).await;
+    let body = json!({ "current_password": PASSWORD, "new_password": "lungo hums at dawn" });
+    ann.post("/me/password", body).await.is(204);
+    let sql = app.opened();
+    // As the table was before.
+    sql.execute_batch(
+        "DROP INDEX outbox_mailbox;
+         DROP INDEX outbox_turn;
+         ALTER TABLE outbox DROP COLUMN mailbox;
+         ALTER TABLE outbox DROP COLUMN urgent;
+         ALTER TABLE outbox DROP COLUMN deferred;
+         CREATE INDEX outbox_turn ON outbox (attempts, seq) WHERE state = 'waiting';",
+    )
+    .unwrap();
+    sql.execute_batch(include_str!("../../migrations/V14__outbox_by_mailbox.sql")).unwrap();
+    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.letter.word()).collect();
+    assert_eq!(about, ["password_changed", "reset_password", "reset_password"]);
+}

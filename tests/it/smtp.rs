@@ -9,7 +9,7 @@ use coffeeshop::{
     model::{MessageState, Posted},
 };
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     app::{App, PASSWORD},
@@ -27,8 +27,8 @@ async fn shop(server: &SmtpServer) -> App {
 async fn shop_with(server: &SmtpServer, change: impl FnOnce(&mut Config)) -> App {
     App::with(|config| {
         config.messages.transport = Transport::Smtp;
-        config.messages.from = "Shop <no-reply@shop.example>".to_owned();
-        config.smtp.host = "127.0.0.1".to_owned();
+        "Shop <no-reply@shop.example>".clone_into(&mut config.messages.from);
+        "127.0.0.1".clone_into(&mut config.smtp.host);
         config.smtp.port = server.port;
         config.smtp.security = Security::None;
         config.smtp.timeout = Period::seconds(2);
@@ -53,23 +53,13 @@ async fn left(app: &App, to: &str) -> Posted {
     posted(app).await.into_iter().find(|message| message.to == to).unwrap()
 }
 
-/// Sends in the background, as a server does.
-fn delivering(app: &App) -> AbortOnDrop {
+/// Sends in the background, as a server does, until the end of the test.
+fn delivering(app: &App) -> (JoinSet<()>, watch::Sender<bool>) {
     let worker = Delivery::new(app.accounts.clone(), Carrier::new(&app.config).unwrap());
     let (stop, stopped) = watch::channel(false);
-    AbortOnDrop(tokio::spawn(worker.run(stopped)), stop)
-}
-
-/// A worker that ends with the test.
-struct AbortOnDrop(
-    tokio::task::JoinHandle<()>,
-    #[expect(dead_code, reason = "kept open")] watch::Sender<bool>,
-);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    let mut background = JoinSet::new();
+    background.spawn(worker.run(stopped));
+    (background, stop)
 }
 
 /// How long it takes until there are so many mails to this address.

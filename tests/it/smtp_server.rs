@@ -11,7 +11,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
 };
 
 /// What it does when it hears something.
@@ -71,7 +71,7 @@ struct Shared {
 pub struct SmtpServer {
     pub port: u16,
     shared: Arc<Shared>,
-    accepting: JoinHandle<()>,
+    _accepting: JoinSet<()>,
 }
 
 impl SmtpServer {
@@ -87,9 +87,10 @@ impl SmtpServer {
             most_open: AtomicUsize::new(0),
             limit: AtomicUsize::new(usize::MAX),
         });
-        let accepting = {
+        let mut accepting = JoinSet::new();
+        {
             let shared = Arc::clone(&shared);
-            tokio::spawn(async move {
+            accepting.spawn(async move {
                 let mut connections = JoinSet::new();
                 while let Ok((stream, _)) = listener.accept().await {
                     let shared = Arc::clone(&shared);
@@ -106,9 +107,9 @@ impl SmtpServer {
                         shared.open.fetch_sub(1, Ordering::SeqCst);
                     });
                 }
-            })
-        };
-        Self { port, shared, accepting }
+            });
+        }
+        Self { port, shared, _accepting: accepting }
     }
 
     /// Takes so many connections at a time and no more, from now on.
@@ -143,12 +144,6 @@ impl SmtpServer {
     /// How many connections were open at once, at most.
     pub fn most_open(&self) -> usize {
         self.shared.most_open.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for SmtpServer {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 
