@@ -46,6 +46,8 @@ pub struct Dialogue<S> {
     deadline: Instant,
     /// What the server offers: the lines of its answer to EHLO, in capitals.
     offers: Vec<String>,
+    /// How often it said no.
+    refusals: u32,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
@@ -61,12 +63,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
 
     /// A dialogue over a connection that was made secret with STARTTLS: the server has greeted before.
     pub fn secured(stream: S, deadline: Instant) -> Self {
-        Self { stream: BufReader::new(stream), deadline, offers: Vec::new() }
+        Self { stream: BufReader::new(stream), deadline, offers: Vec::new(), refusals: 0 }
     }
 
     /// Waits until then and no longer, from now on.
     pub const fn until(&mut self, deadline: Instant) {
         self.deadline = deadline;
+    }
+
+    /// How often the server said no.
+    pub const fn refusals(&self) -> u32 {
+        self.refusals
     }
 
     /// Says who we are, and hears what the server offers.
@@ -182,7 +189,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     }
 
     async fn ask(&mut self, line: &str, class: u16) -> Result<Reply, Fault> {
-        self.command(line).await?.is(class)
+        let answer = self.command(line).await?.is(class);
+        self.refusals += u32::from(answer.is_err());
+        answer
     }
 
     async fn command(&mut self, line: &str) -> Result<Reply, Fault> {
@@ -216,6 +225,11 @@ impl Reply {
             4 | 5 => Err(Fault::Said(self)),
             _ => Err(Fault::Garbled),
         }
+    }
+
+    /// Whether the server closes the connection (section 3.8).
+    pub const fn closes(&self) -> bool {
+        self.code == 421
     }
 
     /// Whether another try may fare better (section 4.2.1).

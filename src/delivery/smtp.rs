@@ -34,6 +34,9 @@ const REUSE: Duration = Duration::from_secs(5);
 const MOST: usize = 16;
 /// The most that are kept for another mail.
 const MOST_KEPT: usize = 4;
+/// How many refusals are heard over one connection: after more of them, servers slow down or hang up. Each new connection is
+/// another login, of which servers do not take any number either.
+const MOST_REFUSALS: u32 = 5;
 /// For how long no more connections are asked for than the server took.
 const CONTENT_FOR: Duration = Duration::from_mins(1);
 /// How long a recipient may take at its first attempt while most connections are taken; longer with each further one.
@@ -115,8 +118,12 @@ impl Smtp {
                 Ok(())
             }
             Err((stage, fault)) => {
-                if matches!(fault, Fault::Said(_)) {
-                    take_leave(connection).await;
+                if let Fault::Said(reply) = &fault {
+                    if reply.closes() || connection.refusals() >= MOST_REFUSALS {
+                        take_leave(connection).await;
+                    } else {
+                        self.keep(connection).await;
+                    }
                 }
                 if matches!(fault, Fault::Late) && until < deadline && stage != Stage::Receipt {
                     return Err(self.server.named.slow());

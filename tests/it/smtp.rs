@@ -405,6 +405,20 @@ async fn a_server_that_takes_few_connections_gets_every_mail() {
     assert!(server.connections() <= 6, "it knocked {} times", server.connections());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_heard_over_a_few_connections() {
+    let server =
+        SmtpServer::start(|step| step.starts_with("RCPT").then_some(Does::Says(b"550 no such user\r\n")))
+            .await;
+    let app = shop(&server).await;
+    for number in 0..40 {
+        app.sign_up(&format!("guest{number}@example.com")).await;
+    }
+    deliver(&app).await;
+    assert_eq!(server.heard("RCPT"), 40);
+    assert!((8..=12).contains(&server.connections()), "{} connections", server.connections());
+}
+
 #[tokio::test]
 async fn one_connection_is_enough_to_know_that_nothing_answers() {
     let server = SmtpServer::start(|step| (step == "greeting").then_some(Does::Closes)).await;
