@@ -1,10 +1,12 @@
 //! The settings: defaults, then `config.toml`, then the environment; checked as a whole before anything starts.
 
 mod check;
+mod error;
 mod load;
 mod names;
 mod origin;
 mod period;
+pub mod secret_file;
 mod sections;
 mod text;
 mod values;
@@ -14,7 +16,7 @@ use std::{num::NonZero, path::PathBuf, thread};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    load::ConfigError,
+    error::ConfigError,
     origin::{AllowedOrigin, NoOrigin},
     period::Period,
     sections::{
@@ -31,6 +33,9 @@ pub struct Config {
     /// The file that some of them come from, if there is one.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+    /// What is wrong with the files that hold secrets, each in a line.
+    #[serde(skip)]
+    pub exposed: Vec<String>,
     /// Where it listens, and what it is called outside.
     pub server: Server,
     /// Where the store is.
@@ -95,9 +100,9 @@ impl Config {
         self.messages.transport != Transport::Console && !domain.contains('.')
     }
 
-    /// What is fine for trying out and not for a shop that people come to by https, or that sends mails.
+    /// What is fine for trying out and not for a shop that people come to by https, or that sends mails, and what is exposed.
     #[must_use]
-    pub fn warnings(&self) -> Vec<&'static str> {
+    pub fn warnings(&self) -> Vec<&str> {
         let sends_mails = self.messages.transport == Transport::Smtp;
         let open_to_all = self.server.public_url.starts_with("https://");
         let warnings = [
@@ -126,7 +131,8 @@ impl Config {
                 "cleanup.enabled is false: something else must run coffeeshop purge",
             ),
         ];
-        warnings.into_iter().filter(|(is_so, _)| *is_so).map(|(_, warning)| warning).collect()
+        let warnings = warnings.into_iter().filter(|(is_so, _)| *is_so).map(|(_, warning)| warning);
+        warnings.chain(self.exposed.iter().map(String::as_str)).collect()
     }
 
     /// How many hashes are computed at a time.

@@ -3,7 +3,6 @@
 use std::{
     fmt, fs,
     io::{self, Write},
-    os::unix::fs::PermissionsExt,
     path::Path,
 };
 
@@ -14,6 +13,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustix::fs::Access;
 
+use crate::config::secret_file::{self, Exposed};
 use crate::files;
 use crate::model::{CodeHash, CountKey, Email, PlainCode, PlainToken, Purpose, TokenHash, UserId, Word};
 
@@ -27,8 +27,8 @@ pub enum SecretError {
     #[error("{0}: the secret must be 32 bytes in base64url or hex")]
     Malformed(String),
     /// Others can read the file.
-    #[error("{0}: other users of this machine can read the secret; take that right away: chmod 600")]
-    Readable(String),
+    #[error("the installation secret is in {0}")]
+    Exposed(Exposed),
     /// The file belongs to another user.
     #[error("cannot read the installation secret: {0}")]
     Denied(String),
@@ -68,11 +68,16 @@ impl InstallationSecret {
         if !path.try_exists().map_err(failed)? {
             make(folder, &path).map_err(failed)?;
         }
-        if fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o077 != 0 {
-            return Err(SecretError::Readable(at));
+        let (content, exposed) = secret_file::read(&path).map_err(failed)?;
+        if let Some(exposed) = exposed {
+            return Err(SecretError::Exposed(exposed));
         }
-        let text = fs::read_to_string(&path).map_err(failed)?;
-        Self::derive(parse(text.trim()).ok_or(SecretError::Malformed(at))?)
+        Self::derive(
+            str::from_utf8(&content)
+                .ok()
+                .and_then(|text| parse(text.trim()))
+                .ok_or(SecretError::Malformed(at))?,
+        )
     }
 
     fn derive(secret: [u8; 32]) -> Result<Self, SecretError> {
@@ -263,6 +268,8 @@ fn make_by(
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn secret() -> InstallationSecret {
@@ -303,7 +310,7 @@ mod tests {
         let path = folder.path().join(FILE);
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
-        assert!(matches!(InstallationSecret::in_folder(folder.path()), Err(SecretError::Readable(_))));
+        assert!(matches!(InstallationSecret::in_folder(folder.path()), Err(SecretError::Exposed(_))));
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fmt::Display,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -11,8 +10,9 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{
-    Config,
+    Config, ConfigError,
     names::{self, PREFIX, SECRETS},
+    secret_file,
     text::cleaned,
     values::quoted,
 };
@@ -20,29 +20,6 @@ use crate::model::typed::secret_line;
 
 /// The file that is read if none is named, in the working directory.
 const FILE: &str = "config.toml";
-
-/// A setting that cannot be used: one line, which names where it stands.
-#[derive(Debug, thiserror::Error)]
-#[error("{at}: {why}")]
-pub struct ConfigError {
-    at: String,
-    why: String,
-}
-
-impl ConfigError {
-    fn new(at: impl Into<String>, why: impl Display) -> Self {
-        // The first line says it; the rest of TOML's errors draws pictures.
-        Self { at: at.into(), why: why.to_string().lines().next().unwrap_or_default().to_owned() }
-    }
-
-    /// There is no such setting; perhaps another one is `meant`.
-    fn unknown(at: impl Into<String>, meant: Option<String>) -> Self {
-        match meant {
-            Some(meant) => Self::new(at, format_args!("there is no such setting; did you mean {meant}?")),
-            None => Self::new(at, "there is no such setting"),
-        }
-    }
-}
 
 impl Config {
     /// The settings of `file` (`config.toml` if it is there and none is named) under those of `environment`.
@@ -68,7 +45,7 @@ impl Config {
             }
         }
         settings.config.check().map_err(|(name, why)| ConfigError::new(name, why))?;
-        Ok(Self { file: settings.file, ..settings.config })
+        Ok(Self { file: settings.file, exposed: settings.exposed, ..settings.config })
     }
 
     /// The settings as TOML, secrets hidden.
@@ -83,23 +60,25 @@ struct Settings {
     table: Table,
     config: Config,
     file: Option<PathBuf>,
+    exposed: Vec<String>,
 }
 
 impl Settings {
     fn defaults() -> Result<Self, ConfigError> {
         let config = Config::default();
         let table = Table::try_from(&config).map_err(|e| ConfigError::new("defaults", e))?;
-        Ok(Self { table, config, file: None })
+        Ok(Self { table, config, file: None, exposed: Vec::new() })
     }
 
     fn layer_file(&mut self, file: Option<&Path>) -> Result<(), ConfigError> {
         let path = file.unwrap_or(Path::new(FILE));
         let at = path.display().to_string();
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
+        let (content, exposed) = match secret_file::read(path) {
+            Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_none() => return Ok(()),
             Err(error) => return Err(ConfigError::new(at, error)),
         };
+        let text = String::from_utf8(content).map_err(|_| ConfigError::new(&*at, "must be text in UTF-8"))?;
         // Some editors begin a text with the mark of its encoding.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
@@ -115,6 +94,9 @@ impl Settings {
                 ));
             };
             for (key, value) in keys {
+                if let Some(exposed) = exposed.as_ref().filter(|_| is_kept(&section, &key, &value)) {
+                    self.exposed.push(format!("{section}.{key} is set in {exposed}"));
+                }
                 self.set(&format!("{at}: {section}.{key}"), &section, &key, value)?;
             }
         }
@@ -127,7 +109,14 @@ impl Settings {
         let (section, key) = path.split_once("__").ok_or_else(unknown)?;
         if let Some(secret) = key.strip_suffix("_file").filter(|secret| SECRETS.contains(&(section, secret)))
         {
-            let content = fs::read(&text).map_err(|e| ConfigError::new(name, format!("{text}: {e}")))?;
+            let (content, exposed) = secret_file::read(Path::new(&text))
+                .map_err(|e| ConfigError::new(name, format_args!("{text}: {e}")))?;
+            match (section, secret, exposed) {
+                // What opens everything else.
+                ("auth", "secret", Some(exposed)) => return Err(ConfigError::new(name, exposed)),
+                (_, "password", Some(exposed)) => self.exposed.push(format!("{name} is set to {exposed}")),
+                _ => {}
+            }
             let wrong = |why| ConfigError::new(name, format_args!("{text}: the file {why}"));
             let line = secret_line(&content).map_err(wrong)?;
             if line.trim().is_empty() {
@@ -184,6 +173,13 @@ impl Settings {
     }
 }
 
+/// Whether a value is to be kept from others: a name to log in with is not.
+fn is_kept(section: &str, key: &str, value: &Value) -> bool {
+    SECRETS.contains(&(section, key))
+        && key != "username"
+        && value.as_str().is_some_and(|text| !text.is_empty())
+}
+
 fn mistyped(at: &str, value: &str, wanted: &str) -> ConfigError {
     ConfigError::new(at, format_args!("{} must be {wanted}", quoted(value)))
 }
@@ -204,7 +200,7 @@ fn plain(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{fs, time::Duration};
 
     use super::*;
 
@@ -283,7 +279,9 @@ mod tests {
             let config = Config::load(None, variables.map(|(name, value)| (name.into(), value.into())));
             match config {
                 Ok(config) => assert_eq!(config.smtp.password.reveal(), expected, "{content:?}"),
-                Err(error) => assert_eq!((error.why.contains("more than one line"), expected), (true, None)),
+                Err(error) => {
+                    assert_eq!((error.to_string().contains("more than one line"), expected), (true, None))
+                }
             }
         }
     }

@@ -208,7 +208,8 @@ fn a_setting_that_is_no_text_is_not_passed_over() {
 fn an_empty_secret_file_is_no_secret() {
     let shop = Shop::new().with("AUTH__SECRET_FILE", "secret");
     fs::write(shop.path("secret"), "\n").unwrap();
-    shop.run(&["migrate"]).is(1);
+    set_mode(&shop.path("secret"), 0o600);
+    shop.run(&["migrate"]).refused("the file is empty");
 }
 
 #[test]
@@ -439,9 +440,58 @@ fn a_secret_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn a_secret_file_of_its_own_that_others_can_read_is_refused() {
+    let shop = Shop::new().with("AUTH__SECRET_FILE", "given");
+    fs::write(shop.path("given"), format!("{SECRET}\n")).unwrap();
+    for rights in [0o644, 0o640, 0o444] {
+        set_mode(&shop.path("given"), rights);
+        for command in [&["serve"] as &[_], &["users", "list"], &["migrate"]] {
+            let why = format!(
+                "COFFEESHOP_AUTH__SECRET_FILE: given: other users of this machine can read it (mode 0{rights:o})"
+            );
+            shop.run(command).refused(&why);
+        }
+    }
+    assert!(!shop.database().exists());
+    set_mode(&shop.path("given"), 0o400);
+    shop.create_admin("boss@example.com").is(0);
+}
+
+#[test]
+fn a_secret_in_a_pipe_is_for_its_reader_alone() {
+    let line = format!(r#"printf {SECRET} | COFFEESHOP_AUTH__SECRET_FILE=/dev/stdin "$0" migrate"#);
+    Shop::new().run_in_shell(&line).is(0);
+}
+
+#[test]
+fn other_secrets_that_others_can_read_are_warned_of() {
+    let shop = Shop::new().with("SMTP__PASSWORD_FILE", "password").with("SMTP__USERNAME_FILE", "password");
+    fs::write(shop.path("password"), "hush\n").unwrap();
+    fs::write(shop.path("config.toml"), format!("[auth]\nsecret = \"{SECRET}\"\n")).unwrap();
+    let warnings = |rights| {
+        set_mode(&shop.path("password"), rights);
+        set_mode(&shop.path("config.toml"), rights);
+        let ran = shop.serve().stop(Signal::TERM).is(0);
+        ran.err.lines().filter(|line| line.contains("WARN")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [in_file, password] = &warnings(0o644)[..] else { panic!("two warnings") };
+    assert!(
+        in_file.contains("auth.secret is set in config.toml: other users of this machine can read it"),
+        "{in_file}"
+    );
+    assert!(
+        password.contains("COFFEESHOP_SMTP__PASSWORD_FILE is set to password: other users"),
+        "{password}"
+    );
+    assert!(password.contains("(mode 0644)") && password.contains("chmod 600 password"), "{password}");
+    assert_eq!(warnings(0o600), [""; 0]);
+}
+
+#[test]
 fn a_secret_can_come_from_a_file_of_its_own() {
     let shop = Shop::new().with("AUTH__SECRET_FILE", "given");
     fs::write(shop.path("given"), format!("{SECRET}\n")).unwrap();
+    set_mode(&shop.path("given"), 0o600);
     shop.create_admin("boss@example.com").is(0);
     assert!(!shop.secret().exists());
     fs::write(shop.path("given"), OTHER_SECRET).unwrap();
