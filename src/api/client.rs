@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use poem::{FromRequest, Request, RequestBody, http::header};
@@ -52,12 +52,52 @@ pub fn origin(request: &Request) -> Origin {
     Origin { client: Client { user_agent, ip }, request_id, ..Origin::default() }
 }
 
-/// The address that a request comes from; none if it came by no network.
-pub fn address(request: &Request, proxies: &[Proxy]) -> Option<IpAddr> {
-    let peer = request.remote_addr().as_socket_addr()?.ip();
-    let lines: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
-    let hops = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    Some(client(peer, hops.map(|hop| str::from_utf8(hop).unwrap_or_default()), proxies))
+/// For how many peers the log says that what they say about clients is ignored: a few are proxies, and any client can send
+/// the header.
+const MOST_NAMED: usize = 8;
+
+/// The proxies whose word about clients counts, and those peers whose word did not.
+pub struct Proxies {
+    trusted: Vec<Proxy>,
+    named: Mutex<Vec<IpAddr>>,
+}
+
+impl Proxies {
+    /// Those of the settings.
+    pub fn new(trusted: Vec<Proxy>) -> Self {
+        Self { trusted, named: Mutex::default() }
+    }
+
+    /// The address that a request comes from; none if it came by no network.
+    pub fn client(&self, request: &Request) -> Option<IpAddr> {
+        let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
+        let lines: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
+        if !lines.is_empty()
+            && let Some(warning) = self.ignored(peer)
+        {
+            tracing::warn!("{warning}");
+        }
+        let hops = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        Some(client(peer, hops.map(|hop| str::from_utf8(hop).unwrap_or_default()), &self.trusted))
+    }
+
+    /// What the log is to say about a peer that sent the header and is not trusted; nothing a second time.
+    fn ignored(&self, peer: IpAddr) -> Option<String> {
+        if self.trusted.iter().any(|proxy| proxy.contains(peer)) {
+            return None;
+        }
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.len() >= MOST_NAMED || named.contains(&peer) {
+            return None;
+        }
+        named.push(peer);
+        let networks = self.trusted.iter().map(Proxy::to_string).chain([Proxy::from(peer).to_string()]);
+        let networks: Vec<_> = networks.map(|network| format!("{network:?}")).collect();
+        Some(format!(
+            "X-Forwarded-For from {peer} was ignored; if that is your proxy, set server.trusted_proxies = [{}]",
+            networks.join(", ")
+        ))
+    }
 }
 
 /// Walks from the peer outwards as long as each hop is trusted; the first that is not is the client. What stands left
@@ -90,6 +130,27 @@ mod tests {
         let config = crate::config::Config::load(None, [variable]).expect("good");
         let peer = "::ffff:10.0.0.1".parse().expect("an address");
         client(peer, header.rsplit(','), &config.server.trusted_proxies).to_string()
+    }
+
+    /// What the log says about a peer at this address that sent the header.
+    fn ignored(proxies: &Proxies, peer: &str) -> Option<String> {
+        proxies.ignored(peer.parse().expect("an address"))
+    }
+
+    #[test]
+    fn a_peer_that_is_not_trusted_is_named_once_with_what_to_set() {
+        let trusted = ["10.0.0.0/8", "::1"].map(|text| {
+            let proxy = serde_json::from_value(serde_json::Value::from(text));
+            proxy.expect("a network")
+        });
+        let proxies = Proxies::new(trusted.to_vec());
+        assert_eq!(ignored(&proxies, "10.0.0.7"), None);
+        let warning = "X-Forwarded-For from 172.18.0.1 was ignored; if that is your proxy, set \
+                       server.trusted_proxies = [\"10.0.0.0/8\", \"::1/128\", \"172.18.0.1/32\"]";
+        assert_eq!(ignored(&proxies, "172.18.0.1").as_deref(), Some(warning));
+        assert_eq!(ignored(&proxies, "172.18.0.1"), None);
+        let others = (0..20).filter(|number| ignored(&proxies, &format!("2001:db8::{number}")).is_some());
+        assert_eq!(others.count(), 7, "and eight in all");
     }
 
     #[test]

@@ -17,16 +17,13 @@ use poem::{Endpoint, IntoResponse, Request, Response};
 use uuid::{Builder, Uuid};
 
 use super::{
-    client::{self, Arrival},
+    client::{Arrival, Proxies},
     cors::Cors,
     document,
     error::{ApiError, Code},
     headers, page, pages,
 };
-use crate::{
-    config::Proxy,
-    model::{Clock, Timestamp},
-};
+use crate::model::{Clock, Timestamp};
 
 const LONGEST_ADDRESS: usize = 8 * 1024;
 const MOST_HEADERS: usize = 64;
@@ -44,7 +41,7 @@ pub struct Edge<E> {
     /// The methods of each path.
     pub methods: &'static LazyLock<BTreeMap<String, Vec<String>>>,
     /// The proxies whose word about clients counts.
-    pub proxies: Vec<Proxy>,
+    pub proxies: Proxies,
     /// Whose scripts may read the answers.
     pub cors: Cors,
     /// How long a request may take, its body included.
@@ -62,7 +59,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let start = Instant::now();
         let id = request_id(&request, self.clock.now());
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let client = client::address(&request, &self.proxies);
+        let client = self.proxies.client(&request);
         let origin = self.cors.named(&request);
         let preflight = origin.as_ref().and_then(|_| Cors::preflight(&request));
         let mut answer = match preflight {
@@ -201,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_one_refusal_and_the_next_request_is_answered() {
         let edge = Edge {
-            proxies: Vec::new(),
+            proxies: Proxies::new(Vec::new()),
             inner: make_sync(|request: Request| assert_ne!(request.uri().path(), "/panics")),
             clock: Clock::system(),
             methods: &METHODS,

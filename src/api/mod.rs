@@ -38,7 +38,12 @@ use std::{
 use poem::{Endpoint, IntoEndpoint, Request, Response, Route};
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
-use self::{client::Context, cors::Cors, edge::Edge, error::ApiError};
+use self::{
+    client::{Context, Proxies},
+    cors::Cors,
+    edge::Edge,
+    error::ApiError,
+};
 use crate::{
     accounts::Accounts,
     config::Config,
@@ -74,7 +79,7 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
     let service = OpenApiService::new(api(&accounts), "", "");
     let pages = docs::add(pages::add(Route::new(), &accounts, config), config.public_path());
     let clock = accounts.clock();
-    let proxies = config.server.trusted_proxies.clone();
+    let proxies = Proxies::new(config.server.trusted_proxies.clone());
     let context = Context { accounts: Arc::new(accounts) };
     let inner = Site { pages, api: service.into_endpoint(), context };
     let cors = Cors(config.server.cors_origins.clone());

@@ -45,9 +45,21 @@ impl Proxy {
     }
 }
 
+impl From<IpAddr> for Proxy {
+    fn from(ip: IpAddr) -> Self {
+        Self(ip.into())
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Serialize for Proxy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.collect_str(self)
     }
 }
 

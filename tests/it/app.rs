@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -29,6 +29,9 @@ pub use crate::shop::PASSWORD;
 
 /// 2026-11-22 09:30 in UTC, when every test starts.
 pub const START: Timestamp = Timestamp::from_millis(1_795_339_800_000);
+
+/// Where requests come from, unless a test says otherwise.
+pub const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 200));
 
 /// The shortest time that the clock knows.
 pub const MOMENT: Duration = Duration::from_millis(1);
@@ -109,7 +112,6 @@ impl App {
         let mut config = Config::default();
         config.database.path = folder.path().join("data/coffeeshop.db");
         (config.password.memory_kib, config.password.iterations) = (64, 1);
-        config.rate_limit.enabled = false;
         change(&mut config);
         let clock = Clock::by_hand(START);
         let (store, _) = Store::open(&config.database.path, Missing::Create).await.unwrap();
@@ -153,7 +155,7 @@ impl App {
 
     /// Somebody who is not signed in.
     pub fn anyone(&self) -> Caller<'_> {
-        Caller { app: self, token: None, headers: Vec::new(), ip: None }
+        Caller { app: self, token: None, headers: Vec::new(), ip: Some(CLIENT) }
     }
 
     /// Somebody with this access token.

@@ -12,7 +12,7 @@ use poem::http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{App, Caller, PASSWORD};
+use crate::app::{App, CLIENT, Caller, PASSWORD};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -56,7 +56,7 @@ impl<'a> Auditor<'a> {
         let request_id = format!("step-{}", self.steps);
         let expected = match self.door {
             Door::Api | Door::Page => {
-                json!({ "ip": null, "user_agent": TILL, "uid": null, "request_id": request_id })
+                json!({ "ip": CLIENT, "user_agent": TILL, "uid": null, "request_id": request_id })
             }
             Door::Console => {
                 let uid = rustix::process::getuid().as_raw();

@@ -69,10 +69,10 @@ fn listen() {
 
 /// Everything that is asked of the store, in every way that it can be asked.
 async fn walk_everywhere() -> App {
-    walk_the_pages(&limited().await).await;
-    walk_the_console(&limited().await).await;
-    walk_the_timer(&limited().await).await;
-    let app = limited().await;
+    walk_the_pages(&App::start().await).await;
+    walk_the_console(&App::start().await).await;
+    walk_the_timer(&App::start().await).await;
+    let app = App::start().await;
     walk_the_api(&app).await;
     let boss = app.log_in("boss@example.com").await;
     let id = boss.id().await;
@@ -231,7 +231,7 @@ async fn nothing_grows_past_its_budget_however_often_it_is_asked() {
     const ANN: &str = "ann@example.com";
     for operation in operations() {
         let (_, _, growth) = BOUNDS.into_iter().find(|(id, ..)| *id == operation.id).unwrap();
-        let app = limited().await;
+        let app = App::start().await;
         let (boss, ann) = (app.admin().await, app.signed_in(ANN).await);
         let tokens = app.tokens(ANN).await;
         let session = &ann.get("/me/sessions").await.body["items"][1]["id"];
@@ -274,10 +274,6 @@ async fn nothing_grows_past_its_budget_however_often_it_is_asked() {
             assert!(grown <= growth.most(), "{}: {grown} more rows of {table}", operation.id);
         }
     }
-}
-
-async fn limited() -> App {
-    App::with(|config| config.rate_limit.enabled = true).await
 }
 
 /// The tables that grow with use. A statement that looks at all of their rows, or sorts them, costs more the longer a shop is

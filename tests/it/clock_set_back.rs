@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use coffeeshop::{
-    accounts::{Admin, Rotation, Setback},
-    config::Config,
-};
+use coffeeshop::accounts::{Admin, Rotation, Setback};
 use serde_json::{Value, json};
 
 use crate::{
@@ -27,7 +24,7 @@ const AHEAD: [Duration; 2] = [HOUR, Duration::from_hours(400 * 24)];
 
 /// A shop whose clock is ahead by so much, with limits.
 async fn ahead(by: Duration) -> App {
-    let app = App::with(|config: &mut Config| config.rate_limit.enabled = true).await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     app.verify(ANN).await;
     app.wait(by);

@@ -12,8 +12,9 @@ const ANN: &str = "ann@example.com";
 const WRONG: &str = "espresso rains upward";
 const NEW: &str = "lungo hums at dawn";
 
-async fn limited() -> App {
-    App::with(|config| config.rate_limit.enabled = true).await
+/// Makes every budget whole.
+fn make_whole(app: &App) {
+    app.opened().execute_batch("DELETE FROM limits").unwrap();
 }
 
 fn login(email: &str, password: &str) -> Value {
@@ -40,7 +41,7 @@ async fn tokens(answer: Answer, app: &App) -> Caller<'_> {
 
 #[tokio::test]
 async fn a_right_password_costs_no_try_whatever_comes_of_the_rest() {
-    let app = limited().await;
+    let app = App::start().await;
     let boss = app.admin().await.from("192.0.2.1");
     for _ in 0..12 {
         let body = json!({ "current_password": PASSWORD });
@@ -52,7 +53,6 @@ async fn a_right_password_costs_no_try_whatever_comes_of_the_rest() {
 #[tokio::test]
 async fn nobody_has_passwords_judged_without_end() {
     let app = App::with(|config| {
-        config.rate_limit.enabled = true;
         (config.rate_limit.client_burst, config.rate_limit.mail_burst) = (3, 3);
     })
     .await;
@@ -85,13 +85,10 @@ async fn nobody_has_passwords_judged_without_end() {
 
 #[tokio::test]
 async fn wrong_links_cost_no_budget() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.client_burst = 2;
-    })
-    .await;
+    let app = App::with(|config| config.rate_limit.client_burst = 2).await;
     app.sign_up(ANN).await;
     let mail = app.mail(ANN).await;
+    make_whole(&app);
     let client = app.anyone().from("192.0.2.1");
     for number in 0..5 {
         let token = format!("{}{number}", &mail.token()[1..]);
@@ -107,11 +104,7 @@ async fn wrong_links_cost_no_budget() {
 
 #[tokio::test]
 async fn codes_and_passwords_have_budgets_of_their_own() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.client_burst = 2;
-    })
-    .await;
+    let app = App::with(|config| config.rate_limit.client_burst = 2).await;
     app.sign_up(ANN).await;
     let client = app.anyone().from("192.0.2.1");
     let guess = async |code: &str| {
@@ -135,7 +128,6 @@ async fn codes_and_passwords_have_budgets_of_their_own() {
 #[tokio::test]
 async fn sign_ups_that_send_and_judge_nothing_cost_nothing() {
     let app = App::with(|config| {
-        config.rate_limit.enabled = true;
         (config.rate_limit.client_burst, config.rate_limit.mail_burst) = (3, 2);
     })
     .await;
@@ -163,11 +155,7 @@ async fn sign_ups_that_send_and_judge_nothing_cost_nothing() {
 
 #[tokio::test]
 async fn a_wait_for_two_limits_is_the_longer_one() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.auth.access_ttl = Duration::from_hours(24).into();
-    })
-    .await;
+    let app = App::with(|config| config.auth.access_ttl = Duration::from_hours(24).into()).await;
     let (ann, bob) = (app.signed_in(ANN).await, app.signed_in("bob@example.com").await);
     let ask = async |caller: &Caller<'_>, new: &str| {
         caller.post("/me/email", json!({ "new_email": new, "current_password": PASSWORD })).await
@@ -188,7 +176,7 @@ async fn a_wait_for_two_limits_is_the_longer_one() {
 
 #[tokio::test]
 async fn a_login_with_the_access_token_along_counts_for_its_session() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     app.sign_up("bob@example.com").await;
     let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await.from("192.0.2.1");
@@ -213,16 +201,16 @@ async fn a_login_with_the_access_token_along_counts_for_its_session() {
 
 #[tokio::test]
 async fn a_restart_forgives_nothing() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 10);
-    let again = app.beside(|config| config.rate_limit.enabled = true).await;
+    let again = app.beside(|_| {}).await;
     log_in(&again, "192.0.2.1", ANN, PASSWORD).await.refused(429, "too_many_requests");
 }
 
 #[tokio::test]
 async fn nobody_learns_from_a_limit_whether_there_is_an_account() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     let known = exhaust(&app, "192.0.2.1", ANN).await;
     assert_eq!(exhaust(&app, "192.0.2.1", "nobody@example.com").await, known);
@@ -235,7 +223,7 @@ async fn nobody_learns_from_a_limit_whether_there_is_an_account() {
 
 #[tokio::test]
 async fn every_spelling_and_every_address_of_a_network_is_one_budget() {
-    let app = limited().await;
+    let app = App::start().await;
     let spellings = [
         "ann@example.com",
         "ANN@EXAMPLE.COM",
@@ -259,7 +247,7 @@ async fn every_spelling_and_every_address_of_a_network_is_one_budget() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_at_the_same_moment_do_not_overrun_a_limit() {
-    let app = std::sync::Arc::new(limited().await);
+    let app = std::sync::Arc::new(App::start().await);
     app.sign_up(ANN).await;
     let mut crowd = tokio::task::JoinSet::new();
     for _ in 0..60 {
@@ -273,7 +261,7 @@ async fn guesses_at_the_same_moment_do_not_overrun_a_limit() {
 
 #[tokio::test]
 async fn a_guesser_somewhere_else_shuts_nobody_out() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     exhaust(&app, "198.51.100.1", ANN).await;
     log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
@@ -281,7 +269,7 @@ async fn a_guesser_somewhere_else_shuts_nobody_out() {
 
 #[tokio::test]
 async fn guessers_everywhere_are_stopped_and_the_owner_at_home_is_not() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     let home = log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
     let mut evaluated = 0;
@@ -301,7 +289,7 @@ async fn guessers_everywhere_are_stopped_and_the_owner_at_home_is_not() {
 
 #[tokio::test]
 async fn a_new_password_by_mail_makes_the_budgets_whole() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     for network in 0..60 {
         log_in(&app, &format!("198.51.{network}.1"), ANN, WRONG).await;
@@ -316,7 +304,7 @@ async fn a_new_password_by_mail_makes_the_budgets_whole() {
 
 #[tokio::test]
 async fn whoever_chose_a_password_by_mail_is_at_home_whatever_others_go_on_to_guess() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
     let token = app.mail(ANN).await.token().to_owned();
@@ -337,7 +325,7 @@ async fn whoever_chose_a_password_by_mail_is_at_home_whatever_others_go_on_to_gu
 
 #[tokio::test]
 async fn whoever_waits_as_long_as_they_are_told_is_not_told_to_wait_again() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     for _ in 0..10 {
         log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
@@ -366,7 +354,7 @@ const CONFIRMED: [&str; 3] = ["/me/password", "/me/email", "/me"];
 #[tokio::test]
 async fn whatever_a_session_asks_a_password_for_is_one_budget() {
     for exhausted in CONFIRMED {
-        let app = limited().await;
+        let app = App::start().await;
         app.sign_up(ANN).await;
         app.verify(ANN).await;
         let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await.from("192.0.2.1");
@@ -386,7 +374,6 @@ async fn whatever_a_session_asks_a_password_for_is_one_budget() {
 #[tokio::test]
 async fn a_guest_at_the_same_address_uses_up_nothing_of_a_session() {
     let app = App::with(|config| {
-        config.rate_limit.enabled = true;
         config.rate_limit.client_burst = 40;
         config.auth.access_ttl = Duration::from_hours(24).into();
     })
@@ -410,7 +397,7 @@ async fn a_guest_at_the_same_address_uses_up_nothing_of_a_session() {
 
 #[tokio::test]
 async fn ten_wrong_guesses_keep_no_one_out_for_longer_than_a_minute() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
     for email in [ANN, "nobody@example.com"] {
@@ -425,7 +412,7 @@ async fn ten_wrong_guesses_keep_no_one_out_for_longer_than_a_minute() {
 
 #[tokio::test]
 async fn one_network_alone_keeps_no_owner_elsewhere_out_however_long() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     app.verify(ANN).await;
     let mut evaluated = 0;
@@ -444,11 +431,7 @@ async fn one_network_alone_keeps_no_owner_elsewhere_out_however_long() {
 
 #[tokio::test]
 async fn no_more_than_98_guesses_a_day_are_looked_at_without_a_session() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.auth.access_ttl = Duration::from_hours(25).into();
-    })
-    .await;
+    let app = App::with(|config| config.auth.access_ttl = Duration::from_hours(25).into()).await;
     app.sign_up(ANN).await;
     let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await.from("192.0.2.1");
     log_in(&app, "192.0.2.2", ANN, PASSWORD).await.is(200);
@@ -466,8 +449,9 @@ async fn no_more_than_98_guesses_a_day_are_looked_at_without_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn right_logins_at_once_all_succeed() {
-    let app = std::sync::Arc::new(limited().await);
+    let app = std::sync::Arc::new(App::start().await);
     app.sign_up(ANN).await;
+    make_whole(&app);
     for wrong_before in [0, 9] {
         for _ in 0..wrong_before {
             log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
@@ -488,14 +472,11 @@ async fn right_logins_at_once_all_succeed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn right_passwords_whose_client_hung_up_cost_nothing() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.password.memory_kib = 8 * 1024;
-    })
-    .await;
+    let app = App::with(|config| config.password.memory_kib = 8 * 1024).await;
     app.sign_up(ANN).await;
     app.verify(ANN).await;
     let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await.from("192.0.2.1");
+    make_whole(&app);
     for millis in 0..24 {
         let patience = Duration::from_millis(millis);
         let _ = tokio::time::timeout(patience, log_in(&app, "192.0.2.1", ANN, PASSWORD)).await;
@@ -512,11 +493,7 @@ async fn right_passwords_whose_client_hung_up_cost_nothing() {
 
 #[tokio::test]
 async fn one_client_tries_so_many_passwords_of_all_accounts() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.client_burst = 10;
-    })
-    .await;
+    let app = App::with(|config| config.rate_limit.client_burst = 10).await;
     for account in 0..10 {
         let answer = log_in(&app, "192.0.2.1", &format!("user{account}@example.com"), WRONG).await;
         answer.refused(401, "invalid_credentials");
@@ -527,14 +504,11 @@ async fn one_client_tries_so_many_passwords_of_all_accounts() {
 
 #[tokio::test]
 async fn what_was_right_costs_a_client_nothing() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.client_burst = 3;
-    })
-    .await;
+    let app = App::with(|config| config.rate_limit.client_burst = 3).await;
     for user in 0..6 {
         let email = format!("user{user}@example.com");
-        app.sign_up(&email).await;
+        let sign_up = json!({ "email": email, "password": PASSWORD });
+        app.anyone().from(&format!("198.51.100.{user}")).post("/auth/signup", sign_up).await.is(201);
         let proof = json!({ "token": app.mail(&email).await.token() });
         app.anyone().from("192.0.2.1").post("/auth/verify", proof).await.is(200);
         log_in(&app, "192.0.2.1", &email, PASSWORD).await.is(200);
@@ -543,11 +517,7 @@ async fn what_was_right_costs_a_client_nothing() {
 
 #[tokio::test]
 async fn one_client_causes_so_many_messages() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.mail_burst = 3;
-    })
-    .await;
+    let app = App::with(|config| config.rate_limit.mail_burst = 3).await;
     let client = app.anyone().from("192.0.2.1");
     client.post("/auth/signup", json!({ "email": ANN, "password": PASSWORD })).await.is(201);
     client.post("/auth/verify/resend", json!({ "email": ANN })).await.is(202);
@@ -567,9 +537,9 @@ async fn one_client_causes_so_many_messages() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_gives_nothing_and_takes_nothing() {
-    let app = limited().await;
+    let app = App::start().await;
     exhaust(&app, "192.0.2.1", ANN).await;
-    let earlier = app.beside(|config| config.rate_limit.enabled = true).await; // stands where every test starts
+    let earlier = app.beside(|_| {}).await; // stands where every test starts
     app.wait(Duration::from_hours(48));
     log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
     log_in(&earlier, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
@@ -592,7 +562,7 @@ const FACES: [&[&str]; 2] = [
 #[tokio::test]
 async fn every_spelling_and_every_face_of_a_client_is_one_budget() {
     for faces in FACES {
-        let app = limited().await;
+        let app = App::start().await;
         app.sign_up(ANN).await;
         app.verify(ANN).await;
         let ann = tokens(log_in(&app, faces[0], ANN, PASSWORD).await, &app).await;
@@ -615,7 +585,7 @@ async fn every_spelling_and_every_face_of_a_client_is_one_budget() {
 
 #[tokio::test]
 async fn every_spelling_guesses_at_one_code() {
-    let app = limited().await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     let mail = app.mail(ANN).await;
     let wrong = crate::verification::wrong(&mail.code);
@@ -631,7 +601,6 @@ async fn every_spelling_guesses_at_one_code() {
 /// A shop that forgives one wrong password a minute, and three at once.
 async fn strict() -> App {
     App::with(|config| {
-        config.rate_limit.enabled = true;
         config.rate_limit.login_burst = 3;
         config.rate_limit.account_refill = Duration::from_mins(1).into();
     })
@@ -683,11 +652,7 @@ async fn the_clean_up_forgets_no_budget_before_it_is_whole() {
 
 #[tokio::test]
 async fn what_is_tried_at_home_does_not_count_elsewhere() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.account_burst = 5;
-    })
-    .await;
+    let app = App::with(|config| config.rate_limit.account_burst = 5).await;
     app.sign_up(ANN).await;
     log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
     for _ in 0..7 {
@@ -700,7 +665,6 @@ async fn what_is_tried_at_home_does_not_count_elsewhere() {
 #[tokio::test]
 async fn a_site_has_twice_the_budget_of_one_of_its_networks() {
     let app = App::with(|config| {
-        config.rate_limit.enabled = true;
         (config.rate_limit.client_burst, config.rate_limit.mail_burst) = (5, 5);
     })
     .await;
@@ -718,11 +682,7 @@ async fn a_site_has_twice_the_budget_of_one_of_its_networks() {
 
 #[tokio::test]
 async fn clients_behind_a_translator_are_told_apart() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.client_burst = 1;
-    })
-    .await;
+    let app = App::with(|config| config.rate_limit.client_burst = 1).await;
     for ip in ["64:ff9b::192.0.2.1", "64:ff9b:1::192.0.2.2", "64:ff9b:1:c000:2:300::"] {
         log_in(&app, ip, ANN, WRONG).await.refused(401, "invalid_credentials");
     }
@@ -731,12 +691,9 @@ async fn clients_behind_a_translator_are_told_apart() {
 
 #[tokio::test]
 async fn what_was_right_gives_a_client_one_try_back_and_no_more() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.client_burst = 3;
-    })
-    .await;
+    let app = App::with(|config| config.rate_limit.client_burst = 3).await;
     app.sign_up(ANN).await;
+    make_whole(&app);
     log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
     let changes = 2; // of the account, and of its client
     assert_eq!(
@@ -759,7 +716,6 @@ async fn what_was_right_gives_a_client_one_try_back_and_no_more() {
 async fn a_right_password_makes_up_for_wrong_ones_though_it_lets_nobody_in() {
     for disabled in [true, false] {
         let app = App::with(|config| {
-            config.rate_limit.enabled = true;
             config.auth.allow_unverified_login = disabled;
         })
         .await;
@@ -779,7 +735,7 @@ async fn a_right_password_makes_up_for_wrong_ones_though_it_lets_nobody_in() {
 
 #[tokio::test]
 async fn an_account_is_exported_some_times_at_once_and_then_once_a_minute() {
-    let app = limited().await;
+    let app = App::start().await;
     let (ann, bob) = (app.unverified(ANN).await, app.unverified("bob@example.com").await);
     for _ in 0..5 {
         ann.get("/me/export").await.is(200);
@@ -794,11 +750,7 @@ async fn an_account_is_exported_some_times_at_once_and_then_once_a_minute() {
 
 /// A shop where an account may make three changes at once.
 async fn three_changes() -> App {
-    App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.change_burst = 3;
-    })
-    .await
+    App::with(|config| config.rate_limit.change_burst = 3).await
 }
 
 /// Edits until there is a refusal, which must come after so many.
@@ -881,14 +833,12 @@ async fn what_ends_something_is_never_refused() {
 
 #[tokio::test]
 async fn many_accounts_of_one_client_share_a_budget_of_changes() {
-    let app = App::with(|config| {
-        config.rate_limit.enabled = true;
-        config.rate_limit.client_change_burst = 4;
-    })
-    .await;
+    let app = App::with(|config| config.rate_limit.client_change_burst = 4).await;
     let mut edited = 0;
     for number in 0..6 {
-        let guest = app.unverified(&format!("guest{number}@example.com")).await;
+        let email = format!("guest{number}@example.com");
+        app.sign_up(&email).await;
+        let guest = tokens(log_in(&app, &format!("203.0.113.{number}"), &email, PASSWORD).await, &app).await;
         let here = guest.clone().from("192.0.2.1");
         edited += u32::from(here.patch("/me", json!({ "first_name": "Zoe" })).await.status == 200);
         guest.from("198.51.100.1").patch("/me", json!({ "first_name": "Joe" })).await;
@@ -898,7 +848,7 @@ async fn many_accounts_of_one_client_share_a_budget_of_changes() {
 
 #[tokio::test]
 async fn little_is_left_of_an_account_that_edited_itself_without_end() {
-    let app = limited().await;
+    let app = App::start().await;
     let ann = app.unverified(ANN).await.from("192.0.2.1");
     for number in 0..1_200 {
         ann.patch("/me", json!({ "first_name": format!("Ann {number}") })).await;

@@ -29,11 +29,6 @@ fn field(name: &str, code: &str) -> (String, String) {
     (name.to_owned(), code.to_owned())
 }
 
-/// With brakes on guessing.
-async fn braked() -> App {
-    App::with(|config| config.rate_limit.enabled = true).await
-}
-
 #[tokio::test]
 async fn a_new_password_counts_from_now_on_and_the_old_one_no_more() {
     let app = App::start().await;
@@ -196,7 +191,7 @@ async fn who_is_not_signed_in_changes_and_deletes_nothing() {
 
 #[tokio::test]
 async fn a_right_password_makes_the_budget_whole_again() {
-    let app = braked().await;
+    let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let most = app.config.rate_limit.login_burst - 1;
     for _ in 0..2 {
@@ -209,7 +204,7 @@ async fn a_right_password_makes_the_budget_whole_again() {
 
 #[tokio::test]
 async fn a_new_password_that_breaks_a_rule_costs_nothing_of_the_budget() {
-    let app = braked().await;
+    let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     for _ in 0..2 * app.config.rate_limit.login_burst {
         change(&ann, PASSWORD, "short").await.refused(422, "validation_failed");

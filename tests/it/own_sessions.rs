@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{App, Caller, PASSWORD};
+use crate::app::{App, CLIENT, Caller, PASSWORD};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -80,7 +80,7 @@ async fn each_login_is_a_session_with_its_program_and_its_times() {
         "last_used_at": "2026-11-22T09:30:00.000Z",
         "expires_at": "2026-12-22T09:30:00.000Z",
         "user_agent": "phone/1.0",
-        "ip": null,
+        "ip": CLIENT,
         "current": true,
     });
     assert_eq!(first, &expected);

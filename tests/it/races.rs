@@ -535,7 +535,7 @@ async fn an_invitation_sent_many_times_at_once_is_accepted_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_passwords_at_once_do_not_overrun_the_budget() {
-    let app = Arc::new(App::with(|config| config.rate_limit.enabled = true).await);
+    let app = Arc::new(App::start().await);
     let ann = app.signed_in(ANN).await;
     let mut crowd = Crowd::default();
     for number in 0..30 {

@@ -317,6 +317,22 @@ fn a_refusal_is_logged_with_the_address_of_the_client() {
 }
 
 #[test]
+fn a_proxy_that_is_not_trusted_is_named_in_the_log() {
+    for (trusted, named) in [("", 1), ("127.0.0.1", 0)] {
+        let shop = Shop::with_admin().with("SERVER__TRUSTED_PROXIES", trusted);
+        let server = shop.serve();
+        for _ in 0..3 {
+            server.ask("GET", "/healthz", "X-Forwarded-For: 192.0.2.7\r\n", None).unwrap().is(200);
+        }
+        let ran = server.stop(Signal::TERM).is(0);
+        let line = "X-Forwarded-For from 127.0.0.1 was ignored; if that is your proxy, set \
+                    server.trusted_proxies = [\"127.0.0.1/32\"]";
+        assert_eq!(ran.err.matches(line).count(), named, "{ran:?}");
+        assert_eq!(ran.err.matches("WARN").count(), named, "{ran:?}");
+    }
+}
+
+#[test]
 fn a_refusal_of_a_long_line_is_logged_in_short() {
     let shop = Shop::new();
     let server = shop.serve();

@@ -306,7 +306,7 @@ async fn a_promoted_user_is_an_admin_with_the_same_token() {
 
 #[tokio::test]
 async fn too_many_wrong_passwords_ask_for_patience() {
-    let app = App::with(|config| config.rate_limit.enabled = true).await;
+    let app = App::start().await;
     app.sign_up(ANN).await;
     for email in [ANN, "nobody@example.com"] {
         for _ in 0..app.config.rate_limit.login_burst {

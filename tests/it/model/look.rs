@@ -5,6 +5,7 @@ use coffeeshop::model::Timestamp;
 use serde_json::{Value, json};
 
 use super::shop::{Code, Person, Purpose, Session};
+use crate::app::CLIENT;
 
 pub fn time(millis: i64) -> Value {
     json!(Timestamp::from_millis(millis).to_string())
@@ -46,7 +47,7 @@ pub fn session(session: &Session, id: &str, current: bool) -> Value {
         "last_used_at": time(session.last_used_at),
         "expires_at": time(session.expires_at),
         "user_agent": null,
-        "ip": null,
+        "ip": CLIENT,
         "current": current,
     })
 }

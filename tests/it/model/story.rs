@@ -76,6 +76,7 @@ impl Story {
             config.auth.allow_unverified_login = may;
             config.auth.hide_taken_emails = hides;
             config.password.max_concurrent_hashes = 1;
+            config.rate_limit.enabled = false; // a story has more wrong passwords and edits than a day
         });
         Self {
             app: app.await,
