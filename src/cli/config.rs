@@ -1,6 +1,6 @@
 //! `coffeeshop config`.
 
-use std::process::ExitCode;
+use std::{path, process::ExitCode};
 
 use anyhow::Result;
 
@@ -19,5 +19,12 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode> {
     output::data(
         if args.json { serde_json::to_string_pretty(config)? } else { config.to_toml() }.trim_end(),
     )?;
+    match &config.file {
+        Some(file) => output::words(format_args!(
+            "read from {}, under the environment",
+            path::absolute(file)?.display()
+        )),
+        None => output::words("no config.toml here: these are the defaults, under the environment"),
+    }
     Ok(ExitCode::SUCCESS)
 }

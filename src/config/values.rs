@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A text that is never shown.
@@ -67,8 +67,18 @@ impl<'de> Deserialize<'de> for Proxy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        network.map(Self).map_err(|_| de::Error::custom(format!("{text} is no network such as 10.0.0.0/8")))
+        let network = network.map(|network| Self(canonical(network)));
+        network.map_err(|_| de::Error::custom(format!("{} is no network such as 10.0.0.0/8", quoted(&text))))
     }
+}
+
+/// The network as addresses are compared with it: one of IPv4 addresses that are written as IPv6 ones (RFC 4291, section
+/// 2.5.5.2) would contain none.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let ipv4 = mapped.network().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
+    let ipv4 = ipv4.and_then(|(ip, prefix)| Ipv4Net::new(ip, prefix).ok());
+    ipv4.map_or(network, IpNet::V4)
 }
 
 /// Reads where to listen.
@@ -81,4 +91,30 @@ pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Socke
 /// A value in a sentence: an empty one is still seen.
 pub(super) fn quoted(value: &str) -> &str {
     if value.is_empty() { "\"\"" } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_network_of_mapped_addresses_is_the_one_of_ipv4() {
+        for (text, network) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32"),
+            ("::/0", "::/0"),
+            ("2001:db8::/32", "2001:db8::/32"),
+        ] {
+            let proxy: Proxy = Value::String(text.to_owned()).try_into().expect(text);
+            assert_eq!(proxy.0.to_string(), network, "{text}");
+        }
+        assert!(
+            Proxy(canonical("::ffff:10.0.0.0/104".parse().expect("a network")))
+                .contains([10, 1, 2, 3].into())
+        );
+    }
 }

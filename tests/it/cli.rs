@@ -218,6 +218,9 @@ fn config_toml_in_the_working_directory_counts_and_the_environment_is_above_it()
     fs::write(shop.path("config.toml"), "[log]\nlevel = \"error\"\nformat = \"json\"").unwrap();
     let config = shop.run(&["config", "--json"]).is(0).json();
     assert_eq!(config["log"], json!({ "format": "json", "level": "warn" }));
+    let file = fs::canonicalize(shop.path("config.toml")).unwrap().display().to_string();
+    assert_eq!(shop.run(&["config"]).is(0).err, format!("read from {file}, under the environment\n"));
+    assert!(Shop::new().run(&["config"]).is(0).err.starts_with("no config.toml here: "));
 }
 
 #[test]

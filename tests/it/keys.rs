@@ -161,7 +161,9 @@ fn the_command_line_exchanges_the_keys_of_a_running_server() {
         let tokens = server.log_in("boss@example.com").is(200).json();
         (kid(&tokens["access_token"]) == new).then_some(())
     });
-    shop.run(&["keys", "rotate", "--emergency"]).refused("not a terminal: this needs a confirmation").hint("--yes");
+    shop.run(&["keys", "rotate", "--emergency"])
+        .refused("not a terminal: this needs a confirmation")
+        .hint("--yes");
     server.get_as(&token, "/me").is(200);
     shop.run(&["keys", "rotate", "--emergency", "--yes"]).is(0);
     server.get_as(&token, "/me").is(401);
