@@ -109,13 +109,13 @@ impl Accounts {
     /// anybody. Answers whether somebody looked since it came: whoever comes during a look waits for it.
     pub(super) async fn look_for_new_key(&self, now: Timestamp) -> Result<bool, Error> {
         let mut last_look = self.last_look.0.lock().await;
-        if let Some((last, looked)) = *last_look {
-            if now.distance(last) < LOOK_AGAIN {
-                return match looked {
-                    Looked::Well => Ok(now <= last),
-                    Looked::InVain => Err(Error::Unavailable("the keys cannot be looked at".to_owned())),
-                };
-            }
+        if let Some((last, looked)) = *last_look
+            && now.distance(last) < LOOK_AGAIN
+        {
+            return match looked {
+                Looked::Well => Ok(now <= last),
+                Looked::InVain => Err(Error::Unavailable("the keys cannot be looked at".to_owned())),
+            };
         }
         let found = self.look_at_keys().await;
         let looked = if found.is_ok() { Looked::Well } else { Looked::InVain };

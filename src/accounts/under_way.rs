@@ -97,7 +97,7 @@ mod tests {
         one.end();
         drop(one);
         for end in [first, second] {
-            tokio::time::timeout(Duration::from_secs(60), end.expect("under way")).await.expect("woken");
+            tokio::time::timeout(Duration::from_mins(1), end.expect("under way")).await.expect("woken");
         }
         assert_eq!(under_way.count(KEY), 1);
         drop(two);
