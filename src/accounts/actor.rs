@@ -6,7 +6,7 @@ use super::{
     living,
     sessions::{is_open, still_open},
     sightings::Found,
-    tries::Claim,
+    tries::{Claim, Try},
 };
 use crate::{
     model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
@@ -113,7 +113,8 @@ impl Accounts {
         let (accounts, actor) = (self.clone(), actor.clone());
         let confirmed = self.attempt(claim, async move |tried| {
             let now = accounts.clock.now();
-            let confirmed = accounts.check_password(&actor, password, now).await?;
+            let is_wanted = Try::is_wanted(tried.as_ref());
+            let confirmed = accounts.check_password(&actor, password, is_wanted, now).await?;
             if tried.is_some() {
                 let rules = accounts.clone();
                 accounts.store.write(move |tx| rules.was_right(tx, tried, now)).await?;
@@ -127,12 +128,13 @@ impl Accounts {
         &self,
         actor: &Actor,
         password: Password,
+        is_wanted: impl FnOnce() -> bool + Send + 'static,
         now: Timestamp,
     ) -> Result<Confirmed, Error> {
         let id = actor.user().id;
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.user(id)?.zip(tx.password(id)?))).await?;
         let hash = found.and_then(|(user, hash)| living(Some(user), now).map(|_| hash));
-        match (self.hasher.check(password, hash.clone()).await?.is_right(), hash) {
+        match (self.hasher.check(password, hash.clone(), is_wanted).await?.is_right(), hash) {
             (true, Some(hash)) => Ok(Confirmed { actor: actor.clone(), hash }),
             _ => Err(Error::WrongPassword),
         }

@@ -79,12 +79,24 @@ impl Hasher {
         self.ask(move |params, memory| hash(params, password.as_bytes(), memory)).await
     }
 
-    /// Whether `password` is the one in `hash`. Without a hash the answer is no, and costs the same.
+    /// Whether `password` is the one in `hash`. Without a hash the answer is no, and costs the same. It is not begun if by then
+    /// it is not wanted any more.
     ///
     /// # Errors
-    /// `Busy` if too many wait.
-    pub async fn check(&self, password: Password, hash: Option<PasswordHash>) -> Result<Check, Error> {
-        self.ask(move |params, memory| check(params, password.as_bytes(), hash.as_ref(), memory)).await
+    /// `Busy` if too many wait, or it is not wanted.
+    pub async fn check(
+        &self,
+        password: Password,
+        hash: Option<PasswordHash>,
+        is_wanted: impl FnOnce() -> bool + Send + 'static,
+    ) -> Result<Check, Error> {
+        let check = move |params: &Params, memory: &mut Memory| {
+            if !is_wanted() {
+                return Err(Error::Busy);
+            }
+            check(params, password.as_bytes(), hash.as_ref(), memory)
+        };
+        self.ask(check).await
     }
 
     /// The hash, under the parameters of the settings, of a password that was just found right.
@@ -285,7 +297,8 @@ mod tests {
         let one = hasher.hash(new_password("mocha stirs slowly")).await.expect("hashed");
         let two = hasher.hash(new_password("mocha stirs slowly")).await.expect("hashed");
         assert_ne!(one, two);
-        let check = |typed, hash: Option<&PasswordHash>| hasher.check(password(typed), hash.cloned());
+        let check =
+            |typed, hash: Option<&PasswordHash>| hasher.check(password(typed), hash.cloned(), || true);
         assert_eq!(check("mocha stirs slowly", Some(&one)).await.expect("checked"), Check::Right);
         assert_eq!(check("Mocha stirs slowly", Some(&one)).await.expect("checked"), Check::Wrong);
         assert_eq!(check("mocha stirs slowly ", Some(&one)).await.expect("checked"), Check::Wrong);
@@ -302,11 +315,14 @@ mod tests {
             config::Password { iterations: 2, ..CHEAP },
         ] {
             let hasher = Hasher::start(&settings, 1).expect("started");
-            let found =
-                hasher.check(password("mocha stirs slowly"), Some(hash.clone())).await.expect("checked");
+            let found = hasher
+                .check(password("mocha stirs slowly"), Some(hash.clone()), || true)
+                .await
+                .expect("checked");
             assert_eq!(found, Check::RightButOld);
             let renewed = hasher.renew(password("mocha stirs slowly")).await.expect("hashed");
-            let found = hasher.check(password("mocha stirs slowly"), Some(renewed)).await.expect("checked");
+            let found =
+                hasher.check(password("mocha stirs slowly"), Some(renewed), || true).await.expect("checked");
             assert_eq!(found, Check::Right);
         }
     }
@@ -318,7 +334,7 @@ mod tests {
         let mut waiting = tokio::task::JoinSet::new();
         for _ in 0..QUEUE_PER_THREAD * 2 {
             let hasher = hasher.clone();
-            waiting.spawn(async move { hasher.check(password("mocha stirs slowly"), None).await });
+            waiting.spawn(async move { hasher.check(password("mocha stirs slowly"), None, || true).await });
         }
         let answers = waiting.join_all().await;
         let busy = answers.iter().filter(|answer| matches!(answer, Err(Error::Busy))).count();

@@ -74,9 +74,11 @@ impl Accounts {
         tried: Option<Try>,
         now: Timestamp,
     ) -> Result<TokenPair, Error> {
+        let is_wanted = Try::is_wanted(tried.as_ref());
         for _ in 0..LOGIN_ROUNDS {
             let (user, hash) = self.find_by_email(email, now).await?.unzip();
-            let check = self.hasher.check(password.clone(), hash.clone().flatten()).await?;
+            let check =
+                self.hasher.check(password.clone(), hash.clone().flatten(), is_wanted.clone()).await?;
             let (Some(user), Some(Some(hash)), Check::Right | Check::RightButOld) = (user, hash, check)
             else {
                 return Err(Error::InvalidCredentials);
@@ -86,6 +88,9 @@ impl Accounts {
                 Check::RightButOld => Some(self.hasher.renew(password.clone()).await?),
                 Check::Right | Check::Wrong => None,
             };
+            if !is_wanted() {
+                return Err(Error::Busy); // no one would get the tokens
+            }
             if let Some(pair) =
                 self.start_session(&user, (hash, renewed), origin.clone(), tried.clone(), now).await?
             {

@@ -8,7 +8,10 @@
 //!
 //! A try that is under way is not a wrong one yet. Where those alone use up a budget, the next one waits for their end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::{
     sync::{futures::OwnedNotified, oneshot},
@@ -56,11 +59,13 @@ struct Price {
 pub(super) struct Try {
     paid_from: Price,
     going: Arc<Going>,
+    /// There for as long as the request that made it.
+    request: Weak<()>,
 }
 
 /// What comes of the wish to try.
 enum Turn {
-    Now(Try),
+    Now(Price, Going),
     /// After the end of another try.
     After(OwnedNotified),
 }
@@ -75,6 +80,14 @@ impl Claim {
     pub(super) fn by(actor: &Actor) -> Self {
         let (email, client) = (actor.user().profile.email.clone(), actor.origin().client.clone());
         Self { email, client, session: Some(actor.session_id()) }
+    }
+}
+
+impl Try {
+    /// Whether a request still waits for what comes of it; one that is made without limits ends with its request by itself.
+    pub(super) fn is_wanted(tried: Option<&Self>) -> impl Fn() -> bool + Clone + Send + use<> {
+        let request = tried.map(|tried| tried.request.clone());
+        move || request.as_ref().is_none_or(|request| request.strong_count() > 0)
     }
 }
 
@@ -103,10 +116,12 @@ impl Accounts {
             return work(None).await;
         }
         let (mut caller, answer) = oneshot::channel();
-        let accounts = self.clone();
+        let here = Arc::new(());
+        let (accounts, request) = (self.clone(), Arc::downgrade(&here));
         self.tasks.spawn(async move {
             let outcome = match accounts.take_try(&claim, &mut caller).await {
-                Ok(tried) => {
+                Ok((paid_from, going)) => {
+                    let tried = Try { paid_from, going: Arc::new(going), request };
                     let outcome = work(Some(tried.clone())).await;
                     accounts.settle(tried, outcome.as_ref().err()).await.and(outcome)
                 }
@@ -114,17 +129,23 @@ impl Accounts {
             };
             let _ = caller.send(outcome); // a caller that has gone needs no answer
         });
-        answer.await.unwrap_or_else(|_| Err(Error::Internal("a try at a password panicked".to_owned())))
+        let answer = answer.await;
+        drop(here);
+        answer.unwrap_or_else(|_| Err(Error::Internal("a try at a password panicked".to_owned())))
     }
 
     /// Takes a try out of its budgets before it is made, so that guesses at the same time cannot overrun them.
-    async fn take_try<T>(&self, claim: &Claim, caller: &mut oneshot::Sender<T>) -> Result<Try, Error> {
+    async fn take_try<T>(
+        &self,
+        claim: &Claim,
+        caller: &mut oneshot::Sender<T>,
+    ) -> Result<(Price, Going), Error> {
         let until = Instant::now() + LONGEST_WAIT;
         let mut place = None;
         loop {
             let (accounts, claim, now) = (self.clone(), claim.clone(), self.clock.now());
             let end = match self.store.write(move |tx| accounts.pay(tx, &claim, now)).await? {
-                Turn::Now(tried) => return Ok(tried),
+                Turn::Now(price, going) => return Ok((price, going)),
                 Turn::After(end) => end,
             };
             if place.is_none() {
@@ -147,7 +168,7 @@ impl Accounts {
         let Some(wait) = empty.iter().map(|(_, wait)| *wait).max() else {
             price.budgets().try_for_each(|budget| spend(tx, budget, now))?;
             let going = self.limits.under_way.begin(price.budgets().map(|budget| budget.key).collect());
-            return Ok(Turn::Now(Try { paid_from: price, going: Arc::new(going) }));
+            return Ok(Turn::Now(price, going));
         };
         // As long as it is not known how the tries end that emptied each of them, it is not known how long it takes.
         let ends: Option<Vec<_>> =
@@ -161,7 +182,7 @@ impl Accounts {
     /// The password was right: what this client tried before it is forgiven. What others tried goes on to count, and so do
     /// tries that are still under way.
     pub(super) fn was_right(&self, tx: &Tx<'_>, tried: Option<Try>, now: Timestamp) -> Result<(), Error> {
-        let Some(Try { paid_from: Price { own, account, client }, going }) = tried else { return Ok(()) };
+        let Some(Try { paid_from: Price { own, account, client }, going, .. }) = tried else { return Ok(()) };
         going.end();
         let mut forgiven = 1;
         for budget in own {

@@ -250,7 +250,7 @@ async fn guesses_at_the_same_moment_do_not_overrun_a_limit() {
     let app = std::sync::Arc::new(App::start().await);
     app.sign_up(ANN).await;
     let mut crowd = tokio::task::JoinSet::new();
-    for _ in 0..60 {
+    for _ in 0..200 {
         let app = std::sync::Arc::clone(&app);
         crowd.spawn(async move { log_in(&app, "192.0.2.1", ANN, WRONG).await.status });
     }
@@ -411,6 +411,21 @@ async fn ten_wrong_guesses_keep_no_one_out_for_longer_than_a_minute() {
 }
 
 #[tokio::test]
+async fn a_limit_tells_no_one_who_is_logged_in_from_there() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
+    for _ in 0..300 {
+        let mut looks = Vec::new();
+        for email in [ANN, "nobody@example.com"] {
+            looks.push(log_in(&app, "192.0.2.1", email, WRONG).await.look());
+        }
+        assert_eq!(looks[0], looks[1]);
+        app.wait(Duration::from_secs(20));
+    }
+}
+
+#[tokio::test]
 async fn one_network_alone_keeps_no_owner_elsewhere_out_however_long() {
     let app = App::start().await;
     app.sign_up(ANN).await;
@@ -468,6 +483,21 @@ async fn right_logins_at_once_all_succeed() {
         // All that is owed is what the client tried at all accounts, and changes: by the account, and from 61 addresses.
         assert_eq!(app.stored::<i64>("SELECT count(*) FROM limits") - 62, i64::from(wrong_before > 0));
     }
+}
+
+#[tokio::test]
+async fn a_login_whose_client_hung_up_starts_no_session() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let mut login = Box::pin(log_in(&app, "192.0.2.1", ANN, PASSWORD));
+    let _ = futures_util::poll!(&mut login); // it is under way
+    drop(login);
+    make_whole(&app);
+    // Behind it in the queue, and of the same account.
+    for _ in 0..3 {
+        log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+    }
+    assert_eq!(app.stored::<i64>("SELECT count(*) FROM sessions"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
