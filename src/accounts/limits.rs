@@ -98,7 +98,7 @@ impl Limits {
 }
 
 impl Accounts {
-    /// Takes a guess at a code out of the budget of its client. A link is none: nobody guesses 256 bits.
+    /// Takes a guess at a code out of the budget of its client. A link is none: 256 bits cannot be guessed.
     ///
     /// # Errors
     /// `TooManyRequests`.

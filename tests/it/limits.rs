@@ -445,7 +445,7 @@ async fn one_network_alone_keeps_no_owner_elsewhere_out_however_long() {
 }
 
 #[tokio::test]
-async fn no_more_than_98_guesses_a_day_are_looked_at_without_a_session() {
+async fn no_more_than_98_guesses_a_day_are_judged_without_a_session() {
     let app = App::with(|config| config.auth.access_ttl = Duration::from_hours(25).into()).await;
     app.sign_up(ANN).await;
     let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await.from("192.0.2.1");
