@@ -82,7 +82,7 @@ fn hand_over(made: impl AsFd, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     match fchown(made, Some(folder.uid()), Some(folder.gid())) {
-        // Root without that right, as in a container: then it is root's, and whoever cannot open it is told so.
+        // Root without that right, as in a container: then it is root's, and a server that cannot open it says so.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         done => done,
     }
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder of another user, if root runs the tests: nobody else can make one.
+    /// A folder of another user, if root runs the tests: other users cannot make one.
     fn of_another() -> Option<tempfile::TempDir> {
         let folder = tempfile::tempdir().expect("a folder");
         geteuid().is_root().then(|| chown(folder.path(), Some(10_001), Some(10_002)).expect("given"))?;

@@ -50,8 +50,8 @@ pub fn check(request: &Request) -> Result<(), ApiError> {
     operation.map_or(Ok(()), |operation| operation.check(query))
 }
 
-/// The same where nobody has to log in. Elsewhere the guards check, once they know who asks: who may not do a thing is told
-/// so first.
+/// The same for operations that need no access token. For the others the guards check, once the token is good: that a caller
+/// is not allowed is told first.
 ///
 /// # Errors
 /// The same.

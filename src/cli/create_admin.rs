@@ -36,7 +36,7 @@ pub struct Args {
 
 pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let Args { email, first_name, last_name, password_stdin, json } = args;
-    // Nobody is to type a password twice for an address that cannot be.
+    // An admin types a password twice, but not for an address that cannot be.
     let admin = InvitationDraft { email, first_name, last_name, role: Role::Admin };
     admin.check()?;
     let accounts = open::or_make(config).await?;
@@ -56,8 +56,8 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses an address that is taken, and says what to do about it. Whoever signed up with it and never verified may be
-/// anybody: their password must not become an admin's.
+/// Refuses an address that is taken, and says what to do about it. An account that was never verified may be
+/// a stranger's: its password must not become an admin's.
 async fn must_be_free(accounts: &Accounts, email: &str) -> Result<()> {
     let Ok(parsed) = Email::parse("email", email) else { return Ok(()) };
     let hint = match accounts.user_by_email(&Admin::at_console(), parsed).await.map(|owner| owner.status()) {

@@ -98,11 +98,11 @@ mod tests {
             let _ = stream.read(&mut [0; 1024]);
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("written");
         });
-        // The same port, where nobody listens.
+        // The same port, where no server listens.
         let closed = SocketAddr::from(([127, 0, 0, 2], server.port()));
         assert_eq!(ask_any(&[closed, server]).expect("an answer"), (server, "200".to_owned()));
         answering.join().expect("answered");
-        let silent = ask_any(&[server, closed]).expect_err("nobody");
+        let silent = ask_any(&[server, closed]).expect_err("no server");
         assert!(silent.to_string().contains("127.0.0.2"), "{silent}");
     }
 }

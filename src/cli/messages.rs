@@ -1,6 +1,6 @@
 //! `coffeeshop messages …`.
 
-use std::{io, process::ExitCode};
+use std::{io, path, process::ExitCode};
 
 use anyhow::{Error, Result, bail};
 use serde_json::{Value, json};
@@ -134,7 +134,8 @@ async fn test(args: Test, config: &Config) -> Result<()> {
     output::words(match config.messages.transport {
         Transport::Console => format!("printed a message to {}", to.as_str()),
         Transport::File => {
-            format!("wrote a message to {} into {}", to.as_str(), config.messages.folder.display())
+            let folder = path::absolute(&config.messages.folder)?;
+            format!("wrote a message to {} into {}", to.as_str(), folder.display())
         }
         Transport::Smtp => {
             format!("{}:{} took a message to {}", config.smtp.host, config.smtp.port(), to.as_str())

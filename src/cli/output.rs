@@ -55,8 +55,8 @@ pub fn table<const N: usize>(
     }
     let longest = header.iter().map(|name| name.len()).max().unwrap_or(0);
     let blocks = rows.iter().map(|row| {
-        let lines = header.iter().zip(row).map(|(name, value)| format!("{name:<longest$}  {value}\n"));
-        lines.collect::<String>()
+        let lines = header.iter().zip(row).map(|(name, value)| format!("{name:<longest$}  {value}"));
+        lines.map(|line| format!("{}\n", line.trim_end())).collect::<String>()
     });
     data(blocks.collect::<Vec<_>>().join("\n").trim_end())
 }

@@ -6,14 +6,23 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::{
+    fs::Access,
+    process::{Resource, Rlimit, setrlimit},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
 use super::{open, output::Hinted};
-use crate::{accounts::Accounts, config::Config, delivery::Carrier, server, store, timers};
+use crate::{
+    accounts::Accounts,
+    config::{Config, Transport},
+    delivery::Carrier,
+    files::obstacle,
+    server, store, timers,
+};
 
 pub async fn run(config: &Config) -> Result<ExitCode> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
@@ -34,6 +43,9 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    if let Some(obstacle) = folder_obstacle(config) {
+        tracing::warn!("messages.folder: {obstacle}: messages wait until it can be written");
+    }
     let url = format!("http://{}", listener.local_addr()?);
     tracing::info!("listening on {url}");
     tracing::info!("Swagger UI: {url}/docs");
@@ -52,6 +64,12 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     };
     server::run(listener, accounts, carrier, config, shutdown).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What keeps mails from the folder that they are written to.
+fn folder_obstacle(config: &Config) -> Option<String> {
+    let is_used = config.messages.transport == Transport::File;
+    is_used.then(|| obstacle(&config.messages.folder, Access::WRITE_OK)).flatten()
 }
 
 /// What SIGHUP asks for: other daemons read their settings again, and none of them ends. Settings count from the next start on.

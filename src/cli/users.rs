@@ -318,9 +318,9 @@ pub fn page_size(number: i64) -> Result<Limit> {
         .map_err(|_| anyhow::anyhow!("--limit is {number}; it must be from 1 to {}", Limit::MAX))
 }
 
-/// A whole number on the command line.
-pub fn number(text: &str) -> Result<i64, &'static str> {
-    text.parse().map_err(|_| "must be a whole number")
+/// The same as it is typed; what is out of range is refused by the rule of lists.
+pub fn number(text: &str) -> Result<i64, String> {
+    text.trim().parse().map_err(|_| format!("must be a whole number from 1 to {}", Limit::MAX))
 }
 
 /// An id on the command line.

@@ -1,6 +1,6 @@
 //! Whose files are: what root makes for a server that runs as another user, and what that is told about files it cannot open.
 //!
-//! Only root can do this, so these tests do nothing where somebody else runs them.
+//! Only root can do this, so these tests do nothing where another user runs them.
 
 use std::{
     fs,
@@ -78,6 +78,8 @@ fn mails_that_root_writes_are_the_servers() {
     chown(shop.path("data/mail"), Some(0), Some(0)).unwrap();
     let ran = shop.run_in_shell(&test).is(1);
     assert!(ran.err.contains("data/mail belongs to uid 0 (mode 0700)"), "{ran:?}");
+    let log = shop.start_in_shell(&as_server("serve")).wait_until_it_listens().stop(Signal::TERM).is(0).err;
+    assert_eq!(log.matches("messages.folder: data/mail belongs to uid 0").count(), 1, "{log}");
 }
 
 #[test]
@@ -101,7 +103,7 @@ fn a_file_of_another_user_is_named_with_its_owner() {
 }
 
 #[test]
-fn a_folder_in_which_no_store_can_be_made_is_named_with_its_owner() {
+fn a_folder_without_room_for_a_store_is_named_with_its_owner() {
     let Some(shop) = open_shop() else { return };
     refused(shop.run_in_shell(&as_server("serve")), " belongs to uid 0 (mode 0755)");
     let admin =
