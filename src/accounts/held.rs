@@ -1,6 +1,6 @@
 //! Whether a clean-up may run, or is held because the clock of the machine is perhaps wrong.
 //!
-//! What it deletes nobody can use any more by that clock: it can wait. If the clock was wrong, it is all there again once it
+//! What it deletes cannot be used any more by that clock, so it can wait. If the clock was wrong, it is all there again once it
 //! is right; what was deleted would not be.
 
 use std::{fmt, time::Duration};

@@ -105,8 +105,8 @@ impl Accounts {
         self.tokens.set_keys(&rows, names(issuers), &self.secret)
     }
 
-    /// The same because of a token, which came `now`, with a key or an issuer that is not known; not more often than is good for
-    /// anybody. Answers whether somebody looked since it came: whoever comes during a look waits for it.
+    /// The same because of a token, which came `now`, with a key or an issuer that is not known; at most once a second. Answers
+    /// whether there was a look since it came: a request that comes during one waits for it.
     pub(super) async fn look_for_new_key(&self, now: Timestamp) -> Result<bool, Error> {
         let mut last_look = self.last_look.0.lock().await;
         if let Some((last, looked)) = *last_look

@@ -280,7 +280,7 @@ mod tests {
             match config {
                 Ok(config) => assert_eq!(config.smtp.password.reveal(), expected, "{content:?}"),
                 Err(error) => {
-                    assert_eq!((error.to_string().contains("more than one line"), expected), (true, None))
+                    assert_eq!((error.to_string().contains("more than one line"), expected), (true, None));
                 }
             }
         }

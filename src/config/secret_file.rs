@@ -33,8 +33,8 @@ pub fn read(path: &Path) -> io::Result<(Vec<u8>, Option<Exposed>)> {
 
 impl Exposed {
     /// A file of our own is for its owner alone. One of another user may be readable for a group, since we cannot read it
-    /// otherwise: so Kubernetes mounts a secret for the group of a pod, and systemd hands over a credential. A pipe is for
-    /// whoever opened it.
+    /// otherwise: so Kubernetes mounts a secret for the group of a pod, and systemd hands over a credential. Nothing that is
+    /// no file, such as a pipe, is exposed.
     fn find(path: &Path, file: &Metadata, us: u32) -> Option<Self> {
         let stranger = (file.uid() != us).then_some(us);
         let too_much = if stranger.is_some() { 0o037 } else { 0o077 };

@@ -73,7 +73,7 @@ impl Store {
         let versions = self.versions.clone();
         let commit = move |tx: &Tx<'_>| {
             tx.commit_something()?;
-            // Nobody else commits before this does.
+            // No other commit can come before this one.
             Ok::<_, Error>(versions.now())
         };
         let before = self.write(commit).await?;

@@ -120,7 +120,7 @@ async fn a_session_from_the_future_is_listed_and_can_be_ended() {
 }
 
 #[tokio::test]
-async fn wrong_passwords_in_the_future_lock_out_nobody() {
+async fn wrong_passwords_in_the_future_lock_no_owner_out() {
     for by in AHEAD {
         let app = ahead(by).await;
         while log_in(&app, WRONG).await.status != 429 {}

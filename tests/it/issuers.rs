@@ -37,7 +37,7 @@ async fn clean_up(app: &App) {
 }
 
 #[tokio::test]
-async fn a_shop_that_goes_live_logs_nobody_out() {
+async fn a_shop_that_goes_live_logs_no_user_out() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let tokens = app.tokens(ANN).await;

@@ -220,6 +220,17 @@ async fn a_clean_up_under_a_clock_far_behind_the_last_one_waits_an_hour() {
     assert_eq!(why(&app).await, None, "the last one is measured by the clock of now");
 }
 
+#[tokio::test]
+async fn a_store_of_an_earlier_version_knows_when_it_was_last_used() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    app.opened().execute_batch("DROP TABLE clean_up").unwrap();
+    app.opened().execute_batch(include_str!("../../migrations/V17__clean_up.sql")).unwrap();
+    assert_eq!(why(&app).await, None);
+    app.wait(8 * DAY);
+    assert_eq!(why(&app).await, Some(Why::FarAhead));
+}
+
 #[test]
 fn a_server_says_why_it_does_not_clean_up_and_purge_overrides_it() {
     let shop = Shop::with_admin();
