@@ -20,8 +20,9 @@ const EXPORTS: Rate = Rate { burst: 5, refill: Duration::from_mins(1) };
 /// How many times as much an admin may do to all accounts together as a user to their own.
 const ADMINS: u32 = 10;
 
-/// What is done again and again. Each has a budget of its own: a stolen access token, whose thief edits without end, keeps the
-/// owner neither from logging in nor from choosing another password.
+/// What is done again and again. Each has a budget of its own, for an account and for a client: a stolen access token, whose
+/// thief edits without end, keeps the owner neither from logging in nor from choosing another password, and neither do the edits
+/// of other accounts behind the same address.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Deed {
     /// Logging in, or changing the password: what takes the right one.
@@ -52,7 +53,8 @@ impl Accounts {
             Deed::OwnEdit => ("own edit", rate),
             Deed::ByAdmin => ("by admin", rate.times(ADMINS)),
         };
-        let mut budgets = self.budgets_of("changes", self.limits.client_change, by.client());
+        let of_client = format!("changes {kind}");
+        let mut budgets = self.budgets_of(&of_client, self.limits.client_change, by.client());
         budgets.push(self.budget_of_account(kind, rate, actor_id));
         take_all(tx, &budgets, now)
     }

@@ -213,7 +213,7 @@ pub struct RateLimit {
     pub change_burst: u32,
     /// How long it takes to allow one more.
     pub change_refill: Period,
-    /// The same for all accounts of one client together.
+    /// The same for all accounts of one client together, for each of the three by itself.
     pub client_change_burst: u32,
     /// How long it takes to allow one more.
     pub client_change_refill: Period,

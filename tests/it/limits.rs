@@ -877,6 +877,20 @@ async fn many_accounts_of_one_client_share_a_budget_of_changes() {
 }
 
 #[tokio::test]
+async fn the_edits_of_a_network_keep_none_there_from_logging_in() {
+    let app = App::with(|config| config.rate_limit.client_change_burst = 2).await;
+    let guest = app.signed_in("guest@example.com").await.from("192.0.2.1");
+    app.sign_up(ANN).await;
+    for (name, status) in [("Zoe", 200), ("Joe", 200), ("Moe", 429)] {
+        assert_eq!(guest.patch("/me", json!({ "first_name": name })).await.status, status);
+    }
+    let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await.from("192.0.2.1");
+    let body = json!({ "current_password": PASSWORD, "new_password": NEW });
+    ann.post("/me/password", body).await.is(204);
+    log_in(&app, "192.0.2.1", ANN, NEW).await.refused(429, "too_many_requests");
+}
+
+#[tokio::test]
 async fn little_is_left_of_an_account_that_edited_itself_without_end() {
     let app = App::start().await;
     let ann = app.unverified(ANN).await.from("192.0.2.1");
