@@ -157,7 +157,7 @@ impl Accounts {
             let token = secret::hash_token(&refresh.token);
             let successor = accounts.secret.successor(&refresh.token);
             if token == session.current {
-                let session = accounts.rotated(session, &successor, now);
+                let session = accounts.rotated(session, &successor, tx.clean_up()?.last_run, now);
                 tx.rotate_session(&session)?;
                 return Ok(Refreshed::With(Box::new((session, user)), successor));
             }
@@ -306,11 +306,21 @@ impl Accounts {
         }
     }
 
-    fn rotated(&self, session: Session, successor: &PlainToken, now: Timestamp) -> Session {
+    fn rotated(
+        &self,
+        session: Session,
+        successor: &PlainToken,
+        last_clean_up: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Session {
         let mut expires_at = now + self.rules.refresh_ttl;
-        if now < session.created_at {
-            // The clock was set back, perhaps by mistake, as at the start of a machine that has no battery: a session that
-            // is used then must not be over once the time is right again.
+        // The clock was set back, perhaps by mistake, as at the start of a machine that has no battery: a session that is used
+        // then must not be over once the time is right again. From its second use on, the last use is one under the wrong
+        // clock: it is then told by the start of the session, and by the last clean-up until the next, which is held for an
+        // hour. A session that began before the time that the clock shows, and is used again after that, gets its end by that
+        // clock. Only then: under a clock that goes on, a shorter `auth.refresh_ttl` is to have its effect.
+        let known = [Some(session.created_at), Some(session.last_used_at), last_clean_up];
+        if known.into_iter().flatten().any(|earlier| now < earlier) {
             expires_at = expires_at.max(session.expires_at);
         }
         Session {

@@ -5,7 +5,11 @@
 
 use std::time::Duration;
 
-use coffeeshop::accounts::{Admin, Rotation, Setback};
+use coffeeshop::{
+    accounts::{Admin, Rotation, Setback, Which},
+    config::Period,
+    model::Origin,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -104,6 +108,46 @@ async fn a_session_used_while_the_clock_was_behind_goes_on() {
     app.wait(1000 * DAY);
     let tokens = refresh(&app, &tokens).await.is(200).body;
     assert_eq!(tokens["refresh_expires_in"], 30 * 86_400);
+}
+
+#[tokio::test]
+async fn a_session_used_under_a_clock_set_back_keeps_its_end() {
+    let app = ahead(Duration::ZERO).await;
+    let tokens = log_in(&app, PASSWORD).await.is(200).body;
+    app.wait(25 * DAY);
+    let tokens = refresh(&app, &tokens).await.is(200).body;
+    app.wait(25 * DAY);
+    let tokens = refresh(&app, &tokens).await.is(200).body;
+    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    app.accounts.purge(&plan, |_| {}).await.unwrap();
+    app.clock.set_back(40 * DAY);
+    let tokens = refresh(&app, &tokens).await.is(200).body;
+    app.wait(HOUR / 4);
+    let tokens = refresh(&app, &tokens).await.is(200).body;
+    app.wait(69 * DAY);
+    refresh(&app, &tokens).await.is(200);
+}
+
+#[tokio::test]
+async fn a_session_used_once_under_a_clock_set_back_keeps_its_end() {
+    let app = ahead(Duration::ZERO).await;
+    let tokens = log_in(&app, PASSWORD).await.is(200).body;
+    app.wait(25 * DAY);
+    let tokens = refresh(&app, &tokens).await.is(200).body;
+    app.clock.set_back(20 * DAY);
+    let tokens = refresh(&app, &tokens).await.is(200).body;
+    app.wait(49 * DAY);
+    refresh(&app, &tokens).await.is(200);
+}
+
+#[tokio::test]
+async fn a_shorter_refresh_ttl_counts_from_the_next_use() {
+    let app = ahead(Duration::ZERO).await;
+    let tokens = log_in(&app, PASSWORD).await.is(200).body;
+    let shorter = app.beside(|config| config.auth.refresh_ttl = Period::days(7)).await;
+    shorter.wait(HOUR);
+    let tokens = refresh(&shorter, &tokens).await.is(200).body;
+    assert_eq!(tokens["refresh_expires_in"], 7 * 86_400);
 }
 
 #[tokio::test]
