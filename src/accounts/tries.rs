@@ -161,22 +161,24 @@ impl Accounts {
 
     fn pay(&self, tx: &Tx<'_>, claim: &Claim, now: Timestamp) -> Result<Turn, Error> {
         let price = self.price(tx, claim, now)?;
-        let mut empty = Vec::new();
+        let (mut longest, mut next_end) = (None, None);
         for budget in price.budgets() {
-            empty.extend(wait_for(tx, budget, now)?.map(|wait| (budget.key, wait)));
+            let Some(wait) = wait_for(tx, budget, now)? else { continue };
+            // As long as it is not known how the tries end that emptied it, it is not known how long it takes.
+            match self.limits.under_way.next_end(budget.key) {
+                Some(end) => next_end = next_end.or(Some(end)),
+                None => longest = longest.max(Some(wait)),
+            }
         }
-        let Some(wait) = empty.iter().map(|(_, wait)| *wait).max() else {
-            price.budgets().try_for_each(|budget| spend(tx, budget, now))?;
-            let going = self.limits.under_way.begin(price.budgets().map(|budget| budget.key).collect());
-            return Ok(Turn::Now(price, going));
-        };
-        // As long as it is not known how the tries end that emptied each of them, it is not known how long it takes.
-        let ends: Option<Vec<_>> =
-            empty.iter().map(|(key, _)| self.limits.under_way.next_end(*key)).collect();
-        match ends.and_then(|ends| ends.into_iter().next()) {
-            Some(end) => Ok(Turn::After(end)),
-            None => Err(Error::too_many_requests(wait)),
+        if let Some(wait) = longest {
+            return Err(Error::too_many_requests(wait));
         }
+        if let Some(end) = next_end {
+            return Ok(Turn::After(end));
+        }
+        price.budgets().try_for_each(|budget| spend(tx, budget, now))?;
+        let going = self.limits.under_way.begin(price.budgets().map(|budget| budget.key).collect());
+        Ok(Turn::Now(price, going))
     }
 
     /// The password was right: what this client tried before it is forgiven. What others tried goes on to count, and so do

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffeeshop::{accounts::Which, model::Origin};
+use coffeeshop::{accounts::Which, config::Period, model::Origin};
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -483,6 +483,33 @@ async fn right_logins_at_once_all_succeed() {
         // All that is owed is what the client tried at all accounts, and changes: by the account, and from 61 addresses.
         assert_eq!(app.stored::<i64>("SELECT count(*) FROM limits") - 62, i64::from(wrong_before > 0));
     }
+}
+
+#[tokio::test]
+async fn tries_under_way_lengthen_no_wait() {
+    let app = App::with(|config| {
+        config.password.memory_kib = 64 * 1024;
+        config.rate_limit.login_burst = 1;
+        config.rate_limit.client_burst = 2;
+        config.rate_limit.client_refill = Period::minutes(60);
+    })
+    .await;
+    for email in [ANN, "bob@example.com"] {
+        app.sign_up(email).await;
+        app.verify(email).await;
+    }
+    make_whole(&app);
+    log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(401, "invalid_credentials");
+    let mut login = Box::pin(log_in(&app, "192.0.2.1", "bob@example.com", PASSWORD));
+    // Until it is paid for, with the last that this client may try.
+    let two = || app.stored::<i64>("SELECT count(*) FROM limits WHERE spent = 2") == 1;
+    while !two() {
+        assert!(futures_util::poll!(&mut login).is_pending(), "it is under way");
+        tokio::task::yield_now().await;
+    }
+    let refused = log_in(&app, "192.0.2.1", ANN, WRONG).await.refused(429, "too_many_requests");
+    assert_eq!(refused.header("retry-after"), "60");
+    login.await.is(200);
 }
 
 #[tokio::test]
