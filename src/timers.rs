@@ -138,7 +138,13 @@ impl Brake {
     /// Whether a clean-up may run at `tick`, by the clock that cannot leap.
     pub async fn lets_go(&mut self, accounts: &Accounts, tick: Instant) -> bool {
         let plan = accounts.plan_purge(Which::Expired, Origin::timer());
-        match accounts.held(&plan, self.look_at_clock(accounts.now(), tick)).await {
+        let now = accounts.now();
+        let held = accounts.held(&plan, self.look_at_clock(now, tick)).await;
+        if held.is_ok() {
+            // Until the store has taken it, a leap is seen anew at each turn.
+            self.last = Some((tick, now));
+        }
+        match held {
             Ok(None) => {
                 self.warned_of = None;
                 return true;
@@ -158,8 +164,8 @@ impl Brake {
         false
     }
 
-    fn look_at_clock(&mut self, now: Timestamp, tick: Instant) -> ClockSeen {
-        let Some((then, last)) = self.last.replace((tick, now)) else {
+    fn look_at_clock(&self, now: Timestamp, tick: Instant) -> ClockSeen {
+        let Some((then, last)) = self.last else {
             return ClockSeen::Steady(Duration::ZERO);
         };
         let passed = tick.duration_since(then);

@@ -111,20 +111,21 @@ impl Accounts {
     /// # Errors
     /// If the store does not answer.
     pub async fn held(&self, plan: &PurgePlan, clock: ClockSeen) -> Result<Option<Held>, Error> {
-        let seen = plan.clone();
-        let look = move |tx: &Snapshot<'_>| {
+        let (seen, now) = (plan.clone(), plan.now);
+        // A clean-up at the console may run meanwhile: what is written back was read in the same transaction.
+        let looked = self.store.write_in_passing(move |tx| {
             let mut row = tx.clean_up()?;
             match clock {
                 ClockSeen::Steady(held) => row.held += held,
                 ClockSeen::Leapt => (row.leapt, row.held) = (true, Duration::ZERO),
             }
-            Ok::<_, Error>((row, why(tx, &row, &seen)?))
-        };
-        let (row, why) = self.store.read(look).await?;
-        let Some(why) = why else { return Ok(None) };
-        self.store.write(move |tx| Ok::<_, Error>(tx.put_clean_up(row)?)).await?;
+            let Some(why) = why(tx, &row, &seen)? else { return Ok(None) };
+            tx.put_clean_up(row)?;
+            Ok::<_, Error>(Some((row, why)))
+        });
+        let Some((row, why)) = looked.await? else { return Ok(None) };
         let wait = why.hold().saturating_sub(row.held);
-        Ok((!wait.is_zero()).then_some(Held { why, last_run: row.last_run, now: plan.now, wait }))
+        Ok((!wait.is_zero()).then_some(Held { why, last_run: row.last_run, now, wait }))
     }
 
     /// Notes that a clean-up has run: by this time the next is measured.

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::{
     app::App,
+    interrupted::interrupted,
     shop::{Shop, wait_for},
 };
 
@@ -84,6 +85,38 @@ async fn the_clean_up_waits_if_the_store_cannot_say_when_the_last_one_was() {
     assert!(!brake.lets_go(&app.accounts, start).await);
     store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
     assert!(brake.lets_go(&app.accounts, start).await, "it is not held for an hour");
+}
+
+#[tokio::test]
+async fn a_leap_is_remembered_until_the_store_has_noted_it() {
+    let app = App::start().await;
+    let start = Instant::now();
+    let mut brake = Brake::default();
+    assert!(brake.lets_go(&app.accounts, start).await);
+    app.wait(3 * DAY);
+    let store = app.opened();
+    store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
+    assert!(!brake.lets_go(&app.accounts, start).await);
+    store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
+    assert!(!brake.lets_go(&app.accounts, start).await);
+    assert_eq!(why(&app).await, Some(Why::Leapt));
+}
+
+#[tokio::test]
+async fn a_purge_ends_the_hold_whenever_it_comes() {
+    for at in 0.. {
+        let app = App::start().await;
+        clean_up(&app).await;
+        let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+        app.accounts.held(&plan, ClockSeen::Leapt).await.unwrap();
+        assert_eq!(why(&app).await, Some(Why::Leapt));
+        let look = app.accounts.held(&plan, ClockSeen::Steady(Duration::ZERO));
+        if !interrupted(look, at, clean_up(&app)).await.in_time {
+            assert!(at >= 1, "it waits for the store");
+            break;
+        }
+        assert_eq!(why(&app).await, None, "step {at}");
+    }
 }
 
 #[tokio::test]
