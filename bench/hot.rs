@@ -17,6 +17,7 @@ use coffeeshop::{
     config::Config,
     model::{
         Change, Clock, Email, Name, Origin, Password, ProfileChange, UserCursor, UserQuery, UserSort, fold,
+        searchable,
     },
     store::{Missing, Store},
 };
@@ -79,6 +80,9 @@ fn values(criterion: &mut Criterion) {
         bencher.iter(|| Email::parse("email", black_box(" Ann.Smith+till@Example.com ")).unwrap());
     });
     group.bench_function("a name, folded", |bencher| bencher.iter(|| fold(black_box("José Papadopoulos"))));
+    group.bench_function("a name, to be searched", |bencher| {
+        bencher.iter(|| searchable(black_box("José Papadopoulos")));
+    });
     let cursor = seed::Person(777).cursor();
     group.bench_function("a cursor, read", |bencher| {
         bencher.iter(|| UserCursor::decode(black_box(&cursor), UserSort::NewestFirst).unwrap());

@@ -4,7 +4,7 @@ use std::{path::Path, time::Instant};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version, password_hash::phc::Salt};
 use coffeeshop::{
-    model::{Timestamp, UserCursor, UserId, UserSort, fold},
+    model::{Timestamp, UserCursor, UserId, UserSort, searchable},
     store::{Missing, Store},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -210,7 +210,7 @@ fn fill(path: &Path, count: u32) {
             let email = person.email();
             let key = email.to_lowercase();
             let (first_name, last_name) = (person.first_name(), person.last_name(count));
-            let text = format!("{key}\n{}", fold(&format!("{first_name} {last_name}")));
+            let text = format!("{key}\n{}", searchable(&format!("{first_name} {last_name}")));
             let created_at = person.created_at();
             let (status, verified_at, expires_at) = if person.is_unverified() {
                 ("unverified", None, Some(FAR_AWAY))

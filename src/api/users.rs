@@ -158,7 +158,8 @@ impl Users {
         /// The `next_cursor` of the page before, in the same `sort`. Leave it out to get the first page.
         #[oai(validator(max_length = 1024))]
         cursor: Query<Option<String>>,
-        /// Only users whose e-mail address or name contains this text, in upper or lower case.
+        /// Only users whose e-mail address or names contain each word of this text, in any order. Neither case nor accents
+        /// count.
         #[oai(validator(max_length = 254))]
         q: Query<Option<String>>,
         /// Only users with this role.

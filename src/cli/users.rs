@@ -44,7 +44,7 @@ pub enum Command {
 /// List users, a page at a time.
 #[derive(clap::Args)]
 pub struct List {
-    /// Only users whose address or name contains this text.
+    /// Only users whose address or names contain each of these words, without regard to case and accents.
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
     /// Only users with this role.

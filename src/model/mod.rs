@@ -22,7 +22,7 @@ pub use audit::{Action, AuditCursor, AuditEvent, AuditQuery, Door, FieldChange, 
 pub use clock::{Clock, Timestamp};
 pub use code::{Code, CodeHash, CountKey, PlainCode, PlainToken, Purpose, TokenHash};
 pub use email::{Email, mailbox};
-pub use fold::fold;
+pub use fold::{fold, search_words, searchable};
 pub use invalid::{FieldError, Invalid, Problems};
 pub use message::{Letter, Message, MessageId, MessageState, Posted};
 pub use name::Name;

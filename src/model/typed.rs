@@ -26,6 +26,8 @@ use icu_properties::{
 
 pub use super::joiners::{hidden, trimmed};
 
+const MINUS: char = '\u{2212}';
+
 /// A character that is not seen, as it is named to people: `U+200B, which is not seen`.
 #[must_use]
 pub fn unseen(c: char) -> String {
@@ -48,9 +50,13 @@ pub fn is_unseen(c: char) -> bool {
 
 /// Whether a character may part or surround a code: a space, punctuation, the minus sign, or one that is not seen.
 pub(super) fn is_beside_code(c: char) -> bool {
-    const MINUS: char = '\u{2212}';
     let beside = GeneralCategoryGroup::Separator.union(GeneralCategoryGroup::Punctuation);
     beside.contains(category(c)) || c == MINUS || is_unseen(c)
+}
+
+/// Whether it is a hyphen, a dash or the minus sign.
+pub(super) fn is_dash(c: char) -> bool {
+    category(c) == GeneralCategory::DashPunctuation || c == MINUS
 }
 
 /// The digit from `0` to `9` that a digit of any script stands for.

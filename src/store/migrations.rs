@@ -5,9 +5,8 @@ use std::{fs::File, path::Path};
 use refinery::Migration;
 use rusqlite::{Connection, functions::FunctionFlags};
 
-use super::OpenError;
-use crate::files::folder_of;
-use crate::model::Email;
+use super::{OpenError, users};
+use crate::{files::folder_of, model::Email};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -75,6 +74,11 @@ fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function("address_key", 2, flags, |arguments| {
         let (typed, key): (String, String) = (arguments.get(0)?, arguments.get(1)?);
         Ok(Email::parse("email", &typed).map_or(key, |email| email.key().to_owned()))
+    })?;
+    connection.create_scalar_function("search_text", 4, flags, |arguments| {
+        let email = Email::stored(arguments.get(0)?, arguments.get(1)?);
+        let names: [Option<String>; 2] = [arguments.get(2)?, arguments.get(3)?];
+        Ok(users::search_text(&email, names.each_ref().map(Option::as_deref)))
     })
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{ToSql, types::Value};
 
 use super::{
     Error, Snapshot,
-    user_search::{Rows, Search},
+    user_search::{Rows, Search, Words},
     users::{COLUMNS, read_user},
 };
 use crate::model::{Page, Role, Status, Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, Word};
@@ -99,8 +99,8 @@ impl Statement {
         let limit = self.bind(i64::try_from(query.limit.get() + 1).unwrap_or(i64::MAX));
         let cursor = query.cursor.as_ref().map(|cursor| self.after(cursor, query.sort)).unwrap_or_default();
         let order_by = |table| order(query.sort, table);
-        if let Rows::Among(candidates, text) = rows {
-            let from = self.among(candidates, text, &query.filter, now);
+        if let Rows::Among(candidates, words) = rows {
+            let from = self.among(candidates, words, &query.filter, now);
             return format!("{KEYS} FROM {from}{cursor} ORDER BY {} LIMIT {limit}", order_by("u."));
         }
         // The first of each range, merged.
@@ -125,8 +125,8 @@ impl Statement {
     /// How many users a filter has. Without a text the count of each range is kept, and the few who have expired are
     /// taken off.
     fn count(&mut self, filter: &UserFilter, rows: &Rows, now: Timestamp) -> String {
-        if let Rows::Among(candidates, text) = rows {
-            let from = self.among(candidates, text, filter, now);
+        if let Rows::Among(candidates, words) = rows {
+            let from = self.among(candidates, words, filter, now);
             return format!("SELECT count(*) FROM {from}");
         }
         let counts: Vec<_> = ranges(filter)
@@ -156,25 +156,24 @@ impl Statement {
         format!("SELECT {}", counts.join(" + "))
     }
 
-    /// The candidates who have the text and pass the filter.
-    fn among(&mut self, candidates: &[i64], text: &str, filter: &UserFilter, now: Timestamp) -> String {
+    /// The candidates who have the words and pass the filter.
+    fn among(&mut self, candidates: &[i64], words: &Words, filter: &UserFilter, now: Timestamp) -> String {
         let candidates: Vec<_> = candidates.iter().map(i64::to_string).collect();
         let list = self.bind(format!("[{}]", candidates.join(",")));
-        let passing = self.passing(filter, text, now);
+        let passing = self.passing(filter, words, now);
         format!("json_each({list}) c CROSS JOIN users u ON u.seq = c.value WHERE {passing}")
     }
 
     /// The condition to be on a page or behind it.
-    pub(super) fn belonging(&mut self, query: &UserQuery, text: &str, now: Timestamp) -> String {
+    pub(super) fn belonging(&mut self, query: &UserQuery, words: &Words, now: Timestamp) -> String {
         let cursor = query.cursor.as_ref().map(|cursor| self.after(cursor, query.sort)).unwrap_or_default();
-        format!("{}{cursor}", self.passing(&query.filter, text, now))
+        format!("{}{cursor}", self.passing(&query.filter, words, now))
     }
 
-    /// The condition to have the text and to pass the filter. The plus signs keep SQLite from walking along an index when
+    /// The condition to have the words and to pass the filter. The plus signs keep SQLite from walking along an index when
     /// it has the rows in hand.
-    fn passing(&mut self, filter: &UserFilter, text: &str, now: Timestamp) -> String {
-        let text = self.bind(text.to_owned());
-        let mut passing = format!("{} AND instr(u.search_text, {text}) > 0", self.living(now));
+    fn passing(&mut self, filter: &UserFilter, words: &Words, now: Timestamp) -> String {
+        let mut passing = format!("{}{}", self.living(now), self.having(words));
         if let Some(role) = filter.role {
             let _ = write!(passing, " AND +u.role = '{}'", role.word());
         }
@@ -191,11 +190,17 @@ impl Statement {
     fn range(&mut self, range: Range, rows: &Rows) -> String {
         let range = condition("u", range);
         match rows {
-            Rows::Walk(text) => {
-                format!("{range} AND instr(u.search_text, {}) > 0", self.bind(text.clone()))
-            }
+            Rows::Walk(words) => format!("{range}{}", self.having(words)),
             Rows::All | Rows::Among(..) => range,
         }
+    }
+
+    /// The condition to have all words, in whichever order.
+    fn having(&mut self, words: &Words) -> String {
+        words
+            .iter()
+            .map(|word| format!(" AND instr(u.search_text, {}) > 0", self.bind(word.clone())))
+            .collect()
     }
 
     /// The condition not to have expired.
@@ -297,7 +302,7 @@ mod tests {
 
     #[test]
     fn candidates_of_a_search_are_looked_up_one_by_one() {
-        let plan = plan(&UserQuery::default(), &Rows::Among(vec![1, 2], "ann".to_owned()));
+        let plan = plan(&UserQuery::default(), &Rows::Among(vec![1, 2], vec!["ann".to_owned()]));
         let reads: Vec<_> = plan.iter().filter(|step| step.contains(" u ")).collect();
         assert_eq!(reads, ["SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"], "{plan:#?}");
     }

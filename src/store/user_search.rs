@@ -1,5 +1,5 @@
-//! Searches of the table `users`: who has a text is found through its trigrams, which `users_search` knows, and decided by
-//! the row itself.
+//! Searches of the table `users`: users with the words of a text are found through trigrams, which `users_search` knows, and
+//! decided by the row itself.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use super::{
     user_list::{Statement, condition, ranges},
     users::{COLUMN_COUNT, COLUMNS, read_user},
 };
-use crate::model::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, fold};
+use crate::model::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, search_words};
 
 /// How many candidates are looked up one by one at most. With more of them the text is so common that walking along the
 /// list, within its index, meets a page of them as soon. So it is after somebody signed up under a clock that was far in
@@ -21,7 +21,7 @@ use crate::model::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort,
 const FEW: u32 = 4_000;
 /// How many users are so few that looking at each of them, within an index, is quicker than any search.
 const NARROW: u64 = 10_000;
-/// How many of the newest users and how many of the oldest tell whether a text of one or two characters is common, and how
+/// How many of the newest users and how many of the oldest tell whether a word of one or two characters is common, and how
 /// many of either must have it: rarer ones are looked for by the trigrams that begin with them.
 const SAMPLE: u32 = 500;
 const COMMON: u64 = 10;
@@ -31,79 +31,82 @@ const DISORDERLY: i64 = 60 * 60 * 1000;
 
 /// How a text is best searched for.
 pub(super) enum Search {
-    /// No text: everybody is meant.
+    /// No words: everybody is meant.
     Everyone,
-    /// It cannot be in any.
+    /// One of them cannot be in any.
     Nobody,
     /// Walk along the list and look at each.
-    Walk(String),
-    /// Look at those who have its trigrams.
+    Walk(Words),
+    /// Look at those who have their trigrams.
     Trigrams(Trigrams),
 }
 
-/// A text and what is asked of the search for it.
+/// The words that must be found in a user, each somewhere.
+pub(super) type Words = Vec<String>;
+
+/// Words and what is asked of the search for them.
 pub(super) struct Trigrams {
     expression: String,
-    text: String,
+    words: Words,
 }
 
 /// The rows that a page or a count looks at.
 pub(super) enum Rows {
     /// All of them.
     All,
-    /// All of them, for this text.
-    Walk(String),
-    /// These alone, for this text.
-    Among(Vec<i64>, String),
+    /// All of them, for these words.
+    Walk(Words),
+    /// These alone, for these words.
+    Among(Vec<i64>, Words),
 }
 
 impl Snapshot<'_> {
     /// Finds out how a text is best searched for.
     pub(super) fn search(&self, filter: &UserFilter) -> Result<Search, Error> {
-        let Some(text) = filter.text.as_deref().map(|text| fold(text.trim())).filter(|text| !text.is_empty())
-        else {
+        let words = filter.text.as_deref().map(search_words).unwrap_or_default();
+        if words.is_empty() {
             return Ok(Search::Everyone);
-        };
-        let chars: Vec<char> = text.chars().collect();
-        if chars.iter().any(|c| c.is_control()) {
-            return Ok(Search::Nobody);
         }
         if self.is_narrow(filter)? {
-            return Ok(Search::Walk(text));
+            return Ok(Search::Walk(words));
         }
-        let expression = if chars.len() < 3 {
-            if self.is_common(&text)? {
-                return Ok(Search::Walk(text));
+        let mut expressions = Vec::new();
+        for word in &words {
+            let chars: Vec<char> = word.chars().collect();
+            if chars.len() >= 3 {
+                // Side by side, and the last: one more says little that its neighbours have not said.
+                let told = telling(&chars);
+                let threes = told.chunks_exact(3).chain(told.windows(3).last());
+                expressions.extend(threes.map(|three| quoted(&three.iter().collect::<String>())));
+            } else if !self.is_common(word)? {
+                let trigrams = self.trigrams_from(word)?;
+                if trigrams.is_empty() {
+                    return Ok(Search::Nobody);
+                }
+                expressions.push(format!("({})", trigrams.join(" OR ")));
             }
-            self.trigrams_from(&text)?.join(" OR ")
-        } else {
-            // Side by side, and the last: one more says little that its neighbours have not said.
-            let told = telling(&chars);
-            let threes = told.chunks_exact(3).chain(told.windows(3).last());
-            let trigrams = threes.map(|three| quoted(&three.iter().collect::<String>()));
-            trigrams.collect::<Vec<_>>().join(" AND ")
-        };
-        if expression.is_empty() {
-            return Ok(Search::Nobody);
         }
-        Ok(Search::Trigrams(Trigrams { expression, text }))
+        if expressions.is_empty() {
+            return Ok(Search::Walk(words));
+        }
+        Ok(Search::Trigrams(Trigrams { expression: expressions.join(" AND "), words }))
     }
 
     /// The rows to look at for a search, in whichever order.
     pub(super) fn rows_of(&self, search: &Search) -> Result<Rows, Error> {
-        let Trigrams { expression, text } = match search {
+        let Trigrams { expression, words } = match search {
             Search::Everyone => return Ok(Rows::All),
-            Search::Nobody => return Ok(Rows::Among(Vec::new(), String::new())),
-            Search::Walk(text) => return Ok(Rows::Walk(text.clone())),
+            Search::Nobody => return Ok(Rows::Among(Vec::new(), Vec::new())),
+            Search::Walk(words) => return Ok(Rows::Walk(words.clone())),
             Search::Trigrams(trigrams) => trigrams,
         };
         let sql = "SELECT rowid FROM users_search WHERE users_search MATCH ?1 LIMIT ?2";
         let candidates: Vec<i64> = self.all(sql, (expression, FEW + 1), |row| row.get(0))?;
-        let text = text.clone();
-        Ok(if candidates.len() > FEW as usize { Rows::Walk(text) } else { Rows::Among(candidates, text) })
+        let words = words.clone();
+        Ok(if candidates.len() > FEW as usize { Rows::Walk(words) } else { Rows::Among(candidates, words) })
     }
 
-    /// The users of a page by age who have a text, one more than it shows. The search hands candidates over in the order of
+    /// The users of a page by age who have all words, one more than it shows. The search hands candidates over in the order of
     /// arrival, or against it: a page costs about as many looks as it has users, wherever they are. None if too many
     /// candidates do not belong on the page.
     pub(super) fn matches_by_age(
@@ -124,7 +127,7 @@ impl Snapshot<'_> {
         let (sign, order, everybody) =
             if newest_first { ("<=", "DESC", i64::MAX) } else { (">=", "ASC", i64::MIN) };
         let edge = statement.bind(edge.unwrap_or(everybody));
-        let belongs = statement.belonging(query, &trigrams.text, now);
+        let belongs = statement.belonging(query, &trigrams.words, now);
         let sql = format!(
             "SELECT {COLUMNS}, u.created_at, {belongs} FROM users_search s CROSS JOIN users u ON u.seq = s.rowid \
              WHERE s.users_search MATCH {expression} AND s.rowid {sign} {edge} ORDER BY s.rowid {order}"
@@ -184,8 +187,8 @@ impl Snapshot<'_> {
         Ok(self.number(&sql, [])? <= NARROW)
     }
 
-    /// Whether so many at either end of the list have a text that walking along it meets a page of them at once.
-    fn is_common(&self, text: &str) -> Result<bool, Error> {
+    /// Whether so many at either end of the list have a word that walking along it meets a page of them at once.
+    fn is_common(&self, word: &str) -> Result<bool, Error> {
         let having = |order| {
             format!(
                 "(SELECT count(*) FROM (SELECT search_text FROM users ORDER BY seq {order} LIMIT ?2) \
@@ -193,13 +196,13 @@ impl Snapshot<'_> {
             )
         };
         let sql = format!("SELECT min({}, {})", having("DESC"), having("ASC"));
-        Ok(self.number(&sql, (text, SAMPLE))? >= COMMON)
+        Ok(self.number(&sql, (word, SAMPLE))? >= COMMON)
     }
 
-    /// The trigrams that begin with a text, as they are written in a search.
-    fn trigrams_from(&self, text: &str) -> Result<Vec<String>, Error> {
+    /// The trigrams that begin with a word, as they are written in a search.
+    fn trigrams_from(&self, word: &str) -> Result<Vec<String>, Error> {
         // FTS5 has one character for all that are none.
-        let text = text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+        let text = word.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
         // Terms are compared byte by byte: those that begin with the text come before it with the last character at its end.
         let end = format!("{text}{}", char::MAX);
         let sql = "SELECT term FROM users_search_terms WHERE term >= ?1 AND term <= ?2";
@@ -248,12 +251,12 @@ impl PageByAge {
     }
 }
 
-/// What of a text tells its owner from others: of an address not the end of its domain, which many have, and of which long
+/// What of a word tells its owner from others: of an address not the end of its domain, which many have, and of which long
 /// lists would be read.
-fn telling(text: &[char]) -> &[char] {
-    match text.iter().position(|c| *c == '@') {
-        Some(at) if at >= 3 => &text[..text.len().min(at + 3)],
-        _ => text,
+fn telling(word: &[char]) -> &[char] {
+    match word.iter().position(|c| *c == '@') {
+        Some(at) if at >= 3 => &word[..word.len().min(at + 3)],
+        _ => word,
     }
 }
 

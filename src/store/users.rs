@@ -7,7 +7,7 @@ use super::{
     tx::{corrupt, maybe_timestamp, timestamp, uuid, word},
 };
 use crate::model::{
-    Email, Name, PasswordHash, Profile, Standing, Status, Timestamp, User, UserId, Word, fold,
+    Email, Name, PasswordHash, Profile, Standing, Status, Timestamp, User, UserId, Word, searchable,
 };
 
 /// The columns that `read_user` reads, in its order.
@@ -130,7 +130,7 @@ impl Tx<'_> {
                 profile.email.key(),
                 profile.first_name.as_ref().map(Name::as_str),
                 profile.last_name.as_ref().map(Name::as_str),
-                search_text(profile),
+                search_text_of(profile),
                 hash.map(PasswordHash::as_phc),
                 user.role.word(),
                 user.status().word(),
@@ -163,7 +163,7 @@ impl Tx<'_> {
                 profile.email.key(),
                 profile.first_name.as_ref().map(Name::as_str),
                 profile.last_name.as_ref().map(Name::as_str),
-                search_text(profile),
+                search_text_of(profile),
                 user.role.word(),
                 user.status().word(),
                 user.disabled,
@@ -264,11 +264,15 @@ fn instants(standing: Standing) -> (Option<Timestamp>, Option<Timestamp>) {
     }
 }
 
+fn search_text_of(profile: &Profile) -> String {
+    let names = [&profile.first_name, &profile.last_name].map(|name| name.as_ref().map(Name::as_str));
+    search_text(&profile.email, names)
+}
+
 /// What a search compares: the address, as typed and as compared, and the full name, one to a line.
-fn search_text(profile: &Profile) -> String {
-    let names: Vec<_> =
-        [&profile.first_name, &profile.last_name].into_iter().flatten().map(Name::as_str).collect();
-    let mut lines = vec![fold(profile.email.as_str()), fold(profile.email.key()), fold(&names.join(" "))];
+pub(super) fn search_text(email: &Email, names: [Option<&str>; 2]) -> String {
+    let names: Vec<_> = names.into_iter().flatten().collect();
+    let mut lines = vec![searchable(email.as_str()), searchable(email.key()), searchable(&names.join(" "))];
     lines.dedup();
     lines.join("\n")
 }

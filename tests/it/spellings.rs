@@ -1,5 +1,7 @@
 //! Addresses in other letters: none of them is, or is in the way of, the address of another mailbox.
 
+use std::path::Path;
+
 use coffeeshop::store::{Missing, Store};
 use refinery::Target;
 use rusqlite::Connection;
@@ -22,6 +24,13 @@ const LOOKALIKES: [(&str, &str); 8] = [
     ("µ@example.com", "μ@example.com"),
     ("\u{f900}@example.com", "\u{8c48}@example.com"),
 ];
+
+/// A store as the migrations up to this one made it.
+pub fn older_store(path: &Path, version: i32) -> Connection {
+    let mut old = Connection::open(path).unwrap();
+    embedded::migrations::runner().set_target(Target::Version(version)).run(&mut old).unwrap();
+    old
+}
 
 fn invalid(field: &str) -> [(String, String); 1] {
     [(field.to_owned(), "invalid_email".to_owned())]
@@ -88,8 +97,7 @@ async fn letters_of_their_own_are_addresses_of_their_own() {
 async fn addresses_of_an_older_store_are_compared_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("coffeeshop.db");
-    let mut old = Connection::open(&path).unwrap();
-    embedded::migrations::runner().set_target(Target::Version(11)).run(&mut old).unwrap();
+    let old = older_store(&path, 11);
     let rows = [
         ("Ann@example.com", "ann@example.com", "ann@example.com"),
         ("νίκος@example.com", "νίκοσ@example.com", "νίκος@example.com"),

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use coffeeshop::model::fold;
 use serde_json::json;
 
 use crate::app::{App, Caller, PASSWORD, START, encoded};
+use crate::spellings::older_store;
 
 const PEOPLE: [(&str, &str, &str); 8] = [
     ("ann@example.com", "Ann", "Smith"),
@@ -16,6 +18,10 @@ const PEOPLE: [(&str, &str, &str); 8] = [
     ("quote\"s@example.com", "O'Brien", "100% \\ _"),
     ("zz@example.com", "De Vries", "van der"),
 ];
+
+fn has_words(text: &str, q: &str) -> bool {
+    q.split(' ').all(|word| text.contains(word))
+}
 
 async fn total(boss: &Caller<'_>, query: &str) -> u64 {
     let page = boss.get(&format!("/users?limit=1&include_total=true&{query}")).await.is(200).body;
@@ -51,7 +57,7 @@ async fn a_text_is_found_in_whoever_has_it_however_short_it_is() {
     }
     for q in asked.iter().filter(|q| q.trim() == *q) {
         let mut expected: Vec<_> =
-            texts.iter().filter(|(_, text)| text.contains(q)).map(|(email, _)| email.clone()).collect();
+            texts.iter().filter(|(_, text)| has_words(text, q)).map(|(email, _)| email.clone()).collect();
         let page = boss.get(&format!("/users?include_total=true&q={}", encoded(q))).await.is(200).body;
         let items = page["items"].as_array().unwrap();
         let mut found: Vec<_> = items.iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect();
@@ -174,11 +180,24 @@ async fn pages_of_a_search_are_in_order_however_disorderly_people_came() {
         ("-email", "email_key DESC"),
     ];
     let file = app.opened();
-    for q in ["ann smith", "smith", "the first", "u77", "example", "u777@example.com", "9@exa", "b9"] {
+    for q in [
+        "ann smith",
+        "smith ann",
+        "smith",
+        "the first",
+        "b 9",
+        "u77",
+        "example",
+        "u777@example.com",
+        "9@exa",
+        "b9",
+    ] {
         for (filter, condition) in filters {
             for (sort, order) in sorts {
+                let having: String =
+                    q.split(' ').map(|word| format!("instr(search_text, '{word}') AND ")).collect();
                 let sql = format!(
-                    "SELECT email FROM users WHERE instr(search_text, '{q}') {condition} ORDER BY {order} LIMIT 500"
+                    "SELECT email FROM users WHERE {having} 1 {condition} ORDER BY {order} LIMIT 500"
                 );
                 let mut by_hand = file.prepare(&sql).unwrap();
                 let by_hand = by_hand.query_map([], |row| row.get(0)).unwrap();
@@ -206,6 +225,98 @@ async fn a_wrong_clock_is_forgotten_at_the_start_after_the_last_who_came_by_it_i
     app.opened().execute("DELETE FROM users WHERE email = 'u1@example.com'", []).unwrap();
     drop(app.beside(|_| {}).await);
     assert_eq!(app.stored::<i64>(disorder), 0);
+}
+
+/// Names in the spelling of the people, and what an admin types who looks for them.
+const SPELLINGS: [(&str, &str, &[&str]); 12] = [
+    ("İsmail", "Işık", &["ismail", "ISMAİL", "isik", "IŞIK", "ışık ismail"]),
+    ("Zoë", "Weiß", &["zoe weiss", "WEISS", "weiß", "ZOË"]),
+    ("Νίκος", "Οδυσσεύς", &["νικοσ", "ΝΙΚΟΣ", "οδυσσευς νίκος"]),
+    ("Đức", "Nguyễn Thị", &["nguyen", "duc", "NGUYỄN đức", "thi duc"]),
+    ("Андрей", "Соловьёв", &["андреи", "СОЛОВЬЕВ", "соловьёв андрей"]),
+    ("أَحْمَد", "مـحـمـد", &["احمد", "محمد أحمد"]),
+    ("نرگس\u{200c}خاتون", "ک", &["نرگسخاتون", "خاتون"]),
+    ("ज़ाकिर", "हुसैन", &["जाकिर", "हुसैन ज़ाकिर"]),
+    ("한나", "김", &["김 한나", "\u{1112}\u{1161}\u{11ab}나"]),
+    ("น้ำ", "ฝน", &["น้ำ", "ฝน น้ำ"]),
+    ("Łukasz", "O\u{2019}Neill\u{2010}Sørensen", &["lukasz o'neill-sorensen", "ŁUKASZ", "oneill"]),
+    ("Anna\u{a0}Maria", "Tester", &["tester maria anna", "maria\u{200b} test", " a\u{3000}tester "]),
+];
+
+#[tokio::test]
+async fn neither_case_nor_accents_nor_the_order_of_words_count() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    for (number, (first_name, last_name, _)) in SPELLINGS.iter().enumerate() {
+        let user = app.sign_up(&format!("u{number}@example.org")).await;
+        let names = json!({ "first_name": first_name, "last_name": last_name });
+        boss.patch(&format!("/users/{}", user["id"].as_str().unwrap()), names).await.is(200);
+    }
+    for (number, (_, _, typed)) in SPELLINGS.iter().enumerate() {
+        for q in *typed {
+            let expected = u64::from(*q != "oneill");
+            let page = boss.get(&format!("/users?include_total=true&q={}", encoded(q))).await.is(200).body;
+            assert_eq!(page["total"], json!(expected), "{q}: {page}");
+            if expected > 0 {
+                assert_eq!(page["items"][0]["email"], format!("u{number}@example.org"), "{q}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_word_must_be_found_somewhere_in_address_or_names() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    for (email, first_name, last_name) in [
+        ("ann.smith@example.com", "Ann", "Smith"),
+        ("ann@smithers.example", "Ann", "Jones"),
+        ("j@example.com", "Jo", "Smith"),
+    ] {
+        let user = app.sign_up(email).await;
+        let names = json!({ "first_name": first_name, "last_name": last_name });
+        boss.patch(&format!("/users/{}", user["id"].as_str().unwrap()), names).await.is(200);
+    }
+    for (q, count) in [
+        ("smith ann", 2),
+        ("ann smith example.com", 1),
+        ("smith", 3),
+        ("jo smith j@", 1),
+        ("jones ann@", 1),
+        ("jones jo@", 0),
+        ("s j", 2),
+        ("x j", 2),
+        ("ann ann ann", 2),
+        ("ann zq", 0),
+        ("zq ann", 0),
+    ] {
+        assert_eq!(total(&boss, &format!("q={}", encoded(q))).await, count, "{q}");
+    }
+    assert_eq!(total(&boss, "q=%E2%80%8B%20").await, 4, "nothing but what is not seen");
+}
+
+#[tokio::test]
+async fn users_of_an_older_store_are_found_by_what_is_typed_today() {
+    let app = App::start().await;
+    let path = app.config.database.path.with_file_name("old.db");
+    let old = older_store(&path, 11);
+    for (number, (first_name, last_name, _)) in SPELLINGS.iter().enumerate() {
+        let email = format!("u{number}@example.org");
+        let text = format!("{email}\n{}", fold(&format!("{first_name} {last_name}")));
+        let user = "INSERT INTO users (id, email, email_key, first_name, last_name, search_text, role, status, disabled, \
+                    created_at, updated_at, verified_at) VALUES (?1, ?2, ?2, ?3, ?4, ?5, 'user', 'verified', 0, ?6, ?6, ?6)";
+        let number = u8::try_from(number).unwrap();
+        old.execute(user, ([number; 16], email, first_name, last_name, text, number)).unwrap();
+    }
+    drop(old);
+    let app = app.beside(|config| config.database.path = path).await;
+    let boss = app.admin().await;
+    for (number, (_, _, typed)) in SPELLINGS.iter().enumerate() {
+        for q in typed.iter().filter(|q| **q != "oneill") {
+            let page = boss.get(&format!("/users?q={}", encoded(q))).await.is(200).body;
+            assert_eq!(page["items"][0]["email"], format!("u{number}@example.org"), "{q}: {page}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ mod values;
 
 use std::collections::BTreeMap;
 
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
 pub use self::values::*;
 
 struct Sent {
@@ -228,7 +230,11 @@ impl Shop {
 
 fn has_text(person: &Person, text: &str) -> bool {
     let names: Vec<_> = person.names.iter().flatten().copied().collect();
-    let texts =
-        [person.email.text().to_lowercase(), person.email.key().to_owned(), names.join(" ").to_lowercase()];
-    texts.iter().any(|found| found.contains(&text.to_lowercase()))
+    let texts = [person.email.text(), person.email.key(), &names.join(" ")].map(plain);
+    plain(text).split_whitespace().all(|word| texts.iter().any(|found| found.contains(word)))
+}
+
+/// Without case and accents.
+fn plain(text: &str) -> String {
+    text.to_lowercase().nfd().filter(|c| !is_combining_mark(*c)).collect()
 }

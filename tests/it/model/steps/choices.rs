@@ -9,8 +9,20 @@ use super::super::{
 use crate::{app::Mail, verification::wrong};
 
 const NAMES: [Name; 5] = [None, Some("Ann"), Some("Zoë"), Some("O'Neill"), Some("Łukasz")];
-pub(super) const TEXTS: [&str; 10] =
-    ["ann", "EXAMPLE.org", "smith", "zoë", "@", "BÜCHER", "xn--", "nobody here", "o'n", "ann zoë"];
+pub(super) const TEXTS: [&str; 12] = [
+    "ann",
+    "EXAMPLE.org",
+    "smith",
+    "zoë",
+    "@",
+    "BÜCHER",
+    "xn--",
+    "nobody here",
+    "o'n",
+    "ann zoë",
+    "zoe",
+    "smith ann",
+];
 
 impl Story {
     pub(super) fn address(&mut self) -> Address {
