@@ -56,9 +56,9 @@ pub fn table<const N: usize>(
     let longest = header.iter().map(|name| name.len()).max().unwrap_or(0);
     let blocks = rows.iter().map(|row| {
         let lines = header.iter().zip(row).map(|(name, value)| format!("{name:<longest$}  {value}"));
-        lines.map(|line| format!("{}\n", line.trim_end())).collect::<String>()
+        lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
     });
-    data(blocks.collect::<Vec<_>>().join("\n").trim_end())
+    data(blocks.collect::<Vec<_>>().join("\n\n"))
 }
 
 /// How many columns the terminal has that data goes to; none if it is no terminal, or does not say.
