@@ -133,17 +133,17 @@ impl<T: Transport> Delivery<T> {
         Self { accounts, transport }
     }
 
-    /// Delivers until `stop` says so, and then what is still due.
+    /// Delivers until `stop` says so. Then it takes nothing more, and ends with the messages that are on their way: what is
+    /// cut off between its last byte and the receipt arrives twice.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        loop {
-            contained("delivering", self.deliver_all()).await;
+        while !*stop.borrow() {
+            contained("delivering", self.deliver_all(&stop)).await;
             tokio::select! {
                 () = self.accounts.message_posted() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
-        contained("delivering", self.deliver_all()).await;
     }
 
     /// Delivers until nothing is due and nothing on its way; answers how many messages were taken.
@@ -151,10 +151,16 @@ impl<T: Transport> Delivery<T> {
     /// # Errors
     /// If the store does not answer: what was not reported as sent is sent again.
     pub async fn deliver_due(&self) -> Result<usize, Error> {
+        let (_never, stop) = watch::channel(false);
+        self.deliver_until(&stop).await
+    }
+
+    /// The same, but takes nothing more once `stop` says so.
+    async fn deliver_until(&self, stop: &watch::Receiver<bool>) -> Result<usize, Error> {
         let (mut sends, mut under_way) = (FuturesUnordered::new(), Vec::new());
         let (mut number, mut failure) = (0, None);
         loop {
-            if failure.is_none() {
+            if failure.is_none() && !*stop.borrow() {
                 match self.accounts.take_messages(self.room(&under_way)).await {
                     Ok(taken) => {
                         number += taken.len();
@@ -216,8 +222,8 @@ impl<T: Transport> Delivery<T> {
         Ok(())
     }
 
-    async fn deliver_all(&self) {
-        if let Err(error) = self.deliver_due().await {
+    async fn deliver_all(&self, stop: &watch::Receiver<bool>) {
+        if let Err(error) = self.deliver_until(stop).await {
             tracing::error!(error = error.in_full(), "the outbox cannot be read, or written to");
         }
         self.transport.rest().await;

@@ -621,15 +621,23 @@ async fn a_sign_up_does_not_wait_for_its_message() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_asked_to_stop_sends_what_is_due_and_ends() {
+async fn a_worker_that_is_asked_to_stop_takes_nothing_more() {
     let app = App::start().await;
-    app.sign_up(ANN).await;
-    let post = Post::taking(&app);
-    let (stop, stopped) = tokio::sync::watch::channel(true);
+    for number in 0..5 {
+        app.sign_up(&format!("guest{number}@example.com")).await;
+    }
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let post = Post::judging(&app, move |_| {
+        stop.send_replace(true);
+        Ok(())
+    });
+    let fake = post.fake.clone();
     post.worker.run(stopped).await;
-    drop(stop);
-    assert_eq!(post.fake.handed.lock().unwrap().len(), 1);
-    assert!(*post.fake.rests.lock().unwrap() > 0, "it lets go of the connection");
+    assert_eq!(fake.handed.lock().unwrap().len(), 1);
+    assert!(*fake.rests.lock().unwrap() > 0, "it lets go of the connection");
+    let left = posted(&app).await;
+    assert_eq!(left.len(), 4, "what was on its way is reported as sent");
+    assert!(left.iter().all(|message| message.attempts == 0), "{left:?}");
 }
 
 #[tokio::test]
