@@ -163,7 +163,13 @@ impl Accounts {
         let take = move |tx: &Tx<'_>| {
             let mut taken = tx.take_messages(due, Attempt::First, now + LEASE, room.messages)?;
             let left = room.messages.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
-            taken.extend(tx.take_messages(due, Attempt::Further, now + LEASE, left.min(room.tried))?);
+            let mut left = left.min(room.tried);
+            // An index gives them by their attempts, so the urgent ones are asked for by themselves.
+            for attempt in [Attempt::FurtherUrgent, Attempt::Further] {
+                let further = tx.take_messages(due, attempt, now + LEASE, left)?;
+                left = left.saturating_sub(u32::try_from(further.len()).unwrap_or(u32::MAX));
+                taken.extend(further);
+            }
             Ok::<_, Error>(taken)
         };
         let taken = self.store.write(take).await?;
@@ -179,7 +185,8 @@ impl Accounts {
                 Err(error) => {
                     tracing::error!(id = %id.0, error = error.in_full(), "gave up a message that cannot be read");
                     let give_up = move |tx: &Tx<'_>| {
-                        Ok::<_, Error>(tx.message_failed(id, MessageState::Dead, now, "it cannot be read")?)
+                        tx.message_failed(id, attempts, MessageState::Dead, now, "it cannot be read")?;
+                        Ok::<_, Error>(())
                     };
                     self.store.write(give_up).await?;
                 }
@@ -205,7 +212,8 @@ impl Accounts {
     }
 
     /// Reports that a message could not be sent: it is tried again after a pause that grows, until it is refused for good,
-    /// was tried for two days or has expired. Then it is dead, and can be seen to be. Answers which.
+    /// was tried for two days or has expired. Then it is dead, and can be seen to be. Answers which. A report that comes
+    /// after the lease, when another attempt was begun, changes nothing in the outbox.
     ///
     /// # Errors
     /// If the store does not answer.
@@ -216,23 +224,39 @@ impl Accounts {
     ) -> Result<MessageState, Error> {
         let now = self.clock.now();
         if setback.is_untried() {
-            let id = outgoing.id;
-            self.store.write(move |tx| Ok::<_, Error>(tx.put_back_message(id, now)?)).await?;
+            let (id, attempts) = (outgoing.id, outgoing.attempts);
+            self.store.write(move |tx| Ok::<_, Error>(tx.put_back_message(id, attempts, now)?)).await?;
             return Ok(MessageState::Waiting);
         }
         let is_over = setback.is_final() || now >= outgoing.written_at + TRIED_FOR;
         let state = if is_over { MessageState::Dead } else { MessageState::Waiting };
-        let (id, why) = (outgoing.id, setback.in_full());
+        if setback.is_final() && self.standstill.is_every_one_refused(&outgoing.mailbox) {
+            tracing::error!("every recipient is refused: check messages.from and smtp.username");
+        }
+        let (id, attempts, why) = (outgoing.id, outgoing.attempts, setback.in_full());
         let spread = self.standstill.spread(setback, &outgoing.mailbox);
         let own = now + pause(outgoing.attempts, setback, spread);
-        let others = (spread != Spread::One).then(|| self.standstill.go_on(setback, now));
+        let concerns_others = match spread {
+            Spread::One => false,
+            // A first attempt tells only that the trouble is not over: what was tried keeps its turn.
+            Spread::Tried => outgoing.attempts > 1,
+            Spread::All => true,
+        };
+        let others = concerns_others.then(|| self.standstill.go_on(setback, now));
+        let is_alone = spread == Spread::Tried && outgoing.message.letter.is_urgent();
+        let due_at = if is_alone { own } else { own.max(others.unwrap_or(own)) };
         let noted = self.store.write(move |tx| {
-            tx.message_failed(id, state, own.max(others.unwrap_or(own)), &why)?;
+            if !tx.message_failed(id, attempts, state, due_at, &why)? {
+                return Ok(state);
+            }
             if spread != Spread::All {
                 tx.defer_message(id)?;
             }
             if let Some(until) = others {
-                tx.postpone_messages(until, u32::from(spread == Spread::Tried))?;
+                match spread {
+                    Spread::Tried => tx.postpone_tried_messages(until)?,
+                    Spread::One | Spread::All => tx.postpone_messages(until)?,
+                }
             }
             Ok::<_, Error>(state)
         });

@@ -51,10 +51,15 @@ pub(super) enum Spread {
 /// not let in waits, too, and does not knock.
 #[derive(Debug, Default)]
 pub(super) struct Standstill {
+    /// How often nothing was sent since something was, but for the locks.
     setbacks: AtomicU32,
+    /// How often we were not let in since something was sent: an outage before that says nothing about the login.
+    locks: AtomicU32,
     locked_until: AtomicI64,
     /// The mailboxes whose messages were deferred since something was sent, at most `SEVERAL`.
     deferred: Mutex<Vec<String>>,
+    /// The mailboxes that were refused for good since something was sent, at most `SEVERAL`.
+    refused: Mutex<Vec<String>>,
 }
 
 impl Standstill {
@@ -65,8 +70,11 @@ impl Standstill {
     /// Something was sent.
     pub(super) fn end(&self) {
         self.setbacks.store(0, Ordering::Relaxed);
+        self.locks.store(0, Ordering::Relaxed);
         self.locked_until.store(0, Ordering::Relaxed);
-        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for mailboxes in [&self.deferred, &self.refused] {
+            mailboxes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     /// Whether the latest messages to several mailboxes were deferred, and none was sent since.
@@ -80,25 +88,40 @@ impl Standstill {
             Reach::Silence | Reach::Locked => Spread::All,
             Reach::Refused | Reach::Untried => Spread::One,
             Reach::Deferred | Reach::Unanswered => {
-                let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
-                if deferred.len() < SEVERAL && !deferred.iter().any(|known| known == mailbox) {
-                    deferred.push(mailbox.to_owned());
-                }
-                if deferred.len() < SEVERAL { Spread::One } else { Spread::Tried }
+                note(&self.deferred, mailbox);
+                if self.is_widespread() { Spread::Tried } else { Spread::One }
             }
         }
     }
 
+    /// A mailbox was refused for good; answers whether it is the one that makes it several in a row.
+    pub(super) fn is_every_one_refused(&self, mailbox: &str) -> bool {
+        note(&self.refused, mailbox) == Some(SEVERAL)
+    }
+
     /// Nothing was sent once more; answers until when nothing is.
     pub(super) fn go_on(&self, setback: &Setback, now: Timestamp) -> Timestamp {
-        let setbacks = self.setbacks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let longest = if setback.reach == Reach::Locked { LONGEST_LOCK } else { LONGEST_SILENCE };
-        let until = now + growing(FIRST_PAUSE, setbacks, longest);
-        if setback.reach == Reach::Locked {
-            self.locked_until.store(until.millis(), Ordering::Relaxed);
+        if setback.reach != Reach::Locked {
+            return now + growing(FIRST_PAUSE, one_more(&self.setbacks), LONGEST_SILENCE);
         }
+        let until = now + growing(FIRST_PAUSE, one_more(&self.locks), LONGEST_LOCK);
+        self.locked_until.store(until.millis(), Ordering::Relaxed);
         until
     }
+}
+
+fn one_more(counter: &AtomicU32) -> u32 {
+    counter.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+}
+
+/// Adds a mailbox to at most `SEVERAL` different ones; answers how many there are, if it is a new one.
+fn note(mailboxes: &Mutex<Vec<String>>, mailbox: &str) -> Option<usize> {
+    let mut mailboxes = mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+    if mailboxes.len() == SEVERAL || mailboxes.iter().any(|known| known == mailbox) {
+        return None;
+    }
+    mailboxes.push(mailbox.to_owned());
+    Some(mailboxes.len())
 }
 
 /// What a setback says about this message and about others.
@@ -210,7 +233,8 @@ impl Setback {
 pub(super) fn pause(attempts: u32, setback: &Setback, spread: Spread) -> Duration {
     let (first, longest) = match (setback.reach, spread) {
         (Reach::Unanswered, _) => (FIRST_UNANSWERED, LONGEST_UNANSWERED),
-        (Reach::Locked, _) => (FIRST_PAUSE, LONGEST_LOCK),
+        // It waits with all the others, and how often it was tried before says nothing about the login.
+        (Reach::Locked, _) => return Duration::ZERO,
         (Reach::Silence, _) | (_, Spread::Tried) => (FIRST_PAUSE, LONGEST_SILENCE),
         (Reach::Untried | Reach::Deferred | Reach::Refused, _) => (FIRST_PAUSE, LONGEST_DEFERRAL),
     };
@@ -232,7 +256,6 @@ mod tests {
         let deferred = || Setback::deferred(String::new(), None);
         for (setback, spread, first, longest) in [
             (Setback::silence(String::new()), Spread::All, FIRST_PAUSE, LONGEST_SILENCE),
-            (Setback::locked(String::new(), None), Spread::All, FIRST_PAUSE, LONGEST_LOCK),
             (deferred(), Spread::One, FIRST_PAUSE, LONGEST_DEFERRAL),
             (deferred(), Spread::Tried, FIRST_PAUSE, LONGEST_SILENCE),
             (Setback::unanswered(String::new()), Spread::One, FIRST_UNANSWERED, LONGEST_UNANSWERED),
@@ -264,6 +287,15 @@ mod tests {
         assert_eq!(standstill.spread(&Setback::refusal(String::new()), "two@example.com"), Spread::One);
         standstill.end();
         assert_eq!(standstill.spread(&deferred, "one@example.com"), Spread::One, "something was sent");
+    }
+
+    #[test]
+    fn that_every_recipient_is_refused_is_noticed_once() {
+        let standstill = Standstill::default();
+        let refuse = |number: usize| standstill.is_every_one_refused(&format!("{number}@example.com"));
+        assert_eq!([1, 1, 2, 3, 4, 4, 5, 6, 7].map(refuse), [0, 0, 0, 0, 0, 0, 1, 0, 0].map(|is| is == 1));
+        standstill.end();
+        assert_eq!([1, 2, 3, 4, 5].map(refuse), [false, false, false, false, true], "something was sent");
     }
 
     #[test]

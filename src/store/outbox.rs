@@ -40,6 +40,8 @@ pub enum Attempt {
     First,
     /// Those that were.
     Further,
+    /// Those of them that are urgent.
+    FurtherUrgent,
 }
 
 impl Attempt {
@@ -47,6 +49,7 @@ impl Attempt {
         match self {
             Self::First => "attempts = 0",
             Self::Further => "attempts > 0",
+            Self::FurtherUrgent => "attempts > 0 AND urgent = 1",
         }
     }
 }
@@ -171,19 +174,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes what became of an attempt that failed.
+    /// Writes what became of an attempt that failed; answers whether it was the latest one: after the lease another worker
+    /// has the message, and knows better.
     pub(crate) fn message_failed(
         &self,
         id: MessageId,
+        attempts: u32,
         state: MessageState,
         due_at: Timestamp,
         why: &str,
-    ) -> Result<(), Error> {
-        self.execute(
-            "UPDATE outbox SET state = ?2, due_at = ?3, last_error = ?4 WHERE id = ?1",
-            (id.0.as_bytes(), state.word(), due_at.millis(), why),
+    ) -> Result<bool, Error> {
+        let changed = self.execute(
+            "UPDATE outbox SET state = ?3, due_at = ?4, last_error = ?5 WHERE id = ?1 AND attempts = ?2",
+            (id.0.as_bytes(), attempts, state.word(), due_at.millis(), why),
         )?;
-        Ok(())
+        Ok(changed > 0)
     }
 
     /// Has later messages to the same mailbox wait for this one no longer.
@@ -192,18 +197,30 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Puts off every message that waits and was tried so often at least: none would fare better before.
-    pub(crate) fn postpone_messages(&self, due_at: Timestamp, attempts: u32) -> Result<(), Error> {
-        let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1 AND attempts >= ?2";
-        self.execute(sql, (due_at.millis(), attempts))?;
+    /// Puts off every message that waits: none would fare better before.
+    pub(crate) fn postpone_messages(&self, due_at: Timestamp) -> Result<(), Error> {
+        let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1";
+        self.execute(sql, [due_at.millis()])?;
         Ok(())
     }
 
-    /// Gives back a message that was taken and not tried.
-    pub(crate) fn put_back_message(&self, id: MessageId, due_at: Timestamp) -> Result<(), Error> {
+    /// Puts off every message that waits and was tried, but for the urgent ones.
+    pub(crate) fn postpone_tried_messages(&self, due_at: Timestamp) -> Result<(), Error> {
+        let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1 AND attempts > 0 AND urgent = 0";
+        self.execute(sql, [due_at.millis()])?;
+        Ok(())
+    }
+
+    /// Gives back a message that was taken and not tried, unless another attempt was begun since.
+    pub(crate) fn put_back_message(
+        &self,
+        id: MessageId,
+        attempts: u32,
+        due_at: Timestamp,
+    ) -> Result<(), Error> {
         self.execute(
-            "UPDATE outbox SET due_at = ?2, attempts = attempts - 1 WHERE id = ?1",
-            (id.0.as_bytes(), due_at.millis()),
+            "UPDATE outbox SET due_at = ?3, attempts = attempts - 1 WHERE id = ?1 AND attempts = ?2",
+            (id.0.as_bytes(), attempts, due_at.millis()),
         )?;
         Ok(())
     }

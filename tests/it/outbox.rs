@@ -13,7 +13,7 @@ use coffeeshop::{
 };
 use serde_json::{Value, json};
 
-use crate::app::{App, MOMENT, PASSWORD, START};
+use crate::app::{App, Caller, MOMENT, PASSWORD, START};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -357,6 +357,107 @@ async fn while_nothing_answers_the_pause_stays_short() {
         let pause = only(&app).await.due_at.since(app.clock.now());
         assert!(pause <= Duration::from_secs(40), "{pause:?}");
         app.wait(pause);
+    }
+}
+
+#[tokio::test]
+async fn the_first_lock_after_a_long_silence_is_short() {
+    let app = with_a_notice().await;
+    let pause = async || only(&app).await.due_at.since(app.clock.now());
+    let post = Post::silent(&app);
+    for _ in 0..10 {
+        assert_eq!(post.all().await.len(), 1);
+        app.wait(pause().await);
+    }
+    let locked = || Setback::locked("mail.example:465 refused the login (535)".to_owned(), None);
+    assert_eq!(Post::judging(&app, move |_| Err(locked())).all().await.len(), 1);
+    assert!(pause().await <= Duration::from_secs(5), "{:?}", pause().await);
+}
+
+/// Five guests whose messages were deferred many times: that is the mail server's trouble.
+async fn in_trouble(app: &App) {
+    for number in 0..5 {
+        app.sign_up(&format!("guest{number}@example.com")).await;
+    }
+    let post = Post::judging(app, |_| Err(deferral()));
+    for _ in 0..8 {
+        app.wait(Duration::from_mins(20));
+        post.all().await;
+    }
+}
+
+async fn changed_password(ann: &Caller<'_>) {
+    let body = json!({ "current_password": PASSWORD, "new_password": "lungo hums at dawn" });
+    ann.post("/me/password", body).await.is(204);
+}
+
+#[tokio::test]
+async fn a_first_attempt_that_is_deferred_puts_off_no_other() {
+    let app = App::start().await;
+    in_trouble(&app).await;
+    app.wait(Duration::from_secs(19));
+    let due = async || posted(&app).await.iter().take(5).map(|message| message.due_at).collect::<Vec<_>>();
+    let before = due().await;
+    app.sign_up("guest5@example.com").await;
+    let taken = app.accounts.take_messages(Room { messages: 1, tried: 0 }).await.unwrap();
+    app.accounts.message_failed(&taken[0], &deferral()).await.unwrap();
+    assert_eq!(due().await, before);
+}
+
+#[tokio::test]
+async fn a_security_notice_is_not_put_off_with_the_others() {
+    let app = App::start().await;
+    app.signed_in(ANN).await;
+    Post::taking(&app).all().await;
+    in_trouble(&app).await;
+    app.wait(Duration::from_mins(20));
+    let guests = app.accounts.take_messages(ROOM).await.unwrap();
+    changed_password(&app.log_in(ANN).await).await;
+    let notice = app.accounts.take_messages(ROOM).await.unwrap();
+    assert_eq!((guests.len(), notice.len()), (5, 1));
+    for outgoing in notice.iter().chain(&guests) {
+        app.accounts.message_failed(outgoing, &deferral()).await.unwrap();
+    }
+    let messages = posted(&app).await;
+    let notice = messages.iter().find(|message| message.to == ANN).unwrap();
+    let pause = notice.due_at.since(app.clock.now());
+    assert!(pause <= Duration::from_secs(5), "{pause:?}");
+}
+
+#[tokio::test]
+async fn a_security_notice_comes_first_at_further_attempts_too() {
+    let app = App::start().await;
+    let ann = app.signed_in(ANN).await;
+    Post::taking(&app).all().await;
+    let defer = async || {
+        for outgoing in app.accounts.take_messages(ROOM).await.unwrap() {
+            app.accounts.message_failed(&outgoing, &deferral()).await.unwrap();
+        }
+    };
+    changed_password(&ann).await;
+    defer().await;
+    app.wait(Duration::from_mins(20));
+    defer().await;
+    app.sign_up(BOB).await;
+    defer().await;
+    app.wait(Duration::from_mins(20));
+    let taken = app.accounts.take_messages(Room { messages: 1, tried: 1 }).await.unwrap();
+    assert_eq!((taken[0].message.to.as_str(), taken[0].attempts()), (ANN, 3));
+}
+
+#[tokio::test]
+async fn a_report_after_the_lease_changes_nothing() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let late = app.accounts.take_messages(ROOM).await.unwrap();
+    app.wait(LEASE);
+    assert_eq!(app.accounts.take_messages(ROOM).await.unwrap().len(), 1);
+    let due = only(&app).await.due_at;
+    for setback in [refusal(), deferral(), Setback::untried("no room".to_owned())] {
+        app.accounts.message_failed(&late[0], &setback).await.unwrap();
+        let message = only(&app).await;
+        assert_eq!((message.state, message.attempts, message.due_at), (MessageState::Waiting, 2, due));
+        assert_eq!(message.last_error, None);
     }
 }
 
