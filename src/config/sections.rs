@@ -156,7 +156,8 @@ pub struct Smtp {
     /// Certificates to trust besides those of the public authorities, in PEM: of an authority, or of the server itself;
     /// empty: none.
     pub ca_file: PathBuf,
-    /// How long a message may take, and once more its receipt.
+    /// How long a message may take, and once more its receipt. While many recipients are slow, each has 3 seconds times the
+    /// attempt, up to this.
     pub timeout: Period,
 }
 

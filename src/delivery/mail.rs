@@ -31,10 +31,9 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Whether an address has letters that not every mail server takes.
+    /// Whether the recipient's address has letters that not every mail server takes; the sender's never has.
     pub fn is_international(&self) -> bool {
-        let mut addresses = self.envelope.to().iter().chain(self.envelope.from());
-        addresses.any(|address| !AsRef::<str>::as_ref(address).is_ascii())
+        self.envelope.to().iter().any(|address| !AsRef::<str>::as_ref(address).is_ascii())
     }
 }
 
@@ -72,7 +71,7 @@ impl Sender {
     /// A sender as `messages.from` says.
     ///
     /// # Errors
-    /// If that is no address.
+    /// If that is no address, or one that only some mail servers take (RFC 6531): no mail would be sure to arrive.
     pub fn new(from: &str, shop_name: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
@@ -82,6 +81,9 @@ impl Sender {
         };
         let mut from: Mailbox = from.parse().map_err(|_| wrong())?;
         from.email = deliverable(from.email.as_ref()).ok_or_else(wrong)?;
+        if !from.email.user().is_ascii() {
+            return Err(format!("messages.from: {} has letters before the @ that are not ASCII", from.email));
+        }
         Ok(Self { from, shop_name: shop_name.to_owned() })
     }
 

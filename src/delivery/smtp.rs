@@ -125,7 +125,8 @@ impl Smtp {
                         self.keep(connection).await;
                     }
                 }
-                if matches!(fault, Fault::Late) && until < deadline && stage != Stage::Receipt {
+                let is_brief = until < deadline && matches!(stage, Stage::Recipient | Stage::Offer);
+                if is_brief && matches!(fault, Fault::Late) {
                     return Err(self.server.named.slow());
                 }
                 Err(self.server.named.setback(stage, &fault))
@@ -169,7 +170,7 @@ impl Smtp {
         let at = |stage| move |fault| (stage, fault);
         connection.until(until);
         connection.address(mail).await.map_err(at(Stage::Recipient))?;
-        connection.announce_content().await.map_err(at(Stage::Content))?;
+        connection.announce_content().await.map_err(at(Stage::Offer))?;
         // A receipt that is waited for too briefly is a mail that arrives twice.
         connection.until(Instant::now() + self.server.patience);
         connection.content(mail).await.map_err(at(Stage::Content))?;
@@ -254,12 +255,14 @@ impl Server {
         match connection.begin(mail).await {
             Ok(()) => Ok(connection),
             Err(fault) => {
-                // The sender of a mail to such an address is said in another way, which tells nothing about others.
-                let stage = if mail.is_international() { Stage::Recipient } else { Stage::Sender };
                 if matches!(fault, Fault::Said(_)) {
                     take_leave(connection).await;
                 }
-                Err(self.named.setback(stage, &fault))
+                Err(if mail.is_international() {
+                    self.named.not_begun(&fault)
+                } else {
+                    self.named.setback(Stage::Sender, &fault)
+                })
             }
         }
     }

@@ -21,6 +21,8 @@ pub enum Stage {
     Sender,
     /// Saying for whom it is.
     Recipient,
+    /// Asking to hand over the mail itself: some servers say only then what they think of the recipient.
+    Offer,
     /// Handing over the mail itself.
     Content,
     /// Hearing whether it was taken: without that it may have been.
@@ -73,7 +75,19 @@ impl Named {
         }
     }
 
-    /// A mail to or from an address with other letters than ASCII, for a server that takes none.
+    /// The sender of a mail to an address with other letters than ASCII was not accepted. That is said with a parameter of
+    /// its own, so it tells nothing about other mails; and only 555 is about that parameter (RFC 5321, section 4.2.2):
+    /// what else is refused for good is the sender, and waits until the settings are right.
+    pub fn not_begun(&self, fault: &Fault) -> Setback {
+        match fault {
+            Fault::Said(reply) if !reply.is_for_now() && ![530, 555].contains(&reply.code) => {
+                Setback::deferred(self.refused_sender(reply.code), Some(reply.text()))
+            }
+            _ => self.setback(Stage::Recipient, fault),
+        }
+    }
+
+    /// A mail to an address with other letters than ASCII, for a server that takes none.
     pub fn no_such_letters(&self) -> Setback {
         Setback::refusal(format!("{} takes no addresses with letters like these (SMTPUTF8)", self.at))
     }
@@ -113,9 +127,7 @@ impl Named {
                 let look = "check smtp.username and smtp.password";
                 Setback::locked(format!("{at} refused the login ({code}): {look}"), said)
             }
-            Stage::Sender => {
-                Setback::locked(format!("{at} refused the sender ({code}): check messages.from"), said)
-            }
+            Stage::Sender => Setback::locked(self.refused_sender(code), said),
             _ => Setback::locked(format!("{at} does not want to talk to this server ({code})"), said),
         }
     }
@@ -131,7 +143,7 @@ impl Named {
         let at = &self.at;
         // Many servers say what they think of the sender only when they hear of a recipient.
         let why = if is_about_sender(&text) {
-            format!("{at} refused the sender ({code}): check messages.from")
+            self.refused_sender(code)
         } else if !self.has_login && text.starts_with("5.7.") {
             format!("{at} refused the {what} ({code}); perhaps it wants a login: smtp.username")
         } else {
@@ -142,6 +154,10 @@ impl Named {
         } else {
             Setback::refused(why, Some(text))
         }
+    }
+
+    fn refused_sender(&self, code: u16) -> String {
+        format!("{} refused the sender ({code}): check messages.from", self.at)
     }
 
     fn wants_login(&self, code: u16) -> String {
@@ -213,13 +229,13 @@ mod tests {
         let texts = ["", "ok", "4.3.0 not well", "5.7.1 Sender address rejected", "2.0.0 ok", "sÿä"];
         for text in texts {
             for code in [421, 450, 451, 452, 455, 499, 530] {
-                for stage in [Stage::Recipient, Stage::Content, Stage::Receipt] {
+                for stage in [Stage::Recipient, Stage::Offer, Stage::Content, Stage::Receipt] {
                     let setback = setback(stage, code, text);
                     assert!(!setback.concerns_all() && !setback.is_final(), "{code} {text}: {setback:?}");
                 }
             }
             for code in [500, 550, 551, 552, 553, 554, 556, 571] {
-                for stage in [Stage::Recipient, Stage::Content, Stage::Receipt] {
+                for stage in [Stage::Recipient, Stage::Offer, Stage::Content, Stage::Receipt] {
                     assert!(setback(stage, code, text).is_final(), "{code} {text}");
                 }
             }
@@ -237,7 +253,7 @@ mod tests {
         for stage in [Stage::Connect, Stage::StartTls, Stage::Login, Stage::Sender] {
             assert!(named.setback(stage, &Fault::Late).concerns_all());
         }
-        for stage in [Stage::Recipient, Stage::Content, Stage::Receipt] {
+        for stage in [Stage::Recipient, Stage::Offer, Stage::Content, Stage::Receipt] {
             let broken = Fault::Broken(io::ErrorKind::UnexpectedEof.into());
             for fault in [Fault::Late, Fault::Garbled, broken] {
                 let setback = named.setback(stage, &fault);

@@ -275,6 +275,36 @@ async fn letters_that_the_server_does_not_take_are_a_final_refusal() {
 }
 
 #[tokio::test]
+async fn a_refused_sender_is_not_the_fault_of_letters() {
+    for says in [&b"501 no\r\n"[..], b"550 no\r\n", b"553 5.7.1 not owned\r\n"] {
+        let letters = "MAIL FROM:<no-reply@shop.example> SMTPUTF8";
+        let server =
+            SmtpServer::start(move |heard| heard.starts_with(letters).then_some(Does::Says(says))).await;
+        let app = shop(&server).await;
+        app.sign_up("jörg@example.com").await;
+        app.sign_up(ANN).await;
+        deliver(&app).await;
+        let waiting = left(&app, "jörg@example.com").await;
+        assert_eq!(waiting.state, MessageState::Waiting, "{}", says.escape_ascii());
+        assert!(waiting.last_error.unwrap().contains("check messages.from"), "{}", says.escape_ascii());
+        assert_eq!(server.handed_to(ANN).len(), 1, "it holds up no other");
+    }
+}
+
+#[tokio::test]
+async fn mails_come_from_an_address_in_ascii() {
+    let mut config = Config::default();
+    config.messages.transport = Transport::Smtp;
+    "127.0.0.1".clone_into(&mut config.smtp.host);
+    for (from, is_good) in [("Café <bar@café.example>", true), ("Shop <café@shop.example>", false)] {
+        from.clone_into(&mut config.messages.from);
+        let made = Carrier::new(&config).err();
+        assert_eq!(made.is_none(), is_good, "{made:?}");
+        assert!(made.is_none_or(|error| error.starts_with("messages.from: ") && error.lines().count() == 1));
+    }
+}
+
+#[tokio::test]
 async fn a_login_depends_on_codes_alone() {
     for (offer, asked, says) in [
         (&b"250-mail\r\n250 AUTH PLAIN LOGIN\r\n"[..], "AUTH PLAIN ", &b"235\r\n"[..]),
