@@ -7,5 +7,6 @@
 UPDATE OR IGNORE users SET email_key = address_key(email, email_key)
 WHERE octet_length(email) > length(email) AND email_key <> address_key(email, email_key);
 
-UPDATE codes SET email_key = address_key(email, email_key)
+-- A code is hashed with the address that it was sent to, so one that was sent before is not right any more; its link is.
+UPDATE codes SET email_key = address_key(email, email_key), code_hash = NULL
 WHERE octet_length(email) > length(email) AND email_key <> address_key(email, email_key);

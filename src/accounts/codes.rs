@@ -385,11 +385,12 @@ fn owner(tx: &Snapshot<'_>, code: &Code, now: Timestamp) -> Result<Option<User>,
     Ok(user.filter(|user| code.purpose == Purpose::ChangeEmail || code.email.is(&user.profile.email)))
 }
 
-/// What is counted together. Who asks for somebody's address does not use up what that somebody may be sent.
+/// What is counted together: an anonymous request for one purpose does not use up what a user may be sent for another.
 const fn kind(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::VerifyEmail => "address",
         Purpose::ChangeEmail => "change",
+        Purpose::AcceptInvitation => "invitation",
         _ => "password",
     }
 }

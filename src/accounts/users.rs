@@ -7,6 +7,7 @@ use super::{
     codes::FreshCode,
     living,
     sessions::still_open,
+    verification::end_email_change,
 };
 use crate::{
     model::{
@@ -186,8 +187,9 @@ impl Accounts {
             tx.delete_codes_of(user.id)?;
         }
         if user.status() != old.status() {
-            tx.delete_code(user.id, Purpose::ChangeEmail)?;
-            if self.may_log_in(user).is_err() {
+            end_email_change(tx, user.id)?;
+            // A verification ends the sessions of before, through every channel: a stranger may have begun them.
+            if user.status() == Status::Verified || self.may_log_in(user).is_err() {
                 tx.delete_sessions_of(user.id)?;
             }
         }

@@ -166,6 +166,7 @@ impl Accounts {
             let redeemed = redeemed.ok_or(Error::VerificationFailed)?;
             let (by, id) = (Author::nobody(origin), redeemed.user.id);
             if redeemed.purpose == Purpose::ChangeEmail {
+                end_email_change(tx, id)?;
                 by.record(tx, Action::EmailChangeCancelled, id, now)?;
                 return Ok(Disowned::EmailChange);
             }
@@ -235,6 +236,12 @@ pub(super) fn confirm(tx: &Tx<'_>, user: User, now: Timestamp) -> Result<User, E
     let user = User { standing: Standing::Verified { verified_at: now }, updated_at: now, ..user };
     tx.update_user(&user)?;
     tx.delete_code(user.id, Purpose::VerifyEmail)?;
-    tx.delete_code(user.id, Purpose::ChangeEmail)?;
+    end_email_change(tx, user.id)?;
     Ok(user)
+}
+
+/// Ends a pending change of address, with the link by which its owner could cancel it.
+pub(super) fn end_email_change(tx: &Tx<'_>, id: UserId) -> Result<(), Error> {
+    tx.delete_code(id, Purpose::ChangeEmail)?;
+    Ok(tx.delete_code(id, Purpose::CancelEmailChange)?)
 }

@@ -97,11 +97,12 @@ fn check(typed: &str) -> Result<Email, &'static str> {
         return Err("must not contain spaces, control characters or characters that are not seen");
     }
     let (local, domain) = typed.rsplit_once('@').ok_or("must look like name@example.com")?;
+    let local = local_part::normal(local)
+        .ok_or("must not have a letter before the @ that stands for others, such as \u{fb01} for fi")?;
+    // Composing can make it longer than it was typed.
     if local.len() > Email::MAX_LOCAL_BYTES {
         return Err("must have at most 64 bytes before the @");
     }
-    let local = local_part::normal(local)
-        .ok_or("must not have a letter before the @ that stands for others, such as \u{fb01} for fi")?;
     if !is_dot_atom(&local) {
         return Err("must be a plain address such as name@example.com, without quotes or a display name");
     }
@@ -114,7 +115,8 @@ fn check(typed: &str) -> Result<Email, &'static str> {
     }
     let key = format!("{}@{ascii}", local_part::compared(&local));
     let email = Email { typed: format!("{local}@{domain}"), key };
-    if email.key.len() > Email::MAX_BYTES { Err("must have at most 254 bytes") } else { Ok(email) }
+    let longest = email.key.len().max(email.typed.len());
+    if longest > Email::MAX_BYTES { Err("must have at most 254 bytes") } else { Ok(email) }
 }
 
 /// `dot-atom` of RFC 5322, section 3.2.3, with the letters and digits of every script (RFC 6532).

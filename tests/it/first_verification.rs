@@ -148,13 +148,13 @@ async fn a_new_address_of_a_verified_account_spares_no_session() {
 }
 
 #[tokio::test]
-async fn a_user_whom_an_admin_verifies_stays_logged_in() {
+async fn a_user_whom_an_admin_verifies_logs_in_again() {
     let app = App::start().await;
     let boss = app.admin().await;
     let (one, other, _) = two_sessions(&app).await;
     let path = format!("/users/{}", one.caller().id().await);
     boss.patch(&path, json!({ "status": "verified" })).await.is(200);
-    assert!(one.goes_on().await && other.goes_on().await);
+    assert!(!one.goes_on().await && !other.goes_on().await);
 }
 
 #[tokio::test]

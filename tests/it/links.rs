@@ -28,7 +28,7 @@ const EVENTS: [(&str, &[&str]); 6] = [
     ("sign_up_again", &[]),
     ("change_email", &["change", "cancel_change"]),
     ("admin_reset", &["admin_reset"]),
-    ("confirm_on_page", &["verification", "change"]),
+    ("confirm_on_page", &["verification", "change", "cancel_change"]),
 ];
 
 /// An account of this kind; signed in, unless it has no password yet.

@@ -352,8 +352,8 @@ const EVENTS: [(&str, &[&str]); 19] = [
     ("session_limit", &ALL),
     ("emergency_rotation", &ALL),
     // Where only verified users may log in.
-    ("status_back_to_unverified", &["cancel_change", "admin_reset", "forgot"]),
-    ("first_verification", &["cancel_change", "admin_reset", "forgot"]),
+    ("status_back_to_unverified", &["admin_reset", "forgot"]),
+    ("first_verification", &["admin_reset", "forgot"]),
     ("password_change", &[]),
     ("reset", &[]),
     ("accepting_an_invitation", &[]),

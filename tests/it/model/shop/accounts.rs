@@ -70,7 +70,7 @@ impl Shop {
         let (tag, purpose) = (self.codes[at].whose, self.codes[at].purpose);
         let person = &self.people[&tag];
         if purpose == Purpose::ChangeEmail {
-            self.kill(tag, Some(purpose));
+            self.end_email_change(tag);
             self.tell(tag, "email.change_cancelled");
             return Ok("The account keeps its old address");
         }
@@ -223,8 +223,8 @@ impl Shop {
             self.kill(tag, None);
         }
         if new.verified() != old.verified() {
-            self.kill(tag, Some(Purpose::ChangeEmail));
-            if !new.verified() && !self.unverified_may_log_in {
+            self.end_email_change(tag);
+            if new.verified() || !self.unverified_may_log_in {
                 self.end_sessions(tag);
             }
         }
@@ -240,7 +240,7 @@ impl Shop {
         if self.with_address(email).is_some() {
             return Err(TAKEN);
         }
-        self.sent("password", email)?;
+        self.sent("invitation", email)?;
         let tag = self.come(email, names, None, "user.invited");
         self.people.get_mut(&tag).unwrap().admin = admin;
         self.ask_to_verify(tag, ASK);

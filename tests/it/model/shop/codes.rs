@@ -76,6 +76,12 @@ impl Shop {
         self.codes.retain(|code| code.whose != tag || purpose.is_some_and(|purpose| purpose != code.purpose));
     }
 
+    /// Ends a pending change of address, with the link that cancels it.
+    pub(super) fn end_email_change(&mut self, tag: Tag) {
+        self.kill(tag, Some(Purpose::ChangeEmail));
+        self.kill(tag, Some(Purpose::CancelEmailChange));
+    }
+
     /// Sends whoever is not verified what they need to be.
     pub(super) fn ask_to_verify(&mut self, tag: Tag, subjects: [&'static str; 2]) {
         let person = &self.people[&tag];
@@ -122,7 +128,7 @@ impl Shop {
         let person = self.people.get_mut(&tag).unwrap();
         (person.verified_at, person.expires_at, person.updated_at) = (Some(now), None, now);
         self.kill(tag, Some(Purpose::VerifyEmail));
-        self.kill(tag, Some(Purpose::ChangeEmail));
+        self.end_email_change(tag);
     }
 
     /// What ends, but for one session, when a user gets another address, and who hears of it.
@@ -140,6 +146,7 @@ fn kind(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::VerifyEmail => "address",
         Purpose::ChangeEmail => "change",
+        Purpose::AcceptInvitation => "invitation",
         _ => "password",
     }
 }
