@@ -834,7 +834,7 @@ async fn what_an_older_version_wrote_waits_for_nothing() {
          CREATE INDEX outbox_turn ON outbox (attempts, seq) WHERE state = 'waiting';",
     )
     .unwrap();
-    sql.execute_batch(include_str!("../../migrations/V14__outbox_by_mailbox.sql")).unwrap();
+    sql.execute_batch(include_str!("../../migrations/V13__outbox_by_mailbox.sql")).unwrap();
     let taken = app.accounts.take_messages(ROOM).await.unwrap();
     let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.letter.word()).collect();
     assert_eq!(about, ["password_changed", "reset_password", "reset_password"]);

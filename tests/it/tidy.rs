@@ -253,7 +253,7 @@ fn only_the_command_line_acts_from_the_console() {
 }
 
 #[test]
-fn each_migration_has_a_number_of_its_own() {
+fn migrations_are_numbered_without_gaps() {
     let mut numbers = Vec::new();
     for path in entries(&root().join("migrations")) {
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -267,9 +267,8 @@ fn each_migration_has_a_number_of_its_own() {
         numbers.push(number.parse::<usize>().unwrap_or_else(|_| panic!("migrations/{name} has no number")));
     }
     numbers.sort_unstable();
-    let count = numbers.len();
-    numbers.dedup();
-    assert_eq!(numbers.len(), count, "two migrations have one number: {numbers:?}");
+    let expected: Vec<_> = (1..=numbers.len()).collect();
+    assert_eq!(numbers, expected, "migrations are numbered from 1 on, without gaps");
 }
 
 #[test]

@@ -258,7 +258,7 @@ async fn a_store_of_an_earlier_version_knows_when_it_was_last_used() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.opened().execute_batch("DROP TABLE clean_up").unwrap();
-    app.opened().execute_batch(include_str!("../../migrations/V17__clean_up.sql")).unwrap();
+    app.opened().execute_batch(include_str!("../../migrations/V15__clean_up.sql")).unwrap();
     assert_eq!(why(&app).await, None);
     app.wait(8 * DAY);
     assert_eq!(why(&app).await, Some(Why::FarAhead));
