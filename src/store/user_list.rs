@@ -197,10 +197,9 @@ impl Statement {
 
     /// The condition to have all words, in whichever order.
     fn having(&mut self, words: &Words) -> String {
-        words
-            .iter()
-            .map(|word| format!(" AND instr(u.search_text, {}) > 0", self.bind(word.clone())))
-            .collect()
+        words.iter().fold(String::new(), |condition, word| {
+            condition + " AND instr(u.search_text, " + &self.bind(word.clone()) + ") > 0"
+        })
     }
 
     /// The condition not to have expired.

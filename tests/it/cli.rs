@@ -807,6 +807,9 @@ fn what_a_command_does_counts_from_the_servers_next_request_on() {
     server.get_as(&server.token("boss@example.com"), "/users").is(200);
 
     shop.run(&["users", "verify", "ann@example.com"]).is(0);
+    me().is(401);
+    let token = server.token("ann@example.com");
+    let me = || server.get_as(&token, "/me");
     assert_eq!(me().is(200).json()["status"], "verified");
     server.get_as(&token, "/users").is(403);
     shop.run(&["users", "set-role", "ann@example.com", "admin"]).is(0);

@@ -159,13 +159,15 @@ async fn whoever_verifies_at_the_instant_of_expiry_is_verified_or_gone() {
 async fn two_admins_who_take_each_others_rights_leave_one() {
     let app = Arc::new(App::start().await);
     let (one, two) = (app.admin().await, app.another_admin("other@example.com").await);
-    let admins = [&one, &two].map(|admin| admin.token.clone().unwrap());
     let paths = [format!("/users/{}", one.id().await), format!("/users/{}", two.id().await)];
     for (change, back) in [
         (json!({ "role": "user" }), json!({ "role": "admin" })),
         (json!({ "status": "unverified" }), json!({ "status": "verified" })),
     ] {
         for _ in 0..rounds(15) {
+            // Whose account is verified again logs in again.
+            let (one, two) = (app.log_in("boss@example.com").await, app.log_in("other@example.com").await);
+            let admins = [&one, &two].map(|admin| admin.token.clone().unwrap());
             let mut crowd = Crowd::default();
             crowd.send(&app, Some(admins[0].clone()), Method::PATCH, paths[1].clone(), change.clone());
             crowd.send(&app, Some(admins[1].clone()), Method::PATCH, paths[0].clone(), change.clone());

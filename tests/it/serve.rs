@@ -101,9 +101,15 @@ fn a_request_that_came_before_the_signal_is_answered() {
     stream.write_all(rest.as_bytes()).unwrap();
     Reply::read(stream).unwrap().is(201);
 
-    let ran = server.ended().is(0);
-    assert!(ran.out.contains("--- message to ann@example.com ---"), "{ran:?}");
+    server.ended().is(0);
     assert_eq!(shop.count("users"), 1);
+    // Its message is printed by the next start, unless there was time for it.
+    if shop.count("outbox") > 0 {
+        let server = shop.serve();
+        wait_for("the message", || {
+            server.printed().contains("--- message to ann@example.com ---").then_some(())
+        });
+    }
 }
 
 #[test]

@@ -194,8 +194,9 @@ async fn pages_of_a_search_are_in_order_however_disorderly_people_came() {
     ] {
         for (filter, condition) in filters {
             for (sort, order) in sorts {
-                let having: String =
-                    q.split(' ').map(|word| format!("instr(search_text, '{word}') AND ")).collect();
+                let having: String = q
+                    .split(' ')
+                    .fold(String::new(), |all, word| all + "instr(search_text, '" + word + "') AND ");
                 let sql = format!(
                     "SELECT email FROM users WHERE {having} 1 {condition} ORDER BY {order} LIMIT 500"
                 );
