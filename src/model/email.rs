@@ -4,7 +4,10 @@ use std::fmt;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-use super::{FieldError, local_part, typed::is_unseen};
+use super::{
+    FieldError, local_part,
+    typed::{is_unseen, unseen},
+};
 
 /// An address that can receive mail: a plain local part, an `@`, and a domain with a dot.
 ///
@@ -27,8 +30,12 @@ impl Email {
     /// # Errors
     /// `invalid_email`, with a sentence that says what is wrong.
     pub fn parse(field: &'static str, typed: &str) -> Result<Self, FieldError> {
-        check(typed.trim())
-            .map_err(|why| FieldError::new(field, "invalid_email", format!("The field {field} {why}.")))
+        let wrong = |why: &str| FieldError::new(field, "invalid_email", format!("The field {field} {why}."));
+        let typed = typed.trim();
+        if let Some(hidden) = typed.chars().find(|c| is_unseen(*c)) {
+            return Err(wrong(&format!("must not contain the character {}", unseen(hidden))));
+        }
+        check(typed).map_err(wrong)
     }
 
     /// An address that was checked before it was stored.
@@ -93,8 +100,8 @@ fn check(typed: &str) -> Result<Email, &'static str> {
     if typed.len() > Email::MAX_BYTES {
         return Err("must have at most 254 bytes");
     }
-    if typed.chars().any(|c| c.is_whitespace() || is_unseen(c)) {
-        return Err("must not contain spaces, control characters or characters that are not seen");
+    if typed.contains(char::is_whitespace) {
+        return Err("must not contain spaces");
     }
     let (local, domain) = typed.rsplit_once('@').ok_or("must look like name@example.com")?;
     let local = local_part::normal(local)

@@ -4,6 +4,7 @@ use std::{fs::File, path::Path};
 
 use refinery::Migration;
 use rusqlite::{Connection, functions::FunctionFlags};
+use uuid::Uuid;
 
 use super::{OpenError, users};
 use crate::{files::folder_of, model::Email};
@@ -14,6 +15,9 @@ mod embedded {
 
 /// "Coff", as the first migration writes it.
 const APPLICATION_ID: i32 = 0x436f_6666;
+
+const OLD_ADDRESSES: &str = "these users, and perhaps more, have an address that is not accepted any more, since letters before the \
+     @ stand for others: nobody can log in with it, and coffeeshop users takes their id";
 
 /// How a file's schema stands to this program's.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,9 +65,32 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Vec<St
         Schema::Behind(names) => {
             add_functions(connection).map_err(|e| failed(path, &e))?;
             embedded::migrations::runner().set_grouped(true).run(connection).map_err(|e| failed(path, &e))?;
+            if names.iter().any(|name| name.starts_with("V20__")) {
+                let old = old_addresses(connection).map_err(|e| failed(path, &e))?;
+                if !old.is_empty() {
+                    tracing::warn!(users = ?old, "{OLD_ADDRESSES}");
+                }
+            }
             Ok(names)
         }
     }
+}
+
+/// Some of the users whose address has letters that stand for others, and so is not accepted any more: nothing but their id
+/// leads to them.
+fn old_addresses(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    const BEYOND_ASCII: &str = "SELECT id, email FROM users WHERE octet_length(email) > length(email)";
+    const MOST: usize = 20;
+    let mut users = connection.prepare(BEYOND_ASCII)?;
+    let mut users = users.query([])?;
+    let mut old = Vec::new();
+    while let Some(user) = users.next()?.filter(|_| old.len() < MOST) {
+        let typed: String = user.get(1)?;
+        if Email::parse("email", &typed).is_err() {
+            old.push(Uuid::from_bytes(user.get(0)?).to_string());
+        }
+    }
+    Ok(old)
 }
 
 /// Gives the connection what migrations ask of the program, as SQL has no idea of it. Nothing in the file needs these

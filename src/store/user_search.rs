@@ -16,7 +16,8 @@ use crate::model::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort,
 /// the future, until the first start without them.
 ///
 /// Simplified: a text that many have takes a long walk by address if all of them are far from the start of the list, and
-/// by age if few of them pass the filter, and to be counted. With more time the search would know roles and states, too, and
+/// by age if few of them pass the filter, and to be counted; and so do words of one or two characters of which each is common,
+/// if few have all of them. With more time the search would know roles and states, too, and
 /// count by itself, and a second one would be kept in the order of addresses.
 const FEW: u32 = 4_000;
 /// How many users are so few that looking at each of them, within an index, is quicker than any search.
@@ -25,6 +26,8 @@ const NARROW: u64 = 10_000;
 /// many of either must have it: rarer ones are looked for by the trigrams that begin with them.
 const SAMPLE: u32 = 500;
 const COMMON: u64 = 10;
+/// A word that more than half of both have is everywhere.
+const EVERYWHERE: u64 = SAMPLE as u64 / 2;
 
 /// By more than so many milliseconds nobody comes in another order than that of their times, unless a clock was wrong.
 const DISORDERLY: i64 = 60 * 60 * 1000;
@@ -74,11 +77,15 @@ impl Snapshot<'_> {
         for word in &words {
             let chars: Vec<char> = word.chars().collect();
             if chars.len() >= 3 {
+                // Of several words, one that nearly all have tells nothing, and its lists are the longest.
+                if words.len() > 1 && self.having(word)? > EVERYWHERE {
+                    continue;
+                }
                 // Side by side, and the last: one more says little that its neighbours have not said.
                 let told = telling(&chars);
                 let threes = told.chunks_exact(3).chain(told.windows(3).last());
                 expressions.extend(threes.map(|three| quoted(&three.iter().collect::<String>())));
-            } else if !self.is_common(word)? {
+            } else if self.having(word)? < COMMON {
                 let trigrams = self.trigrams_from(word)?;
                 if trigrams.is_empty() {
                     return Ok(Search::Nobody);
@@ -187,8 +194,9 @@ impl Snapshot<'_> {
         Ok(self.number(&sql, [])? <= NARROW)
     }
 
-    /// Whether so many at either end of the list have a word that walking along it meets a page of them at once.
-    fn is_common(&self, word: &str) -> Result<bool, Error> {
+    /// How many of the newest and of the oldest have a word: the fewer of both. With many of them, walking along the list
+    /// meets a page at once.
+    fn having(&self, word: &str) -> Result<u64, Error> {
         let having = |order| {
             format!(
                 "(SELECT count(*) FROM (SELECT search_text FROM users ORDER BY seq {order} LIMIT ?2) \
@@ -196,7 +204,7 @@ impl Snapshot<'_> {
             )
         };
         let sql = format!("SELECT min({}, {})", having("DESC"), having("ASC"));
-        Ok(self.number(&sql, (word, SAMPLE))? >= COMMON)
+        self.number(&sql, (word, SAMPLE))
     }
 
     /// The trigrams that begin with a word, as they are written in a search.

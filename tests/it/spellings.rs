@@ -1,13 +1,16 @@
 //! Addresses in other letters: none of them is, or is in the way of, the address of another mailbox.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use coffeeshop::store::{Missing, Store};
 use refinery::Target;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::app::{App, PASSWORD};
+use crate::{
+    app::{App, PASSWORD},
+    shop::Shop,
+};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -125,4 +128,23 @@ async fn addresses_of_an_older_store_are_compared_anew() {
         expected.sort();
         assert_eq!(found, expected, "{table}");
     }
+}
+
+#[test]
+fn an_upgrade_tells_whose_address_is_not_accepted_any_more() {
+    let shop = Shop::new();
+    fs::create_dir(shop.path("data")).unwrap();
+    let old = older_store(&shop.path("data/coffeeshop.db"), 11);
+    for (id, email) in [([7; 16], "josé@example.com"), ([8; 16], "ﬁona@example.com")] {
+        let user = "INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, \
+                    verified_at) VALUES (?1, ?2, ?2, ?2, 'user', 'verified', 0, 1, 1, 1)";
+        old.execute(user, (id, email)).unwrap();
+    }
+    drop(old);
+    let told = shop.run(&["migrate"]).is(0).err;
+    assert!(told.contains("08080808-0808-0808-0808-080808080808"), "{told}");
+    assert!(!told.contains("07070707") && !told.contains("example.com"), "{told}");
+    let id = "08080808-0808-0808-0808-080808080808";
+    shop.run(&["users", "show", id]).is(0);
+    shop.run(&["users", "delete", id, "--yes"]).is(0);
 }
