@@ -108,8 +108,9 @@ impl Accounts {
     }
 
     /// Changes a user. An address that an admin sets is in force at once, under the status that the user has; sessions
-    /// end, codes sent to the old address die, and it is told. Disabling ends every session and kills every code. Who is
-    /// unverified from now on has as much time as after a sign-up, and gets a message, unless they are disabled.
+    /// end, codes sent to the old address die, and it is told. Disabling ends every session and kills every code; verifying
+    /// ends every session. A user who is unverified from now on has as much time as after a sign-up, and gets a message,
+    /// unless they are disabled.
     ///
     /// # Errors
     /// `NotFound`, `EmailTaken`, `LastAdmin`, `TooManyRequests`.

@@ -220,7 +220,8 @@ impl Users {
     /// change their own names, as with `PATCH /me`; admins may change every field of every user. A user who may not do
     /// this gets `403 forbidden`, whether or not the other user exists.
     ///
-    /// A new role, a new status and `disabled` count from the next request of the user on. The last active admin cannot be
+    /// A new role, a new status and `disabled` count from the next request of the user on. A new e-mail address, the status
+    /// `verified` after `unverified`, and `disabled` end every session of the user. The last active admin cannot be
     /// demoted, disabled or set to unverified (`409 last_admin`); an invited admin is not active before they have chosen a
     /// password.
     #[oai(path = "/users/:id", method = "patch", operation_id = "edit_user")]
