@@ -203,5 +203,5 @@ fn a_recipient_or_a_mail_that_is_refused_is_named() {
     ] {
         fails(&shop, to, &format!("{at} refused the {why}"));
     }
-    test(&shop, "no address").refused("to must");
+    test(&shop, "no address").refused("--to is no address");
 }

@@ -161,7 +161,7 @@ fn no_header_can_be_slipped_in() {
     {
         let shop = shop(mail_server(), Door::Tls).with(&format!("MESSAGES__{name}"), value);
         shop.run(&["messages", "test", "--to", "a@example.com"])
-            .refused(&format!("messages.{}", name.to_lowercase()));
+            .refused(&format!("COFFEESHOP_MESSAGES__{name}"));
     }
     assert!(mail_server().mails_to("victim@example.com").is_empty());
 }
