@@ -107,7 +107,8 @@ impl Shop {
                         && code.digits.is_some()
                         && code.digits_until > now
                 };
-                let right = |code: &Code| open(code) && code.digits.as_ref() == Some(digits);
+                let digits = as_read(digits);
+                let right = |code: &Code| open(code) && code.digits.as_ref() == Some(&digits);
                 if let Some(at) = self.codes.iter().position(right) {
                     return Ok(at);
                 }
@@ -139,6 +140,16 @@ impl Shop {
             self.notify(old.email, "Your e-mail address was changed", false);
         }
     }
+}
+
+/// A code as it is read: without spaces and dashes, and with the digits of a full-width keyboard as plain ones.
+fn as_read(typed: &str) -> String {
+    let seen = typed.chars().filter(|c| !c.is_whitespace() && *c != '-');
+    let plain = |c: char| match u32::from(c) {
+        wide @ 0xff10..=0xff19 => char::from_digit(wide - 0xff10, 10).unwrap(),
+        _ => c,
+    };
+    seen.map(plain).collect()
 }
 
 /// What is counted together.
