@@ -157,7 +157,7 @@ impl Brake {
             Err(error) => {
                 tracing::error!(
                     ?error,
-                    "no clean-up: what it would delete cannot be counted; the next run looks again"
+                    "the clean-up failed: what it would delete cannot be counted; the next run tries again"
                 );
             }
         }
