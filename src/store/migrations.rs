@@ -65,7 +65,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Vec<St
         Schema::Behind(names) => {
             add_functions(connection).map_err(|e| failed(path, &e))?;
             embedded::migrations::runner().set_grouped(true).run(connection).map_err(|e| failed(path, &e))?;
-            if names.iter().any(|name| name.starts_with("V20__")) {
+            if names.iter().any(|name| name.ends_with("__addresses_by_letter")) {
                 let old = old_addresses(connection).map_err(|e| failed(path, &e))?;
                 if !old.is_empty() {
                     tracing::warn!(users = ?old, "{OLD_ADDRESSES}");
