@@ -16,9 +16,9 @@ use crate::{
 };
 
 impl Accounts {
-    /// Sends a code and link to the address that whoever asks wants to have, and a notice to the one they have, with a
-    /// link to cancel the change by choosing a new password. The old address stays in force until the new one is confirmed. Whether somebody has the new
-    /// address is not told here: only who reads its mail gets to know.
+    /// Sends a code and link to the address that the user wants to have, and a notice to the one they have, with a link to
+    /// cancel the change by choosing a new password. The old address stays in force until the new one is confirmed. Whether
+    /// an account has the new address already is not told here, but to its mailbox alone.
     ///
     /// # Errors
     /// `Invalid` if it is the address they have, `WrongPassword`, `TooManyRequests`.

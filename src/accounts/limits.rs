@@ -255,7 +255,7 @@ pub(super) fn balance(
 ) -> Result<(u32, Timestamp), Error> {
     let Some((spent, since)) = tx.spent(key)? else { return Ok((0, now)) };
     if since > now + rate.refill {
-        // Spent while the clock was ahead: nobody waits until that time comes.
+        // Spent while the clock was ahead: no client waits until that time comes.
         return Ok((0, now));
     }
     // A clock that was set back a little gives nothing and takes nothing.

@@ -93,7 +93,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
 fn run_by_settings(command: OfShop, file: Option<&Path>) -> Result<ExitCode> {
     let mut config = Config::load(file, environment())?;
     let _log = Log::start(&config.log)?;
-    // Which store it is depends on where the command runs: whoever is told of it is told in full.
+    // Which store it is depends on where the command runs, so it is named in full.
     config.database.path = path::absolute(&config.database.path)?;
     match command {
         OfShop::Serve => in_runtime(serve::run(&config)),

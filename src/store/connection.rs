@@ -92,7 +92,7 @@ fn set(connection: &Connection, name: &str, wanted: &str) -> rusqlite::Result<()
 pub(super) async fn can_write(connection: &Object) -> Result<(), String> {
     let probe = |connection: &mut Connection| {
         let tried = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
-        // That somebody else writes just now is another matter.
+        // That another connection writes just now is another matter.
         let refused = tried.is_err_and(|e| e.sqlite_error_code() == Some(ErrorCode::ReadOnly));
         Ok::<_, rusqlite::Error>(!refused && !connection.is_readonly("main")?)
     };

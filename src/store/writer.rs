@@ -159,7 +159,7 @@ fn take(jobs: &Jobs, others: &Jobs, passed_by: usize) -> Option<(Box<dyn Job>, T
     }
 }
 
-/// Commits jobs together. One whose caller went away before it began is not run: nobody was told that it happened. Once
+/// Commits jobs together. One whose caller went away before it began is not run: no client was told that it happened. Once
 /// begun it is committed like any other.
 fn commit_together(connection: &Connection, jobs: impl Iterator<Item = Box<dyn Job>>) {
     let mut jobs = jobs.filter(|job| !job.is_abandoned()).peekable();
