@@ -62,6 +62,7 @@ fn a_mail_that_is_cut_off_arrives_once() {
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_server_that_is_killed_at_any_moment_loses_no_mail() {
     const ROUNDS: u64 = 40;
+    const CONNECTIONS: usize = 16;
     let mail_server = MailServer::start();
     let shop = shop(&mail_server, Door::Tls);
     let mut promised = Vec::new();
@@ -99,7 +100,8 @@ fn a_server_that_is_killed_at_any_moment_loses_no_mail() {
         assert!(ids.iter().all(|id| *id == ids[0]), "{to}: {ids:?}");
         twice += usize::from(ids.len() > 1);
     }
-    assert!(before > 0 && twice <= ended.len(), "{before} before the end, {twice} of {} twice", mails.len());
+    // What was under way on a connection when the server was killed is sent again: no more than that.
+    assert!(before > 0 && twice <= ended.len() * CONNECTIONS, "{before} before the end, {twice} of {} twice", mails.len());
     for ran in &ended {
         told_nothing(ran, &mails);
     }
