@@ -10,6 +10,7 @@ mod cli;
 mod cli_accounts;
 mod clock_set_back;
 mod document;
+mod documents;
 mod emails;
 mod errors;
 mod examples;

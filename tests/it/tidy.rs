@@ -272,22 +272,6 @@ fn migrations_are_numbered_without_gaps() {
 }
 
 #[test]
-fn the_readme_mentions_every_section_of_the_settings() {
-    // Checked from the day there is one.
-    let Ok(readme) = fs::read_to_string(root().join("README.md")) else { return };
-    let settings = fs::read_to_string(root().join("config.toml")).unwrap();
-    let sections: Vec<_> =
-        settings.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']')).collect();
-    assert!(sections.len() > 5, "the sections of config.toml are not found");
-    for section in sections {
-        assert!(
-            has_word(&readme, section),
-            "README.md does not mention the section [{section}] of config.toml"
-        );
-    }
-}
-
-#[test]
 fn what_is_taken_from_the_crate_is_found_however_it_is_written() {
     let text = "use crate::{\n    accounts::{self, store},\n    model,\n};\n// crate::cli\nlet x = crate::server::run();";
     let source = Source { name: "api/x.rs".to_owned(), text: text.to_owned() };

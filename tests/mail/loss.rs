@@ -101,7 +101,11 @@ fn a_server_that_is_killed_at_any_moment_loses_no_mail() {
         twice += usize::from(ids.len() > 1);
     }
     // What was under way on a connection when the server was killed is sent again: no more than that.
-    assert!(before > 0 && twice <= ended.len() * CONNECTIONS, "{before} before the end, {twice} of {} twice", mails.len());
+    assert!(
+        before > 0 && twice <= ended.len() * CONNECTIONS,
+        "{before} before the end, {twice} of {} twice",
+        mails.len()
+    );
     for ran in &ended {
         told_nothing(ran, &mails);
     }
