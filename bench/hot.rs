@@ -15,11 +15,11 @@ use coffeeshop::{
     accounts::{Accounts, Actor, Admin, TokenPair},
     api,
     config::Config,
-    model::{
+    domain::{
         Change, Clock, Email, Name, Origin, Password, ProfileChange, UserCursor, UserQuery, UserSort, fold,
         searchable,
     },
-    store::{Missing, Store},
+    store::{OpenMode, Store},
 };
 use criterion::Criterion;
 use poem::{Endpoint, IntoResponse, Request};
@@ -56,7 +56,7 @@ impl Shop {
         seed::make(&config.database.path, 1000);
         let runtime = Runtime::new().unwrap();
         let (accounts, customer, admin, actor) = runtime.block_on(async {
-            let (store, _) = Store::open(&config.database.path, Missing::Refuse).await.unwrap();
+            let (store, _) = Store::open(&config.database.path, OpenMode::RequireCurrent).await.unwrap();
             let accounts = Accounts::open(&config, store, Clock::system()).await.unwrap();
             accounts.remember_sessions().await;
             let customer = log_in(&accounts, seed::customers().next().unwrap()).await;
@@ -92,7 +92,7 @@ fn values(criterion: &mut Criterion) {
 
 fn store(criterion: &mut Criterion, Shop { runtime, accounts, actor, .. }: &Shop) {
     let mut group = criterion.benchmark_group("store");
-    let (by, email) = (Admin::at_console(), actor.user().profile.email.clone());
+    let (by, email) = (Admin::from_cli(), actor.user().profile.email.clone());
     group.bench_function("a user, read", |bencher| {
         bencher.iter(|| runtime.block_on(accounts.user_by_email(&by, email.clone())).unwrap());
     });
@@ -135,7 +135,7 @@ fn tokens(criterion: &mut Criterion, Shop { runtime, accounts, customer, .. }: &
 fn json(criterion: &mut Criterion, Shop { runtime, accounts, actor, .. }: &Shop) {
     let mut group = criterion.benchmark_group("JSON");
     group.bench_function("a user", |bencher| bencher.iter(|| api::user_json(actor.user()).to_string()));
-    let page = runtime.block_on(accounts.users(&Admin::at_console(), UserQuery::default())).unwrap();
+    let page = runtime.block_on(accounts.users(&Admin::from_cli(), UserQuery::default())).unwrap();
     group.bench_function("50 users", |bencher| {
         bencher.iter(|| page.items.iter().map(|user| api::user_json(user).to_string().len()).sum::<usize>());
     });

@@ -1,21 +1,17 @@
 //! Puts the pieces together, and takes them apart again in the right order.
 
-mod listener;
-mod pace;
-mod places;
-
 use std::{io, time::Duration};
 
 use poem::EndpointExt;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-pub use self::listener::Listener;
 use crate::{
     accounts::Accounts,
     api,
     config::Config,
-    delivery::{Carrier, Delivery},
-    timers::{TimerError, Timers},
+    delivery::{ConfiguredTransport, Delivery},
+    http::Listener,
+    jobs::{JobError, Jobs},
 };
 
 /// How long a stop waits for requests that are being answered.
@@ -29,7 +25,7 @@ const DRAIN_MESSAGES: Duration = Duration::from_secs(3);
 pub enum ServeError {
     /// The timers cannot run.
     #[error(transparent)]
-    Timers(#[from] TimerError),
+    Jobs(#[from] JobError),
     /// The network does not let it.
     #[error("cannot serve: {0}")]
     Network(#[from] io::Error),
@@ -43,14 +39,14 @@ pub enum ServeError {
 pub async fn run(
     listener: TcpListener,
     accounts: Accounts,
-    carrier: Carrier,
+    transport: ConfiguredTransport,
     config: &Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (stop, stopped) = watch::channel(false);
-    let timers = Timers::start(accounts.clone(), &config.cleanup, stopped.clone()).await?;
+    let jobs = Jobs::start(accounts.clone(), &config.cleanup, stopped.clone()).await?;
     let mut background = JoinSet::new();
-    background.spawn(Delivery::new(accounts.clone(), carrier).run(stopped));
+    background.spawn(Delivery::new(accounts.clone(), transport).run(stopped));
     let endpoint = api::endpoint(accounts.clone(), config).map_to_response();
     let (closing, closed) = watch::channel(false);
     let served = Listener::new(listener, &config.server).serve(endpoint, closed, DRAIN);
@@ -61,7 +57,7 @@ pub async fn run(
     let (served, ()) = tokio::join!(served, asked);
     tracing::info!("stopping");
     stop.send_replace(true);
-    timers.stop().await;
+    jobs.stop().await;
     // A console that nobody reads must not hold up the end: what was not sent waits in the outbox.
     if tokio::time::timeout(DRAIN_MESSAGES, background.join_all()).await.is_err() {
         tracing::warn!("messages are left in the outbox");

@@ -12,10 +12,11 @@ use coffeeshop::{
     accounts::Accounts,
     api,
     config::Config,
-    delivery::Carrier,
-    model::{Clock, Email, Origin, Password},
-    server::{self, Listener},
-    store::{Missing, Store},
+    delivery::ConfiguredTransport,
+    domain::{Clock, Email, Origin, Password},
+    http::Listener,
+    server,
+    store::{OpenMode, Store},
 };
 use poem::{EndpointExt, IntoEndpoint, Server, listener::TcpAcceptor};
 use poem_openapi::{Object, OpenApi, OpenApiService, payload::Json};
@@ -71,10 +72,10 @@ pub fn serve_both(database: &Path) {
         let mut config = Config::default();
         config.database.path = database.to_owned();
         config.messages.folder = database.with_file_name("mail");
-        let (store, _) = Store::open(database, Missing::Refuse).await.unwrap();
+        let (store, _) = Store::open(database, OpenMode::RequireCurrent).await.unwrap();
         let accounts = Accounts::open(&config, store, Clock::system()).await.unwrap();
         accounts.remember_sessions().await;
-        let carrier = Carrier::new(&config).unwrap();
+        let carrier = ConfiguredTransport::new(&config).unwrap();
         let email = seed::customers().next().unwrap().email();
         let (email, password) =
             (Email::parse("", &email).unwrap(), Password::parse("", seed::PASSWORD).unwrap());

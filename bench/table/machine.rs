@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command, thread};
 
-use coffeeshop::model::Clock;
+use coffeeshop::domain::Clock;
 
 /// The machine, the date and the commit, in one line.
 pub fn describe() -> String {

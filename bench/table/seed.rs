@@ -4,8 +4,8 @@ use std::{path::Path, time::Instant};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version, password_hash::phc::Salt};
 use coffeeshop::{
-    model::{Timestamp, UserCursor, UserId, UserSort, searchable},
-    store::{Missing, Store},
+    domain::{Timestamp, UserCursor, UserId, UserSort, searchable},
+    store::{OpenMode, Store},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use rusqlite::Connection;
@@ -175,7 +175,7 @@ pub fn make(path: &Path, count: u32) {
     assert!(!path.exists(), "{} exists", path.display());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let (store, _) = Store::open(path, Missing::Create).await.unwrap();
+        let (store, _) = Store::open(path, OpenMode::CreateOrMigrate).await.unwrap();
         store.close().await;
     });
     let started = Instant::now();

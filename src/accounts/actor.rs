@@ -2,14 +2,14 @@
 
 use super::{
     Accounts, Error,
-    audit::Author,
-    living,
-    sessions::{is_open, still_open},
-    sightings::Found,
-    tries::{Claim, Try},
+    audit::AuditActor,
+    not_expired,
+    password_attempts::{Claim, PasswordAttempt},
+    session_cache::Found,
+    sessions::{active_session_user, is_open},
 };
 use crate::{
-    model::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
+    domain::{Origin, Password, PasswordHash, SessionId, Timestamp, User},
     store::Tx,
 };
 
@@ -39,13 +39,13 @@ impl Actor {
     }
 
     /// Who does what they do.
-    pub(super) fn author(&self) -> Author {
-        Author::somebody(self.user().id, self.origin.clone())
+    pub(super) fn audit_actor(&self) -> AuditActor {
+        AuditActor::user(self.user().id, self.origin.clone())
     }
 
     /// Looks again, inside the transaction: the session may have ended since the request came.
-    pub(super) fn still_here(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
-        still_open(tx, self.session_id(), now)
+    pub(super) fn recheck_session(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
+        active_session_user(tx, self.session_id(), now)
     }
 }
 
@@ -57,8 +57,8 @@ pub(super) struct Confirmed {
 
 impl Confirmed {
     /// Looks again, inside the transaction: the session may have ended, the password may have changed.
-    pub(super) fn still_here(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
-        let user = self.actor.still_here(tx, now)?;
+    pub(super) fn recheck_session(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
+        let user = self.actor.recheck_session(tx, now)?;
         match tx.password(user.id)? {
             Some(hash) if hash == self.hash => Ok(user),
             _ => Err(Error::WrongPassword),
@@ -76,12 +76,12 @@ impl Accounts {
         let now = self.clock.now();
         let access = match self.tokens.check_access(access_token, now) {
             // Perhaps another process has made a new key, or signs under another issuer.
-            Err(_) if self.tokens.names_unknown(access_token) && self.look_for_new_key(now).await? => {
+            Err(_) if self.tokens.names_unknown(access_token) && self.reload_on_unknown_kid(now).await? => {
                 self.tokens.check_access(access_token, now)?
             }
             checked => checked?,
         };
-        let found = self.behind(access.session_id).await?;
+        let found = self.session_with_user(access.session_id).await?;
         let is_theirs = |found: &Found| is_open(&found.0, &found.1, now) && found.1.id == access.user_id;
         let found = found.filter(is_theirs).ok_or(Error::InvalidToken)?;
         Ok(Actor { found, origin })
@@ -96,7 +96,7 @@ impl Accounts {
     pub async fn named_session(&self, access_token: &str) -> Result<SessionId, Error> {
         match self.tokens.named_session(access_token) {
             Err(_) if self.tokens.names_unknown(access_token) => {
-                self.look_for_new_key(self.clock.now()).await?;
+                self.reload_on_unknown_kid(self.clock.now()).await?;
                 self.tokens.named_session(access_token)
             }
             named => named,
@@ -113,11 +113,11 @@ impl Accounts {
         let (accounts, actor) = (self.clone(), actor.clone());
         let confirmed = self.attempt(claim, async move |tried| {
             let now = accounts.clock.now();
-            let is_wanted = Try::is_wanted(tried.as_ref());
+            let is_wanted = PasswordAttempt::is_wanted(tried.as_ref());
             let confirmed = accounts.check_password(&actor, password, is_wanted, now).await?;
             if tried.is_some() {
                 let rules = accounts.clone();
-                accounts.store.write(move |tx| rules.was_right(tx, tried, now)).await?;
+                accounts.store.write(move |tx| rules.settle_correct(tx, tried, now)).await?;
             }
             Ok(confirmed)
         });
@@ -133,7 +133,7 @@ impl Accounts {
     ) -> Result<Confirmed, Error> {
         let id = actor.user().id;
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.user(id)?.zip(tx.password(id)?))).await?;
-        let hash = found.and_then(|(user, hash)| living(Some(user), now).map(|_| hash));
+        let hash = found.and_then(|(user, hash)| not_expired(Some(user), now).map(|_| hash));
         match (self.hasher.check(password, hash.clone(), is_wanted).await?.is_right(), hash) {
             (true, Some(hash)) => Ok(Confirmed { actor: actor.clone(), hash }),
             _ => Err(Error::WrongPassword),

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Accounts, Admin, Error};
 use crate::{
-    model::{
+    domain::{
         Action, AuditCursor, AuditEvent, AuditQuery, Client, FieldChange, Origin, Page, Timestamp, User,
         UserId, Word,
     },
@@ -13,19 +13,19 @@ use crate::{
 
 /// Who does something, and from where.
 #[derive(Clone, Debug)]
-pub(super) struct Author {
+pub(super) struct AuditActor {
     actor_id: Option<UserId>,
     origin: Origin,
 }
 
-impl Author {
+impl AuditActor {
     /// Somebody who is signed in.
-    pub(super) const fn somebody(id: UserId, origin: Origin) -> Self {
+    pub(super) const fn user(id: UserId, origin: Origin) -> Self {
         Self { actor_id: Some(id), origin }
     }
 
     /// Somebody who is not signed in, as which the console and the timers count.
-    pub(super) const fn nobody(origin: Origin) -> Self {
+    pub(super) const fn anonymous(origin: Origin) -> Self {
         Self { actor_id: None, origin }
     }
 
@@ -72,7 +72,7 @@ impl Author {
 /// The command line, run by whoever runs this process.
 #[must_use]
 pub fn console() -> Origin {
-    Origin::console(rustix::process::getuid().as_raw())
+    Origin::cli(rustix::process::getuid().as_raw())
 }
 
 impl Accounts {

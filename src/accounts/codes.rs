@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Accounts, Error, Proof, links::with_token, living, secret};
+use super::{Accounts, Error, Proof, links::with_token, not_expired, secret};
 use crate::{
-    model::{
-        Client, Code, CountKey, Email, Letter, Message, PlainCode, PlainToken, Purpose, Standing, Timestamp,
-        User,
+    domain::{
+        Client, Code, CountKey, Email, Message, MessageKind, PlainCode, PlainToken, Purpose, Timestamp, User,
+        Verification,
     },
     store::{Snapshot, Tx},
 };
@@ -46,27 +46,27 @@ impl FreshCode {
 }
 
 /// What is sent, to whom, and what for.
-pub(super) struct Sending<'a> {
+pub(super) struct CodeMessage<'a> {
     pub(super) user: &'a User,
     /// Where to; for a change of address it is not the user's yet.
     pub(super) to: &'a Email,
     pub(super) purpose: Purpose,
-    pub(super) letter: Letter,
+    pub(super) kind: MessageKind,
 }
 
-impl<'a> Sending<'a> {
+impl<'a> CodeMessage<'a> {
     /// To the user's own address, with the usual words.
     pub(super) fn to(user: &'a User, purpose: Purpose) -> Self {
-        let letter = match purpose {
-            Purpose::VerifyEmail => Letter::VerifyEmail,
-            Purpose::ChangeEmail => Letter::ChangeEmail,
-            Purpose::AcceptInvitation => Letter::Invitation,
+        let kind = match purpose {
+            Purpose::VerifyEmail => MessageKind::VerifyEmail,
+            Purpose::ChangeEmail => MessageKind::ChangeEmail,
+            Purpose::AcceptInvitation => MessageKind::Invitation,
             Purpose::ResetPassword
             | Purpose::AdminReset
             | Purpose::CancelEmailChange
-            | Purpose::ChoosePassword => Letter::ResetPassword,
+            | Purpose::ChoosePassword => MessageKind::ResetPassword,
         };
-        Self { user, to: &user.profile.email, purpose, letter }
+        Self { user, to: &user.profile.email, purpose, kind }
     }
 }
 
@@ -92,12 +92,12 @@ impl Accounts {
     pub(super) fn send_code(
         &self,
         tx: &Tx<'_>,
-        sending: Sending<'_>,
+        sending: CodeMessage<'_>,
         fresh: &FreshCode,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let Sending { user, to, purpose, letter } = sending;
-        let count = self.secret.hash_count(kind(purpose), to);
+        let CodeMessage { user, to, purpose, kind } = sending;
+        let count = self.secret.hash_count(counted_as(purpose), to);
         let sent = counted(tx, count, now)?;
         let code = fresh.code.as_ref().filter(|_| sent < MOST_CODES);
         let kept = self.keep_code(tx, user, to, purpose, (code, &fresh.link), now)?;
@@ -111,21 +111,21 @@ impl Accounts {
             code_until: code.map(|_| kept.code_expires_at),
             link: Some(self.link(purpose, &fresh.link)),
             link_until: Some(kept.token_expires_at),
-            ..Message::plain(to.as_str().to_owned(), letter)
+            ..Message::plain(to.as_str().to_owned(), kind)
         };
         self.post(tx, user, to, &message, kept.token_expires_at, now)
     }
 
     /// The owner has chosen a new password by what was sent: nothing of it counts any more.
     pub(super) fn forget_resets(&self, tx: &Tx<'_>, email: &Email) -> Result<(), Error> {
-        Ok(tx.delete_sent_codes(self.secret.hash_count(kind(Purpose::ResetPassword), email))?)
+        Ok(tx.delete_sent_codes(self.secret.hash_count(counted_as(Purpose::ResetPassword), email))?)
     }
 
     /// Sends a code like `send_code`, or not, and nobody outside is told; answers whether it did.
     pub(super) fn send_code_quietly(
         &self,
         tx: &Tx<'_>,
-        sending: Sending<'_>,
+        sending: CodeMessage<'_>,
         fresh: &FreshCode,
         now: Timestamp,
     ) -> Result<bool, Error> {
@@ -203,12 +203,12 @@ impl Accounts {
             | Purpose::CancelEmailChange
             | Purpose::AcceptInvitation => now + self.rules.unverified_after,
         };
-        match (user.standing, purpose) {
-            (Standing::Unverified { expires_at }, Purpose::VerifyEmail | Purpose::AcceptInvitation) => {
+        match (user.verification, purpose) {
+            (Verification::Unverified { expires_at }, Purpose::VerifyEmail | Purpose::AcceptInvitation) => {
                 expires_at
             }
-            (Standing::Unverified { expires_at }, _) => own.min(expires_at),
-            (Standing::Verified { .. }, _) => own,
+            (Verification::Unverified { expires_at }, _) => own.min(expires_at),
+            (Verification::Verified { .. }, _) => own,
         }
     }
 
@@ -247,17 +247,17 @@ impl Accounts {
         self.look_for(proof, now).await?;
         let (accounts, proof, client) = (self.clone(), proof.clone(), client.clone());
         let tried = self.write_to_the_end(move |tx| {
-            accounts.take_guess_and_judgement(tx, &proof, &client, now)?;
+            accounts.charge_code_and_strength_check(tx, &proof, &client, now)?;
             match accounts.find(tx, &proof, purposes, now)? {
                 Ok((code, user)) => {
                     // As much as for a wrong one: where that cannot be written, the two must not be told apart.
                     tx.put_code(&code)?;
-                    accounts.guessed_right(tx, &proof, &client, now)?;
+                    accounts.refund_code(tx, &proof, &client, now)?;
                     Ok(Some(user))
                 }
                 Err(wrong) => {
                     count_wrong_try(tx, wrong)?;
-                    accounts.guessed_wrong(tx, &client, now)?;
+                    accounts.refund_strength_check(tx, &client, now)?;
                     Ok(None)
                 }
             }
@@ -381,12 +381,12 @@ pub(super) fn find_by_link(
 
 /// Whose code this is. But for a change of address it proves the address that the user has, or nothing.
 fn owner(tx: &Snapshot<'_>, code: &Code, now: Timestamp) -> Result<Option<User>, Error> {
-    let user = living(tx.user(code.user_id)?, now);
+    let user = not_expired(tx.user(code.user_id)?, now);
     Ok(user.filter(|user| code.purpose == Purpose::ChangeEmail || code.email.is(&user.profile.email)))
 }
 
 /// What is counted together: an anonymous request for one purpose does not use up what a user may be sent for another.
-const fn kind(purpose: Purpose) -> &'static str {
+const fn counted_as(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::VerifyEmail => "address",
         Purpose::ChangeEmail => "change",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{model::Invalid, store};
+use crate::{domain::Invalid, store};
 
 /// Why a use case did not do what it was asked to; unless it says otherwise, nothing was changed. As text it is for
 /// clients.

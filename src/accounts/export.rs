@@ -1,7 +1,7 @@
 //! Everything that is stored about a user, for that user.
 
 use super::{Accounts, Actor, Error};
-use crate::model::{AuditEvent, Code, Door, Origin, Posted, Session, Timestamp, User, UserId};
+use crate::domain::{AuditEvent, Channel, Code, Origin, OutboxEntry, Session, Timestamp, User, UserId};
 
 /// How many events an export holds.
 const MOST_EVENTS: usize = 2_000;
@@ -22,7 +22,7 @@ pub struct Export {
     /// Codes and links that were sent and not used; only their hashes are stored.
     pub codes: Vec<Code>,
     /// Messages that were not sent yet.
-    pub messages: Vec<Posted>,
+    pub messages: Vec<OutboxEntry>,
     /// What they did, and what was done to them: the latest 2,000 events.
     pub events: Vec<AuditEvent>,
 }
@@ -43,7 +43,7 @@ impl Accounts {
     ) -> Result<T, Error> {
         let now = self.clock.now();
         let id = actor.user().id;
-        self.take_export(id, now).await?;
+        self.charge_export(id, now).await?;
         let read = self.store.read(move |tx| {
             let user = tx.user(id)?.ok_or(Error::InvalidToken)?;
             let messages = tx.messages_of(&user, MOST_MESSAGES)?;
@@ -73,9 +73,9 @@ impl Accounts {
 fn keep_to_themselves(event: &mut AuditEvent, id: UserId) {
     let is_own = match event.actor_id {
         Some(actor) => actor == id,
-        None => event.origin.door != Door::Console,
+        None => event.origin.channel != Channel::Cli,
     };
     if !is_own {
-        event.origin = Origin { door: event.origin.door, ..Origin::default() };
+        event.origin = Origin { channel: event.origin.channel, ..Origin::default() };
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::{Error, memory::Memory, secret};
 use crate::{
     config,
-    model::{NewPassword, Password, PasswordHash},
+    domain::{NewPassword, Password, PasswordHash},
 };
 
 /// How many hashes may wait for each thread: one to two seconds' worth.
@@ -253,7 +253,7 @@ mod tests {
     use argon2::PasswordVerifier;
 
     use super::*;
-    use crate::model::{Email, PasswordPolicy, Profile};
+    use crate::domain::{Email, PasswordPolicy, Profile};
 
     const CHEAP: config::Password = config::Password {
         min_length: 8,

@@ -2,11 +2,11 @@
 
 use super::{
     Accounts, Admin, Error,
-    changes::Deed,
-    codes::{FreshCode, Sending},
+    change_limits::ChangeKind,
+    codes::{CodeMessage, FreshCode},
     registration::{insert, name},
 };
-use crate::model::{Action, Email, Invalid, Problems, Profile, Purpose, Role, User};
+use crate::domain::{Action, Email, Invalid, Problems, Profile, Purpose, Role, User};
 
 /// Whom an admin invites, not looked at yet.
 #[derive(Clone, Debug)]
@@ -55,13 +55,13 @@ impl Accounts {
         let fresh = FreshCode::new();
         let (accounts, by) = (self.clone(), by.clone());
         let made = self.store.write(move |tx| {
-            by.still_acts(tx, now)?;
-            accounts.take_change(tx, Deed::ByAdmin, by.author(), now)?;
+            by.recheck_admin(tx, now)?;
+            accounts.charge_change(tx, ChangeKind::ByAdmin, by.audit_actor(), now)?;
             let lifetime = accounts.rules.unverified_after;
             let user = User::invited(invitee.profile, invitee.role, now, lifetime);
             insert(tx, &user, None)?;
-            by.author().record(tx, Action::UserInvited, user.id, now)?;
-            accounts.send_code(tx, Sending::to(&user, Purpose::AcceptInvitation), &fresh, now)?;
+            by.audit_actor().record(tx, Action::UserInvited, user.id, now)?;
+            accounts.send_code(tx, CodeMessage::to(&user, Purpose::AcceptInvitation), &fresh, now)?;
             Ok::<_, Error>(user)
         });
         let user = made.await?;

@@ -1,6 +1,6 @@
 //! The links in messages: the address of a page, with the token that it is opened with.
 
-use crate::model::PlainToken;
+use crate::domain::PlainToken;
 
 /// The address of `page` with `token` as its parameter.
 ///

@@ -2,17 +2,17 @@
 
 mod actor;
 mod audit;
-mod changes;
+mod change_limits;
 mod codes;
-mod emails;
+mod email_change;
 mod error;
 mod export;
 mod hashing;
-mod held;
+mod purge_hold;
 mod invitations;
-mod keyring;
-mod keys;
-mod limits;
+mod key_ring;
+mod signing_keys;
+mod rate_limits;
 mod links;
 mod memory;
 mod outbox;
@@ -23,13 +23,13 @@ mod registration;
 mod reminders;
 mod secret;
 mod sessions;
-mod setback;
-mod sightings;
-mod silence;
+mod delivery_error;
+mod session_cache;
+mod timing;
 mod tasks;
 mod tokens;
-mod tries;
-mod under_way;
+mod password_attempts;
+mod attempts_in_progress;
 mod users;
 mod verification;
 
@@ -40,33 +40,33 @@ use tokio::sync::Notify;
 pub use self::{
     actor::Actor,
     audit::console,
+    delivery_error::DeliveryError,
     error::Error,
     export::Export,
-    held::{ClockSeen, Held, LEAP, Why},
     invitations::{InvitationDraft, Invitee},
-    keyring::PublicKey,
-    keys::{KeyInfo, Rotation},
-    outbox::{LEASE, Outgoing, Retried, Room},
+    key_ring::PublicKey,
+    outbox::{LEASE, OutboxMessage, Retried, Room},
     passwords::PasswordReset,
-    purge::{CutShort, PurgePlan, Purged, Which},
+    purge::{PurgeInterrupted, PurgePlan, PurgeScope, Purged},
+    purge_hold::{ClockSeen, HoldReason, LEAP, PurgeHold},
     registration::{NewUser, Registered, SignupDraft},
     sessions::TokenPair,
-    setback::Setback,
+    signing_keys::{KeyInfo, Rotation},
     users::Admin,
-    verification::{Disowned, OpenLink, Proof},
+    verification::{LinkInfo, Proof, Rejected},
 };
 use self::{
     hashing::Hasher,
-    limits::Limits,
+    rate_limits::RateLimits,
     secret::{InstallationSecret, SecretError},
-    sightings::Sightings,
+    session_cache::SessionCache,
     tasks::Tasks,
     tokens::Tokens,
 };
 use crate::{
     config::Config,
+    domain::{Clock, PasswordPolicy, Timestamp, User},
     files::{GIVE_AWAY, folder_of},
-    model::{Clock, PasswordPolicy, Timestamp, User},
     store::{OpenError, SigningKeyRow, Store},
 };
 
@@ -80,14 +80,14 @@ pub struct Accounts {
     clock: Clock,
     hasher: Hasher,
     tokens: Arc<Tokens>,
-    sightings: Arc<Sightings>,
-    last_look: Arc<keys::LastLook>,
+    session_cache: Arc<SessionCache>,
+    last_reload: Arc<signing_keys::LastReload>,
     secret: Arc<InstallationSecret>,
-    limits: Arc<Limits>,
+    limits: Arc<RateLimits>,
     tasks: Tasks,
     /// Rung when a message was put into the outbox.
     posted: Arc<Notify>,
-    standstill: Arc<setback::Standstill>,
+    circuit_breaker: Arc<delivery_error::CircuitBreaker>,
     rules: Arc<Rules>,
 }
 
@@ -153,7 +153,7 @@ impl Accounts {
         if rows.is_empty() {
             rows = first_key(&store, &secret, clock.now()).await?;
         }
-        let issuers = keys::names(store.read(|tx| tx.issuers()).await.map_err(|e| failed(&e))?);
+        let issuers = signing_keys::names(store.read(|tx| tx.issuers()).await.map_err(|e| failed(&e))?);
         let tokens = Tokens::new(&rows, issuers, &secret, config).map_err(|_| StartError::OtherSecret)?;
         let hasher =
             Hasher::start(&config.password, config.concurrent_hashes()).map_err(|e| failed_to_start(&e))?;
@@ -162,13 +162,13 @@ impl Accounts {
             clock,
             hasher,
             tokens: Arc::new(tokens),
-            sightings: Arc::default(),
-            last_look: Arc::default(),
+            session_cache: Arc::default(),
+            last_reload: Arc::default(),
             secret,
-            limits: Arc::new(Limits::new(&config.rate_limit)),
+            limits: Arc::new(RateLimits::new(&config.rate_limit)),
             tasks: Tasks::default(),
             posted: Arc::new(Notify::new()),
-            standstill: Arc::default(),
+            circuit_breaker: Arc::default(),
             rules: Arc::new(Rules::new(config)),
         })
     }
@@ -177,8 +177,8 @@ impl Accounts {
     ///
     /// # Errors
     /// If a small store is damaged.
-    pub async fn look_for_damage(&self) -> Result<(), StartError> {
-        Ok(self.store.look_for_damage().await?)
+    pub async fn check_integrity(&self) -> Result<(), StartError> {
+        Ok(self.store.check_integrity().await?)
     }
 
     /// Whether the store answers; requests that wait for it do not matter.
@@ -194,7 +194,7 @@ impl Accounts {
     /// # Errors
     /// If the store does not answer.
     pub async fn has_admin(&self) -> Result<bool, Error> {
-        Ok(self.store.read(|tx| tx.count_acting_admins()).await? > 0)
+        Ok(self.store.read(|tx| tx.count_active_admins()).await? > 0)
     }
 
     /// The clock that they go by.
@@ -249,7 +249,7 @@ impl Rules {
 }
 
 /// A user who is still there: an expired account counts as deleted, purged or not.
-fn living(user: Option<User>, now: Timestamp) -> Option<User> {
+fn not_expired(user: Option<User>, now: Timestamp) -> Option<User> {
     user.filter(|user| !user.is_expired(now))
 }
 
@@ -271,7 +271,7 @@ async fn first_key(
     secret: &InstallationSecret,
     now: Timestamp,
 ) -> Result<Vec<SigningKeyRow>, StartError> {
-    let key = keyring::make_key(secret, now).map_err(|e| failed_to_start(&e))?;
+    let key = key_ring::make_key(secret, now).map_err(|e| failed_to_start(&e))?;
     let keys = store.write(move |tx| {
         if tx.signing_keys()?.is_empty() {
             tx.insert_signing_key(&key)?;

@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::{
     Accounts, Admin, Error,
     codes::count_one,
-    setback::{LONGEST_PAUSE, LONGEST_UNANSWERED, Setback, Spread, pause},
+    delivery_error::{DeliveryError, LONGEST_PAUSE, LONGEST_UNANSWERED, Spread, pause},
 };
 use crate::{
-    model::{Email, Letter, Message, MessageId, MessageState, Posted, Timestamp, User, UserId},
+    domain::{Email, Message, MessageId, MessageKind, MessageState, OutboxEntry, Timestamp, User, UserId},
     store::{Attempt, Due, SealedMessage, Tx},
 };
 
@@ -29,7 +29,7 @@ pub(super) const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// A message to send now.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct OutboxMessage {
     /// Its id, the same at every attempt.
     pub id: MessageId,
     /// When it was written.
@@ -53,7 +53,7 @@ pub struct Room {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retried(pub usize);
 
-impl Outgoing {
+impl OutboxMessage {
     /// A message that is not kept anywhere, to try a transport.
     #[must_use]
     pub fn unkept(message: Message, now: Timestamp) -> Self {
@@ -99,17 +99,17 @@ impl Accounts {
     pub(super) fn notify_with_form(
         &self,
         tx: &Tx<'_>,
-        kind: &str,
-        letter: Letter,
+        counted_as: &str,
+        kind: MessageKind,
         to: &Email,
         now: Timestamp,
     ) -> Result<(), Error> {
-        match count_one(tx, self.secret.hash_count(kind, to), now) {
+        match count_one(tx, self.secret.hash_count(counted_as, to), now) {
             Err(Error::TooManyRequests { .. }) => return Ok(()),
             counted => counted?,
         }
         let link = Some(self.rules.reset_url.clone());
-        let message = Message { link, ..Message::plain(to.as_str().to_owned(), letter) };
+        let message = Message { link, ..Message::plain(to.as_str().to_owned(), kind) };
         self.notify(tx, to, &message, now)
     }
 
@@ -130,11 +130,11 @@ impl Accounts {
             user_id,
             recipient: to.key().to_owned(),
             mailbox: to.mailbox(),
-            urgent: message.letter.is_urgent(),
+            urgent: message.kind.is_urgent(),
             sealed,
             state: MessageState::Waiting,
             attempts: 0,
-            due_at: now.max(self.standstill.locked_until()),
+            due_at: now.max(self.circuit_breaker.locked_until()),
             created_at: now,
             expires_at,
             last_error: None,
@@ -147,7 +147,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn take_messages(&self, room: Room) -> Result<Vec<Outgoing>, Error> {
+    pub async fn take_messages(&self, room: Room) -> Result<Vec<OutboxMessage>, Error> {
         let now = self.clock.now();
         // No pause is longer: what is due later was put off while the clock was ahead, and a code does not wait for that.
         let due = Due { now, furthest: now + LONGEST_PAUSE, furthest_deferred: now + LONGEST_UNANSWERED };
@@ -179,7 +179,7 @@ impl Accounts {
             match self.open_message(&sealed) {
                 Ok(message) => {
                     let mailbox = sealed.mailbox;
-                    messages.push(Outgoing { id, written_at, message, mailbox, attempts });
+                    messages.push(OutboxMessage { id, written_at, message, mailbox, attempts });
                 }
                 // Sealed under a secret that is gone, or of a version that is: it stays to be seen.
                 Err(error) => {
@@ -200,7 +200,7 @@ impl Accounts {
     /// # Errors
     /// If the store does not answer.
     pub async fn message_sent(&self, id: MessageId) -> Result<(), Error> {
-        self.standstill.end();
+        self.circuit_breaker.end();
         self.store.write(move |tx| Ok::<_, Error>(tx.delete_message(id)?)).await
     }
 
@@ -208,7 +208,7 @@ impl Accounts {
     /// to see whether it is over.
     #[must_use]
     pub fn is_trouble_widespread(&self) -> bool {
-        self.standstill.is_widespread()
+        self.circuit_breaker.is_widespread()
     }
 
     /// Reports that a message could not be sent: it is tried again after a pause that grows, until it is refused for good,
@@ -219,31 +219,31 @@ impl Accounts {
     /// If the store does not answer.
     pub async fn message_failed(
         &self,
-        outgoing: &Outgoing,
-        setback: &Setback,
+        message: &OutboxMessage,
+        delivery_error: &DeliveryError,
     ) -> Result<MessageState, Error> {
         let now = self.clock.now();
-        if setback.is_untried() {
-            let (id, attempts) = (outgoing.id, outgoing.attempts);
+        if delivery_error.is_untried() {
+            let (id, attempts) = (message.id, message.attempts);
             self.store.write(move |tx| Ok::<_, Error>(tx.put_back_message(id, attempts, now)?)).await?;
             return Ok(MessageState::Waiting);
         }
-        let is_over = setback.is_final() || now >= outgoing.written_at + TRIED_FOR;
+        let is_over = delivery_error.is_final() || now >= message.written_at + TRIED_FOR;
         let state = if is_over { MessageState::Dead } else { MessageState::Waiting };
-        if setback.is_final() && self.standstill.is_every_one_refused(&outgoing.mailbox) {
+        if delivery_error.is_final() && self.circuit_breaker.is_every_one_refused(&message.mailbox) {
             tracing::error!("every recipient is refused: check messages.from and smtp.username");
         }
-        let (id, attempts, why) = (outgoing.id, outgoing.attempts, setback.in_full());
-        let spread = self.standstill.spread(setback, &outgoing.mailbox);
-        let own = now + pause(outgoing.attempts, setback, spread);
+        let (id, attempts, why) = (message.id, message.attempts, delivery_error.in_full());
+        let spread = self.circuit_breaker.spread(delivery_error, &message.mailbox);
+        let own = now + pause(message.attempts, delivery_error, spread);
         let concerns_others = match spread {
             Spread::One => false,
             // A first attempt tells only that the trouble is not over: what was tried keeps its turn.
-            Spread::Tried => outgoing.attempts > 1,
+            Spread::Tried => message.attempts > 1,
             Spread::All => true,
         };
-        let others = concerns_others.then(|| self.standstill.go_on(setback, now));
-        let is_alone = spread == Spread::Tried && outgoing.message.letter.is_urgent();
+        let others = concerns_others.then(|| self.circuit_breaker.go_on(delivery_error, now));
+        let is_alone = spread == Spread::Tried && message.message.kind.is_urgent();
         let due_at = if is_alone { own } else { own.max(others.unwrap_or(own)) };
         let noted = self.store.write(move |tx| {
             if !tx.message_failed(id, attempts, state, due_at, &why)? {
@@ -268,7 +268,7 @@ impl Accounts {
     ///
     /// # Errors
     /// Only if the store does not answer.
-    pub async fn messages(&self, _by: &Admin, after: i64) -> Result<Vec<(i64, Posted)>, Error> {
+    pub async fn messages(&self, _by: &Admin, after: i64) -> Result<Vec<(i64, OutboxEntry)>, Error> {
         const PAGE: u32 = 500;
         let now = self.clock.now();
         let page = self.store.read(move |tx| Ok::<_, Error>(tx.messages(after, PAGE)?)).await?;
@@ -292,16 +292,16 @@ impl Accounts {
     }
 
     /// A message as its keeper sees it; one that cannot be read any more is about nothing.
-    pub(super) fn posted(&self, sealed: &SealedMessage, now: Timestamp) -> Posted {
-        let (to, letter) = match self.open_message(sealed) {
-            Ok(message) => (message.to, Some(message.letter)),
+    pub(super) fn posted(&self, sealed: &SealedMessage, now: Timestamp) -> OutboxEntry {
+        let (to, kind) = match self.open_message(sealed) {
+            Ok(message) => (message.to, Some(message.kind)),
             Err(_) => (sealed.recipient.clone(), None),
         };
         let state = if sealed.expires_at <= now { MessageState::Dead } else { sealed.state };
-        Posted {
+        OutboxEntry {
             id: sealed.id,
             to,
-            letter,
+            kind,
             state,
             attempts: sealed.attempts,
             due_at: sealed.due_at,

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use super::{
     Accounts, Actor, Admin, Error, Proof,
-    audit::Author,
-    changes::Deed,
-    codes::{FreshCode, Sending},
-    living,
-    silence::in_steps,
+    audit::AuditActor,
+    change_limits::ChangeKind,
+    codes::{CodeMessage, FreshCode},
+    not_expired,
+    timing::pad_to_step,
     verification::confirm,
 };
 use crate::{
-    model::{
-        Action, Email, Invalid, Letter, NewPassword, Origin, Password, Profile, Purpose, Status, Timestamp,
-        User, UserId,
+    domain::{
+        Action, Email, Invalid, MessageKind, NewPassword, Origin, Password, Profile, Purpose, Status,
+        Timestamp, User, UserId,
     },
     store::Tx,
 };
@@ -35,7 +35,7 @@ impl Accounts {
     /// # Errors
     /// `TooManyRequests` from this client.
     pub async fn forgot_password(&self, email: Email, origin: Origin) -> Result<(), Error> {
-        in_steps(self.try_to_forget(email, origin)).await
+        pad_to_step(self.try_to_forget(email, origin)).await
     }
 
     async fn try_to_forget(&self, email: Email, origin: Origin) -> Result<(), Error> {
@@ -43,11 +43,11 @@ impl Accounts {
         let fresh = FreshCode::new();
         let accounts = self.clone();
         let sent = self.store.write(move |tx| {
-            accounts.take_message(tx, &origin.client, now)?;
+            accounts.charge_message(tx, &origin.client, now)?;
             let found = tx.user_by_email(&email)?.map(|(user, _)| user);
-            let Some(user) = living(found, now).filter(|user| !user.disabled) else { return Ok(()) };
-            if accounts.send_code_quietly(tx, Sending::to(&user, Purpose::ResetPassword), &fresh, now)? {
-                Author::nobody(origin).record(tx, Action::PasswordForgotten, user.id, now)?;
+            let Some(user) = not_expired(found, now).filter(|user| !user.disabled) else { return Ok(()) };
+            if accounts.send_code_quietly(tx, CodeMessage::to(&user, Purpose::ResetPassword), &fresh, now)? {
+                AuditActor::anonymous(origin).record(tx, Action::PasswordResetRequested, user.id, now)?;
             }
             Ok::<_, Error>(())
         });
@@ -63,7 +63,7 @@ impl Accounts {
     /// `VerificationFailed` for everything that can be wrong with the proof. With a good one, `Invalid` for a password that
     /// breaks a rule; then the proof can be used again.
     pub async fn reset_password(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
-        in_steps(self.try_to_reset(proof, typed, origin)).await
+        pad_to_step(self.try_to_reset(proof, typed, origin)).await
     }
 
     async fn try_to_reset(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
@@ -78,7 +78,7 @@ impl Accounts {
         let reset = self.store.write(move |tx| {
             let Some(redeemed) = accounts.redeem(tx, &proof, PURPOSES, now)? else { return Ok(None) };
             let user = redeemed.user;
-            accounts.forgive(tx, &user.profile.email, &origin.client, now)?;
+            accounts.reset_login_limits(tx, &user.profile.email, &origin.client, now)?;
             let had_one = tx.password(user.id)?.is_some();
             tx.set_password(user.id, &hash)?;
             tx.delete_sessions_of(user.id)?;
@@ -88,7 +88,7 @@ impl Accounts {
                 Purpose::AcceptInvitation => Action::InvitationAccepted,
                 _ => Action::PasswordReset,
             };
-            Author::nobody(origin).record(tx, action, user.id, now)?;
+            AuditActor::anonymous(origin).record(tx, action, user.id, now)?;
             let user = match user.status() {
                 Status::Unverified => confirm(tx, user, now)?,
                 Status::Verified => user,
@@ -115,12 +115,12 @@ impl Accounts {
         let fresh = FreshCode::new();
         let (accounts, actor) = (self.clone(), actor.clone());
         let changed = self.store.write(move |tx| {
-            let user = confirmed.still_here(tx, now)?;
-            accounts.take_change(tx, Deed::WithPassword, &actor.author(), now)?;
+            let user = confirmed.recheck_session(tx, now)?;
+            accounts.charge_change(tx, ChangeKind::WithPassword, &actor.audit_actor(), now)?;
             tx.set_password(user.id, &hash)?;
             tx.delete_sessions_but(user.id, Some(actor.session_id()))?;
             tx.delete_codes_of(user.id)?;
-            actor.author().record(tx, Action::PasswordChanged, user.id, now)?;
+            actor.audit_actor().record(tx, Action::PasswordChanged, user.id, now)?;
             match user.status() {
                 Status::Unverified => accounts.ask_to_verify(tx, &user, &fresh, now), // their code is dead, too
                 Status::Verified => accounts.tell_password_changed(tx, &user, now),
@@ -141,9 +141,9 @@ impl Accounts {
         let fresh = FreshCode::link();
         let (accounts, by) = (self.clone(), by.clone());
         let made = self.store.write(move |tx| {
-            by.still_acts(tx, now)?;
-            let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
-            by.author().record(tx, Action::PasswordLinkMade, user.id, now)?;
+            by.recheck_admin(tx, now)?;
+            let user = not_expired(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            by.audit_actor().record(tx, Action::PasswordResetLinkCreated, user.id, now)?;
             let (link, expires_at) = accounts.make_link(tx, &user, Purpose::AdminReset, &fresh, now)?;
             Ok::<_, Error>(PasswordReset { link, expires_at })
         });
@@ -160,6 +160,6 @@ impl Accounts {
 
     /// Tells a user that their password is another now, and where to choose one again if it was not them.
     fn tell_password_changed(&self, tx: &Tx<'_>, user: &User, now: Timestamp) -> Result<(), Error> {
-        self.notify_with_form(tx, "changed", Letter::PasswordChanged, &user.profile.email, now)
+        self.notify_with_form(tx, "changed", MessageKind::PasswordChanged, &user.profile.email, now)
     }
 }

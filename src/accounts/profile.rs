@@ -1,7 +1,7 @@
 //! One's own account.
 
-use super::{Accounts, Actor, Error, changes::Deed, users::delete};
-use crate::model::{Letter, Message, Password, ProfileChange, Status, User};
+use super::{Accounts, Actor, Error, change_limits::ChangeKind, users::delete};
+use crate::domain::{Message, MessageKind, Password, ProfileChange, Status, User};
 
 impl Accounts {
     /// Changes what users may change about themselves.
@@ -10,13 +10,13 @@ impl Accounts {
     /// `InvalidToken` if the account went away in the meantime; `TooManyRequests`.
     pub async fn edit_profile(&self, actor: &Actor, change: ProfileChange) -> Result<User, Error> {
         let now = self.clock.now();
-        let (accounts, actor, by) = (self.clone(), actor.clone(), actor.author());
+        let (accounts, actor, by) = (self.clone(), actor.clone(), actor.audit_actor());
         let edited = self.store.write(move |tx| {
-            let old = actor.still_here(tx, now)?;
+            let old = actor.recheck_session(tx, now)?;
             let mut user = old.clone();
             change.apply(&mut user.profile);
             if user != old {
-                accounts.take_change(tx, Deed::OwnEdit, &by, now)?;
+                accounts.charge_change(tx, ChangeKind::OwnEdit, &by, now)?;
                 user.updated_at = now;
                 tx.update_user(&user)?;
                 by.record_edit(tx, &old, &user)?;
@@ -33,12 +33,12 @@ impl Accounts {
     pub async fn delete_own_account(&self, actor: &Actor, current: Password) -> Result<(), Error> {
         let now = self.clock.now();
         let confirmed = self.confirm(actor, current).await?;
-        let (accounts, by) = (self.clone(), actor.author());
+        let (accounts, by) = (self.clone(), actor.audit_actor());
         let deleted = self.store.write(move |tx| {
-            let user = confirmed.still_here(tx, now)?;
+            let user = confirmed.recheck_session(tx, now)?;
             if user.status() == Status::Verified {
                 let to = user.profile.email.as_str().to_owned();
-                let message = Message::plain(to, Letter::AccountDeleted);
+                let message = Message::plain(to, MessageKind::AccountDeleted);
                 accounts.notify(tx, &user.profile.email, &message, now)?;
             }
             delete(tx, &user, &by, now)

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Accounts, Error, audit::Author, outbox::KEPT_FOR};
+use super::{Accounts, Error, audit::AuditActor, outbox::KEPT_FOR};
 use crate::{
-    model::{Action, Origin, Timestamp, User},
+    domain::{Action, Origin, Timestamp, User},
     store::{Snapshot, Tx},
 };
 
@@ -18,7 +18,7 @@ const LARGEST_SLICE: u32 = 2_000;
 
 /// Which unverified users go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum PurgeScope {
     /// Those whose time ran out: the rule of the house.
     Expired,
     /// Those who have been unverified for at least so long, as the console may decide.
@@ -68,7 +68,7 @@ impl Add for Purged {
 /// A clean-up that came to no end.
 #[derive(Debug, thiserror::Error)]
 #[error("the clean-up was cut short")]
-pub struct CutShort {
+pub struct PurgeInterrupted {
     /// What it had deleted by then, which stays so.
     pub purged: Purged,
     /// What stopped it.
@@ -84,7 +84,7 @@ pub struct PurgePlan {
     pub(super) now: Timestamp,
     /// Events that happened before.
     pub(super) kept_since: Timestamp,
-    author: Author,
+    audit_actor: AuditActor,
 }
 
 type DeleteSlice = fn(&Tx<'_>, &PurgePlan, u32) -> Result<usize, Error>;
@@ -93,14 +93,19 @@ type Count = fn(&mut Purged) -> &mut u64;
 impl Accounts {
     /// What a clean-up now would be about.
     #[must_use]
-    pub fn plan_purge(&self, which: Which, origin: Origin) -> PurgePlan {
+    pub fn plan_purge(&self, which: PurgeScope, origin: Origin) -> PurgePlan {
         let now = self.clock.now();
         // An account expires so long after it became unverified: the one measure for both.
         let by = match which {
-            Which::Expired => now,
-            Which::OlderThan(age) => now - age + self.rules.unverified_after,
+            PurgeScope::Expired => now,
+            PurgeScope::OlderThan(age) => now - age + self.rules.unverified_after,
         };
-        PurgePlan { by, now, kept_since: now - self.rules.audit_retention, author: Author::nobody(origin) }
+        PurgePlan {
+            by,
+            now,
+            kept_since: now - self.rules.audit_retention,
+            audit_actor: AuditActor::anonymous(origin),
+        }
     }
 
     /// How many a clean-up would delete.
@@ -114,7 +119,7 @@ impl Accounts {
                 users: tx.count_due_users(plan.by)?,
                 sessions: tx.count_dead_sessions(plan.now)?,
                 codes: tx.count_dead_codes(plan.now)?,
-                counts: tx.count_old_sent_codes(plan.now)? + tx.count_whole_limits(plan.now)?,
+                counts: tx.count_old_sent_codes(plan.now)? + tx.count_refilled_limits(plan.now)?,
                 messages: tx.count_old_messages(plan.now - KEPT_FOR)?,
                 events: tx.count_old_audit_events(plan.kept_since)?,
             })
@@ -142,11 +147,15 @@ impl Accounts {
     ///
     /// # Errors
     /// If the store does not answer; what was deleted by then is.
-    pub async fn purge(&self, plan: &PurgePlan, progress: impl FnMut(Purged)) -> Result<Purged, CutShort> {
+    pub async fn purge(
+        &self,
+        plan: &PurgePlan,
+        progress: impl FnMut(Purged),
+    ) -> Result<Purged, PurgeInterrupted> {
         let mut purged = Purged::default();
         match self.purge_by_kinds(plan, &mut purged, progress).await {
             Ok(()) => Ok(purged),
-            Err(why) => Err(CutShort { purged, why }),
+            Err(why) => Err(PurgeInterrupted { purged, why }),
         }
     }
 
@@ -161,7 +170,7 @@ impl Accounts {
             (|tx, plan, limit| Ok(tx.delete_dead_sessions(plan.now, limit)?), |purged| &mut purged.sessions),
             (|tx, plan, limit| Ok(tx.delete_dead_codes(plan.now, limit)?), |purged| &mut purged.codes),
             (|tx, plan, limit| Ok(tx.delete_old_sent_codes(plan.now, limit)?), |purged| &mut purged.counts),
-            (|tx, plan, limit| Ok(tx.delete_whole_limits(plan.now, limit)?), |purged| &mut purged.counts),
+            (|tx, plan, limit| Ok(tx.delete_refilled_limits(plan.now, limit)?), |purged| &mut purged.counts),
             (
                 |tx, plan, limit| Ok(tx.delete_old_messages(plan.now - KEPT_FOR, limit)?),
                 |purged| &mut purged.messages,
@@ -188,16 +197,16 @@ impl Accounts {
     }
 
     /// Takes space on the disk that the clean-up can have when there is none left.
-    pub fn hold_ballast(&self) {
-        if let Err(error) = self.store.hold_ballast() {
-            tracing::warn!(%error, "there is no room for the ballast: on a full disk the clean-up could not delete anything");
+    pub fn allocate_disk_reserve(&self) {
+        if let Err(error) = self.store.allocate_disk_reserve() {
+            tracing::warn!(%error, "there is no room for the disk reserve: on a full disk the clean-up could not delete anything");
         }
     }
 
     /// Gives that space back; answers whether there was any.
     #[must_use]
-    pub fn throw_ballast_away(&self) -> bool {
-        self.store.throw_ballast_away()
+    pub fn release_disk_reserve(&self) -> bool {
+        self.store.release_disk_reserve()
     }
 
     async fn delete_slice(
@@ -211,7 +220,7 @@ impl Accounts {
             let start = Instant::now();
             Ok::<_, Error>((delete(tx, &plan, slice)?, start))
         };
-        let (deleted, start) = self.store.write_in_passing(slice).await?;
+        let (deleted, start) = self.store.write_background(slice).await?;
         // With its commit: whoever waits for the slice waits for that, too.
         Ok((deleted, start.elapsed()))
     }
@@ -220,7 +229,7 @@ impl Accounts {
 fn delete_users(tx: &Tx<'_>, plan: &PurgePlan, limit: u32) -> Result<usize, Error> {
     let gone = tx.delete_due_users(plan.by, limit)?;
     for id in &gone {
-        plan.author.record(tx, Action::UserExpired, *id, plan.now)?;
+        plan.audit_actor.record(tx, Action::UserExpired, *id, plan.now)?;
     }
     Ok(gone.len())
 }

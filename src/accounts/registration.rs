@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Accounts, Admin, Error, audit::Author, codes::FreshCode, silence::in_steps, users::free};
+use super::{Accounts, Admin, Error, audit::AuditActor, codes::FreshCode, timing::pad_to_step, users::free};
 use crate::{
-    model::{
-        Action, Client, Email, Invalid, Letter, Name, NewPassword, Origin, PasswordHash, PasswordPolicy,
+    domain::{
+        Action, Client, Email, Invalid, MessageKind, Name, NewPassword, Origin, PasswordHash, PasswordPolicy,
         Problems, Profile, User,
     },
     store::{self, Tx},
@@ -65,7 +65,7 @@ impl Accounts {
         if rules.policy.measure("password", &draft.password).is_err() {
             return Ok(draft.check(&rules.policy)?); // nothing in it takes long
         }
-        self.take_judgement(client, self.clock.now()).await?;
+        self.charge_strength_check(client, self.clock.now()).await?;
         Ok(self.hasher.run(move || draft.check(&rules.policy)).await??)
     }
 
@@ -75,7 +75,7 @@ impl Accounts {
     /// `EmailTaken`, unless the shop hides that; `TooManyRequests` from this client; `Busy`.
     pub async fn register(&self, new: NewUser, origin: Origin) -> Result<Registered, Error> {
         if self.rules.hide_taken_emails {
-            return in_steps(self.try_to_register(new, origin)).await;
+            return pad_to_step(self.try_to_register(new, origin)).await;
         }
         self.try_to_register(new, origin).await
     }
@@ -89,13 +89,13 @@ impl Accounts {
             let user = User::signed_up(new.profile, now, accounts.rules.unverified_after);
             match insert(tx, &user, Some(&hash)) {
                 Err(Error::EmailTaken) if accounts.rules.hide_taken_emails => {
-                    accounts.take_message(tx, &origin.client, now)?;
+                    accounts.charge_message(tx, &origin.client, now)?;
                     accounts.tell_owner(tx, &user)?;
                 }
                 inserted => {
                     inserted?;
-                    accounts.take_message(tx, &origin.client, now)?;
-                    Author::nobody(origin).record(tx, Action::UserSignedUp, user.id, now)?;
+                    accounts.charge_message(tx, &origin.client, now)?;
+                    AuditActor::anonymous(origin).record(tx, Action::UserSignedUp, user.id, now)?;
                     accounts.ask_to_verify(tx, &user, &code, now)?;
                 }
             }
@@ -117,7 +117,7 @@ impl Accounts {
         let created = self.store.write(move |tx| {
             let user = User::admin(new.profile, now);
             insert(tx, &user, Some(&hash))?;
-            by.author().record(tx, Action::UserCreated, user.id, now)?;
+            by.audit_actor().record(tx, Action::UserCreated, user.id, now)?;
             Ok::<_, Error>(user)
         });
         created.await
@@ -127,7 +127,7 @@ impl Accounts {
     fn tell_owner(&self, tx: &Tx<'_>, newcomer: &User) -> Result<(), Error> {
         let now = newcomer.created_at;
         let Some((owner, _)) = tx.user_by_email(&newcomer.profile.email)? else { return Ok(()) };
-        self.notify_with_form(tx, "taken", Letter::AddressTaken, &owner.profile.email, now)
+        self.notify_with_form(tx, "taken", MessageKind::AddressTaken, &owner.profile.email, now)
     }
 }
 
@@ -142,6 +142,6 @@ pub(super) fn insert(tx: &Tx<'_>, user: &User, hash: Option<&PasswordHash>) -> R
 pub(super) fn name(
     field: &'static str,
     typed: Option<&str>,
-) -> Result<Option<Name>, crate::model::FieldError> {
+) -> Result<Option<Name>, crate::domain::FieldError> {
     typed.map(|typed| Name::parse(field, typed)).transpose()
 }

@@ -14,8 +14,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustix::fs::Access;
 
 use crate::config::secret_file::{self, Exposed};
+use crate::domain::{CodeHash, CountKey, Email, PlainCode, PlainToken, Purpose, TokenHash, UserId, Word};
 use crate::files;
-use crate::model::{CodeHash, CountKey, Email, PlainCode, PlainToken, Purpose, TokenHash, UserId, Word};
 
 /// The file it is kept in, beside the database.
 pub const FILE: &str = "coffeeshop.secret";

@@ -2,14 +2,15 @@
 
 use super::{
     Accounts, Actor, Admin, Error,
-    audit::Author,
-    changes::Deed,
+    audit::AuditActor,
+    change_limits::ChangeKind,
     hashing::Check,
-    living, secret,
+    not_expired,
+    password_attempts::{Claim, PasswordAttempt},
+    secret,
     tokens::Refresh,
-    tries::{Claim, Try},
 };
-use crate::model::{
+use crate::domain::{
     Action, Client, Email, Origin, Password, PasswordHash, PlainToken, Session, SessionId, Status, Timestamp,
     User, UserId,
 };
@@ -71,10 +72,10 @@ impl Accounts {
         email: &Email,
         password: Password,
         origin: &Origin,
-        tried: Option<Try>,
+        tried: Option<PasswordAttempt>,
         now: Timestamp,
     ) -> Result<TokenPair, Error> {
-        let is_wanted = Try::is_wanted(tried.as_ref());
+        let is_wanted = PasswordAttempt::is_wanted(tried.as_ref());
         for _ in 0..LOGIN_ROUNDS {
             let (user, hash) = self.find_by_email(email, now).await?.unzip();
             let check =
@@ -107,12 +108,12 @@ impl Accounts {
         user: &User,
         (hash, renewed): (PasswordHash, Option<PasswordHash>),
         origin: Origin,
-        tried: Option<Try>,
+        tried: Option<PasswordAttempt>,
         now: Timestamp,
     ) -> Result<Option<TokenPair>, Error> {
         let token = secret::random_token();
         let session = self.session(user, origin.client.clone(), &token, now);
-        let by = Author::somebody(user.id, origin);
+        let by = AuditActor::user(user.id, origin);
         let (accounts, new, email) = (self.clone(), session.clone(), user.profile.email.clone());
         let found = self.store.write(move |tx| {
             let found = tx.user_by_email(&email)?.filter(|(user, _)| user.id == new.user_id);
@@ -120,7 +121,7 @@ impl Accounts {
                 return Ok(None);
             };
             accounts.may_log_in(&user)?;
-            accounts.take_change(tx, Deed::WithPassword, &by, now)?;
+            accounts.charge_change(tx, ChangeKind::WithPassword, &by, now)?;
             tx.insert_session(&new)?;
             tx.set_last_login(user.id, now)?;
             if let Some(renewed) = renewed {
@@ -132,7 +133,7 @@ impl Accounts {
                 tx.delete_sessions_beyond(&new, KEPT_SESSIONS - 1)?;
                 by.record(tx, Action::SessionsEnded, user.id, now)?;
             }
-            accounts.was_right(tx, tried, now)?;
+            accounts.settle_correct(tx, tried, now)?;
             Ok::<_, Error>(Some(user))
         });
         found.await?.map(|user| self.token_pair(&session, &user, &token, now)).transpose()
@@ -166,7 +167,7 @@ impl Accounts {
                 return Ok(Refreshed::With(Box::new((session, user)), successor));
             }
             tx.delete_session(session.id, user.id, now)?;
-            Author::nobody(origin).record(tx, Action::SessionReplayed, user.id, now)?;
+            AuditActor::anonymous(origin).record(tx, Action::SessionRefreshReuseDetected, user.id, now)?;
             Ok::<_, Error>(Refreshed::Refused)
         });
         match refreshed.await? {
@@ -185,10 +186,10 @@ impl Accounts {
             Err(Error::InvalidRefreshToken) => return Ok(()),
             refresh => refresh?,
         };
-        let by = Author::somebody(refresh.user_id, origin);
+        let by = AuditActor::user(refresh.user_id, origin);
         let ended = self.store.write(move |tx| {
             // Of an account whose time ran out nothing is left to end, purged or not.
-            let is_there = living(tx.user(refresh.user_id)?, now).is_some();
+            let is_there = not_expired(tx.user(refresh.user_id)?, now).is_some();
             if is_there && tx.delete_session(refresh.session_id, refresh.user_id, now)? {
                 by.record(tx, Action::SessionEnded, refresh.user_id, now)?;
             }
@@ -204,8 +205,8 @@ impl Accounts {
     pub async fn logout_all(&self, actor: &Actor) -> Result<(), Error> {
         let (actor, now) = (actor.clone(), self.clock.now());
         let ended = self.store.write(move |tx| {
-            let user = actor.still_here(tx, now)?;
-            end_all(tx, user.id, &actor.author(), now)
+            let user = actor.recheck_session(tx, now)?;
+            end_all(tx, user.id, &actor.audit_actor(), now)
         });
         ended.await
     }
@@ -226,11 +227,11 @@ impl Accounts {
     pub async fn end_own_session(&self, actor: &Actor, id: SessionId) -> Result<(), Error> {
         let (actor, now) = (actor.clone(), self.clock.now());
         let ended = self.store.write(move |tx| {
-            let user = actor.still_here(tx, now)?;
+            let user = actor.recheck_session(tx, now)?;
             if !tx.delete_session(id, user.id, now)? {
                 return Err(Error::NotFound);
             }
-            actor.author().record(tx, Action::SessionEnded, user.id, now)
+            actor.audit_actor().record(tx, Action::SessionEnded, user.id, now)
         });
         ended.await
     }
@@ -242,7 +243,7 @@ impl Accounts {
     pub async fn sessions_of(&self, _by: &Admin, id: UserId) -> Result<Vec<Session>, Error> {
         let now = self.clock.now();
         let found = self.store.read(move |tx| {
-            let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            let user = not_expired(tx.user(id)?, now).ok_or(Error::NotFound)?;
             Ok::<_, Error>(tx.sessions_of(user.id, now)?)
         });
         found.await
@@ -255,9 +256,9 @@ impl Accounts {
     pub async fn end_sessions_of(&self, by: &Admin, id: UserId) -> Result<(), Error> {
         let (by, now) = (by.clone(), self.clock.now());
         let ended = self.store.write(move |tx| {
-            by.still_acts(tx, now)?;
-            let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
-            end_all(tx, user.id, by.author(), now)
+            by.recheck_admin(tx, now)?;
+            let user = not_expired(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            end_all(tx, user.id, by.audit_actor(), now)
         });
         ended.await
     }
@@ -265,7 +266,7 @@ impl Accounts {
     /// What a refresh token says; perhaps another process has made the key that signed it.
     async fn refresh_of(&self, token: &str, now: Timestamp) -> Result<Refresh, Error> {
         match self.tokens.check_refresh(token, now) {
-            Err(_) if self.tokens.names_unknown(token) && self.look_for_new_key(now).await? => {
+            Err(_) if self.tokens.names_unknown(token) && self.reload_on_unknown_kid(now).await? => {
                 self.tokens.check_refresh(token, now)
             }
             checked => checked,
@@ -279,7 +280,7 @@ impl Accounts {
     ) -> Result<Option<(User, Option<PasswordHash>)>, Error> {
         let email = email.clone();
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.user_by_email(&email)?)).await?;
-        Ok(found.and_then(|(user, hash)| living(Some(user), now).map(|user| (user, hash))))
+        Ok(found.and_then(|(user, hash)| not_expired(Some(user), now).map(|user| (user, hash))))
     }
 
     /// Whether a user may have a session.
@@ -360,7 +361,7 @@ impl Accounts {
     }
 }
 
-fn end_all(tx: &Tx<'_>, user_id: UserId, by: &Author, now: Timestamp) -> Result<(), Error> {
+fn end_all(tx: &Tx<'_>, user_id: UserId, by: &AuditActor, now: Timestamp) -> Result<(), Error> {
     let there_were_some = !tx.sessions_of(user_id, now)?.is_empty();
     tx.delete_sessions_of(user_id)?;
     if there_were_some {
@@ -370,7 +371,7 @@ fn end_all(tx: &Tx<'_>, user_id: UserId, by: &Author, now: Timestamp) -> Result<
 }
 
 /// Whose session this is, if it has not ended.
-pub(super) fn still_open(tx: &Snapshot<'_>, id: SessionId, now: Timestamp) -> Result<User, Error> {
+pub(super) fn active_session_user(tx: &Snapshot<'_>, id: SessionId, now: Timestamp) -> Result<User, Error> {
     let found = tx.session(id)?.filter(|(session, user)| is_open(session, user, now));
     found.map(|(_, user)| user).ok_or(Error::InvalidToken)
 }

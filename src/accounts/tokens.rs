@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::{
     Error,
-    keyring::{Keyring, PublicKey},
+    key_ring::{KeyRing, PublicKey},
     secret::{self, InstallationSecret},
 };
 use crate::{
     config::Config,
-    model::{PlainToken, Session, SessionId, Timestamp, User, UserId, Word},
+    domain::{PlainToken, Session, SessionId, Timestamp, User, UserId, Word},
     store::SigningKeyRow,
 };
 
@@ -29,7 +29,7 @@ const REFRESH: &str = "rt+jwt";
 
 /// Signs tokens and checks them.
 pub struct Tokens {
-    keyring: RwLock<Arc<Keyring>>,
+    key_ring: RwLock<Arc<KeyRing>>,
     /// The issuer in force, which signs.
     issuer: String,
     audience: String,
@@ -101,7 +101,7 @@ impl Tokens {
         config: &Config,
     ) -> Result<Self, Error> {
         Ok(Self {
-            keyring: RwLock::new(Arc::new(Keyring::unseal(rows, issuers, secret)?)),
+            key_ring: RwLock::new(Arc::new(KeyRing::unseal(rows, issuers, secret)?)),
             issuer: config.issuer().to_owned(),
             audience: config.auth.audience.clone(),
             access_ttl: config.auth.access_ttl.get(),
@@ -118,11 +118,11 @@ impl Tokens {
         issuers: Vec<String>,
         secret: &InstallationSecret,
     ) -> Result<(), Error> {
-        let known = self.keyring();
+        let known = self.key_ring();
         let are_same = known.keys().iter().map(|key| &key.public.kid).eq(rows.iter().map(|row| &row.kid));
         if !are_same || known.issuers() != issuers {
-            let keyring = Arc::new(Keyring::unseal(rows, issuers, secret)?);
-            *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = keyring;
+            let key_ring = Arc::new(KeyRing::unseal(rows, issuers, secret)?);
+            *self.key_ring.write().unwrap_or_else(PoisonError::into_inner) = key_ring;
         }
         Ok(())
     }
@@ -135,26 +135,26 @@ impl Tokens {
     /// Whether a token names a key that is not known (yet), or one of our keys has signed it under an issuer that is not:
     /// another server on the same store may have begun to use it.
     pub fn names_unknown(&self, token: &str) -> bool {
-        let keyring = self.keyring();
+        let key_ring = self.key_ring();
         let Some(kid) = decode_header(token).ok().and_then(|header| header.kid) else { return false };
-        if keyring.named(&kid).is_none() {
+        if key_ring.named(&kid).is_none() {
             return true;
         }
-        let claims = || keyring.check::<Claims>(ACCESS, token).or_else(|| keyring.check(REFRESH, token));
-        claims().is_some_and(|claims| !self.is_ours(&claims.iss, &keyring))
+        let claims = || key_ring.check::<Claims>(ACCESS, token).or_else(|| key_ring.check(REFRESH, token));
+        claims().is_some_and(|claims| !self.is_ours(&claims.iss, &key_ring))
     }
 
-    fn is_ours(&self, issuer: &str, keyring: &Keyring) -> bool {
-        issuer == self.issuer || keyring.issuers().iter().any(|known| known == issuer)
+    fn is_ours(&self, issuer: &str, key_ring: &KeyRing) -> bool {
+        issuer == self.issuer || key_ring.issuers().iter().any(|known| known == issuer)
     }
 
     /// The public keys, for `/.well-known/jwks.json` (RFC 7517).
     pub fn public_keys(&self) -> Vec<PublicKey> {
-        self.keyring().keys().iter().map(|key| key.public.clone()).collect()
+        self.key_ring().keys().iter().map(|key| key.public.clone()).collect()
     }
 
-    fn keyring(&self) -> Arc<Keyring> {
-        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+    fn key_ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.key_ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// An access token for a session, with when it expires.
@@ -176,7 +176,7 @@ impl Tokens {
             role: user.role.word().to_owned(),
             status: user.status().word().to_owned(),
         };
-        Ok((self.keyring().sign(ACCESS, &claims)?, expires_at))
+        Ok((self.key_ring().sign(ACCESS, &claims)?, expires_at))
     }
 
     /// The refresh token of a session with `token` as its `jti`; the same one each time it is asked for.
@@ -185,7 +185,7 @@ impl Tokens {
     /// `Internal` if it cannot be signed.
     pub fn sign_refresh(&self, session: &Session, token: &PlainToken) -> Result<String, Error> {
         let jti = token.as_str().to_owned();
-        self.keyring().sign(REFRESH, &self.claims(session, jti, session.last_used_at, session.expires_at))
+        self.key_ring().sign(REFRESH, &self.claims(session, jti, session.last_used_at, session.expires_at))
     }
 
     /// What an access token says.
@@ -206,16 +206,16 @@ impl Tokens {
 
     /// What an access token says, whether or not its time has run out.
     fn access(&self, token: &str) -> Option<Access> {
-        let check = |keyring: &Keyring| {
-            let claims: AccessClaims = keyring.check(ACCESS, token)?;
+        let check = |key_ring: &KeyRing| {
+            let claims: AccessClaims = key_ring.check(ACCESS, token)?;
             let claims = claims.common;
             Some(Access {
                 user_id: UserId::from_uuid(claims.sub),
                 session_id: SessionId::from_uuid(claims.sid),
-                validity: self.validity(&claims, &self.audience, keyring)?,
+                validity: self.validity(&claims, &self.audience, key_ring)?,
             })
         };
-        self.keyring().access(token, check)
+        self.key_ring().access(token, check)
     }
 
     /// What a refresh token says.
@@ -223,10 +223,10 @@ impl Tokens {
     /// # Errors
     /// `InvalidRefreshToken` if anything about it is not as it must be.
     pub fn check_refresh(&self, token: &str, now: Timestamp) -> Result<Refresh, Error> {
-        let keyring = self.keyring();
-        let claims: Option<Claims> = keyring.check(REFRESH, token);
+        let key_ring = self.key_ring();
+        let claims: Option<Claims> = key_ring.check(REFRESH, token);
         let current = |claims: &Claims| {
-            let validity = self.validity(claims, &refresh_audience(&claims.iss), &keyring);
+            let validity = self.validity(claims, &refresh_audience(&claims.iss), &key_ring);
             validity.is_some_and(|validity| validity.covers(now))
         };
         let claims = claims.filter(current).ok_or(Error::InvalidRefreshToken)?;
@@ -253,8 +253,8 @@ impl Tokens {
     }
 
     /// When a token with these claims is good; never, if it is not from here or not for this audience.
-    fn validity(&self, claims: &Claims, audience: &str, keyring: &Keyring) -> Option<Validity> {
-        (self.is_ours(&claims.iss, keyring) && claims.aud == audience).then(|| Validity {
+    fn validity(&self, claims: &Claims, audience: &str, key_ring: &KeyRing) -> Option<Validity> {
+        (self.is_ours(&claims.iss, key_ring) && claims.aud == audience).then(|| Validity {
             from: claims.nbf.map(Timestamp::from_seconds),
             until: Timestamp::from_seconds(claims.exp),
         })

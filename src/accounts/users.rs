@@ -2,17 +2,17 @@
 
 use super::{
     Accounts, Actor, Error,
-    audit::{Author, console},
-    changes::Deed,
+    audit::{AuditActor, console},
+    change_limits::ChangeKind,
     codes::FreshCode,
-    living,
-    sessions::still_open,
+    not_expired,
+    sessions::active_session_user,
     verification::end_email_change,
 };
 use crate::{
-    model::{
-        Action, Change, Email, Origin, Page, Purpose, SessionId, Standing, Status, Timestamp, User,
-        UserChange, UserCursor, UserId, UserQuery,
+    domain::{
+        Action, Change, Email, Origin, Page, Purpose, SessionId, Status, Timestamp, User, UserChange,
+        UserCursor, UserId, UserQuery, Verification,
     },
     store::{Snapshot, Tx},
 };
@@ -21,20 +21,20 @@ use crate::{
 /// sit at the console.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    author: Author,
+    audit_actor: AuditActor,
     session_id: Option<SessionId>,
 }
 
 impl Admin {
     /// Whoever can run commands beside the store: they could change the file itself. For `cli/` alone.
     #[must_use]
-    pub fn at_console() -> Self {
-        Self { author: Author::nobody(console()), session_id: None }
+    pub fn from_cli() -> Self {
+        Self { audit_actor: AuditActor::anonymous(console()), session_id: None }
     }
 
     /// Who does what they do.
-    pub(super) const fn author(&self) -> &Author {
-        &self.author
+    pub(super) const fn audit_actor(&self) -> &AuditActor {
+        &self.audit_actor
     }
 
     /// The session they came with, unless they sit at the console.
@@ -45,10 +45,10 @@ impl Admin {
 
     /// Looks again, inside the transaction: between the request and now the session may have ended, or somebody may have
     /// taken the rights away.
-    pub(super) fn still_acts(&self, tx: &Snapshot<'_>, now: Timestamp) -> Result<(), Error> {
+    pub(super) fn recheck_admin(&self, tx: &Snapshot<'_>, now: Timestamp) -> Result<(), Error> {
         let Some(session_id) = self.session_id else { return Ok(()) };
-        let user = still_open(tx, session_id, now)?;
-        if user.is_acting_admin() { Ok(()) } else { Err(Error::Forbidden) }
+        let user = active_session_user(tx, session_id, now)?;
+        if user.is_active_admin() { Ok(()) } else { Err(Error::Forbidden) }
     }
 }
 
@@ -58,10 +58,10 @@ impl Accounts {
     /// # Errors
     /// `Forbidden` unless role, status and not being disabled all say so.
     pub fn admin(&self, actor: &Actor) -> Result<Admin, Error> {
-        if !actor.user().is_acting_admin() {
+        if !actor.user().is_active_admin() {
             return Err(Error::Forbidden);
         }
-        Ok(Admin { author: actor.author(), session_id: Some(actor.session_id()) })
+        Ok(Admin { audit_actor: actor.audit_actor(), session_id: Some(actor.session_id()) })
     }
 
     /// One page of users.
@@ -80,7 +80,7 @@ impl Accounts {
     pub async fn user(&self, _by: &Admin, id: UserId) -> Result<User, Error> {
         let now = self.clock.now();
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.user(id)?)).await?;
-        living(found, now).ok_or(Error::NotFound)
+        not_expired(found, now).ok_or(Error::NotFound)
     }
 
     /// The user with an address.
@@ -90,7 +90,7 @@ impl Accounts {
     pub async fn user_by_email(&self, _by: &Admin, email: Email) -> Result<User, Error> {
         let now = self.clock.now();
         let found = self.store.read(move |tx| Ok::<_, Error>(tx.user_by_email(&email)?)).await?;
-        living(found.map(|(user, _)| user), now).ok_or(Error::NotFound)
+        not_expired(found.map(|(user, _)| user), now).ok_or(Error::NotFound)
     }
 
     /// Changes a user, as an admin or, for the profile alone, as that user.
@@ -119,22 +119,22 @@ impl Accounts {
         let fresh = FreshCode::new();
         let (accounts, by) = (self.clone(), by.clone());
         let changed = self.store.write(move |tx| {
-            by.still_acts(tx, now)?;
-            let old = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            by.recheck_admin(tx, now)?;
+            let old = not_expired(tx.user(id)?, now).ok_or(Error::NotFound)?;
             let mut user = accounts.changed(&old, change, now);
             if user == old {
                 return Ok(old);
             }
-            accounts.take_change(tx, Deed::ByAdmin, by.author(), now)?;
+            accounts.charge_change(tx, ChangeKind::ByAdmin, by.audit_actor(), now)?;
             user.updated_at = now;
-            if old.is_acting_admin() && !user.is_acting_admin() {
+            if old.is_active_admin() && !user.is_active_admin() {
                 not_the_last_admin(tx)?;
             }
             if !user.profile.email.is(&old.profile.email) {
                 free(tx, &user.profile.email, now)?;
             }
             tx.update_user(&user)?;
-            by.author().record_edit(tx, &old, &user)?;
+            by.audit_actor().record_edit(tx, &old, &user)?;
             accounts.follow_up(tx, &old, &user, &fresh)?;
             Ok::<_, Error>(user)
         });
@@ -151,10 +151,10 @@ impl Accounts {
         let now = self.clock.now();
         let (accounts, by) = (self.clone(), by.clone());
         let deleted = self.store.write(move |tx| {
-            by.still_acts(tx, now)?;
-            let user = living(tx.user(id)?, now).ok_or(Error::NotFound)?;
-            accounts.take_change(tx, Deed::ByAdmin, by.author(), now)?;
-            delete(tx, &user, by.author(), now)
+            by.recheck_admin(tx, now)?;
+            let user = not_expired(tx.user(id)?, now).ok_or(Error::NotFound)?;
+            accounts.charge_change(tx, ChangeKind::ByAdmin, by.audit_actor(), now)?;
+            delete(tx, &user, by.audit_actor(), now)
         });
         deleted.await
     }
@@ -167,10 +167,11 @@ impl Accounts {
         change.disabled.apply(&mut user.disabled);
         match change.status {
             Change::Set(Status::Verified) if old.status() != Status::Verified => {
-                user.standing = Standing::Verified { verified_at: now };
+                user.verification = Verification::Verified { verified_at: now };
             }
             Change::Set(Status::Unverified) if old.status() != Status::Unverified => {
-                user.standing = Standing::Unverified { expires_at: now + self.rules.unverified_after };
+                user.verification =
+                    Verification::Unverified { expires_at: now + self.rules.unverified_after };
             }
             Change::Set(_) | Change::Keep => {}
         }
@@ -181,7 +182,7 @@ impl Accounts {
     fn follow_up(&self, tx: &Tx<'_>, old: &User, user: &User, fresh: &FreshCode) -> Result<(), Error> {
         let moved = !user.profile.email.is(&old.profile.email);
         if moved {
-            self.has_moved(tx, old, user, None)?;
+            self.after_email_change(tx, old, user, None)?;
         }
         if user.disabled && !old.disabled {
             tx.delete_sessions_of(user.id)?;
@@ -206,8 +207,8 @@ impl Accounts {
 }
 
 /// Deletes a user and everything that belongs to them.
-pub(super) fn delete(tx: &Tx<'_>, user: &User, by: &Author, now: Timestamp) -> Result<(), Error> {
-    if user.is_acting_admin() {
+pub(super) fn delete(tx: &Tx<'_>, user: &User, by: &AuditActor, now: Timestamp) -> Result<(), Error> {
+    if user.is_active_admin() {
         not_the_last_admin(tx)?;
     }
     tx.delete_user(user.id)?;
@@ -217,7 +218,7 @@ pub(super) fn delete(tx: &Tx<'_>, user: &User, by: &Author, now: Timestamp) -> R
 /// Makes an address free whose account has expired and was not purged yet.
 pub(super) fn free(tx: &Tx<'_>, email: &Email, now: Timestamp) -> Result<(), Error> {
     match tx.delete_expired_user(email, now)? {
-        Some(id) => Author::nobody(Origin::timer()).record(tx, Action::UserExpired, id, now),
+        Some(id) => AuditActor::anonymous(Origin::job()).record(tx, Action::UserExpired, id, now),
         None => Ok(()),
     }
 }
@@ -225,5 +226,5 @@ pub(super) fn free(tx: &Tx<'_>, email: &Email, now: Timestamp) -> Result<(), Err
 /// The shop keeps an admin who can act. Two who take each other's rights away at the same moment come here one after
 /// the other.
 fn not_the_last_admin(tx: &Snapshot<'_>) -> Result<(), Error> {
-    if tx.count_acting_admins()? > 1 { Ok(()) } else { Err(Error::LastAdmin) }
+    if tx.count_active_admins()? > 1 { Ok(()) } else { Err(Error::LastAdmin) }
 }

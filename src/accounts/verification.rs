@@ -2,15 +2,15 @@
 
 use super::{
     Accounts, Error,
-    audit::Author,
-    codes::{FreshCode, Sending, find_by_link},
-    living,
-    silence::in_steps,
+    audit::AuditActor,
+    codes::{CodeMessage, FreshCode, find_by_link},
+    not_expired,
+    timing::pad_to_step,
 };
 use crate::{
-    model::{
-        Action, Code, Email, Letter, Origin, PlainToken, Purpose, SessionId, Standing, Status, Timestamp,
-        User, UserId,
+    domain::{
+        Action, Code, Email, MessageKind, Origin, PlainToken, Purpose, SessionId, Status, Timestamp, User,
+        UserId, Verification,
     },
     store::{Snapshot, Tx},
 };
@@ -26,18 +26,18 @@ pub enum Proof {
 
 /// What a link is good for, found without using it.
 #[derive(Clone, Debug)]
-pub struct OpenLink {
+pub struct LinkInfo {
     /// What for.
     pub purpose: Purpose,
     /// The address that it proves.
     pub email: Email,
     /// Whether its reader can say that they have nothing to do with it.
-    pub can_be_disowned: bool,
+    pub can_be_rejected: bool,
 }
 
 /// What came of saying that one has nothing to do with an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disowned {
+pub enum Rejected {
     /// The account is deleted.
     Account,
     /// The account stays without this address.
@@ -53,7 +53,7 @@ impl Accounts {
     /// `VerificationFailed`, the same for everything that can be wrong; `EmailTaken` if another account has the new address
     /// by now.
     pub async fn verify(&self, proof: Proof, kept: Option<SessionId>, origin: Origin) -> Result<User, Error> {
-        in_steps(self.try_to_verify(proof, kept, origin, |_, user| Ok(user))).await
+        pad_to_step(self.try_to_verify(proof, kept, origin, |_, user| Ok(user))).await
     }
 
     /// The same on a page, where no access token comes along. It also answers the token of a link to choose a password with,
@@ -71,7 +71,7 @@ impl Accounts {
             let link = accounts.keep_link(tx, &user, Purpose::ChoosePassword, &fresh, now)?;
             Ok((user, link))
         };
-        in_steps(self.try_to_verify(Proof::Link(link), None, origin, offer)).await
+        pad_to_step(self.try_to_verify(Proof::Link(link), None, origin, offer)).await
     }
 
     /// Verifies, and then does the rest in the same transaction.
@@ -88,13 +88,13 @@ impl Accounts {
         let accounts = self.clone();
         // A wrong code is counted, so that answer is committed too.
         let verified = self.write_to_the_end(move |tx| {
-            accounts.take_guess(tx, &proof, &origin.client, now)?;
+            accounts.charge_code(tx, &proof, &origin.client, now)?;
             let Some(redeemed) = accounts.redeem(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
-            accounts.guessed_right(tx, &proof, &origin.client, now)?;
-            let by = Author::nobody(origin);
+            accounts.refund_code(tx, &proof, &origin.client, now)?;
+            let by = AuditActor::anonymous(origin);
             let user = match (redeemed.purpose, redeemed.user.status()) {
                 (Purpose::ChangeEmail, _) => {
-                    accounts.move_to(tx, &redeemed.user, redeemed.email, kept, &by, now)?
+                    accounts.apply_email_change(tx, &redeemed.user, redeemed.email, kept, &by, now)?
                 }
                 (_, Status::Unverified) => {
                     by.record(tx, Action::UserVerified, redeemed.user.id, now)?;
@@ -115,7 +115,7 @@ impl Accounts {
     /// # Errors
     /// `TooManyRequests` from this client.
     pub async fn resend_verification(&self, email: Email, origin: Origin) -> Result<(), Error> {
-        in_steps(self.try_to_resend(email, origin)).await
+        pad_to_step(self.try_to_resend(email, origin)).await
     }
 
     async fn try_to_resend(&self, email: Email, origin: Origin) -> Result<(), Error> {
@@ -123,8 +123,8 @@ impl Accounts {
         let fresh = FreshCode::new();
         let accounts = self.clone();
         let sent = self.store.write(move |tx| {
-            accounts.take_message(tx, &origin.client, now)?;
-            let user = living(tx.user_by_email(&email)?.map(|(user, _)| user), now);
+            accounts.charge_message(tx, &origin.client, now)?;
+            let user = not_expired(tx.user_by_email(&email)?.map(|(user, _)| user), now);
             match user.filter(|user| user.status() == Status::Unverified && !user.disabled) {
                 Some(user) => accounts.ask_to_verify(tx, &user, &fresh, now),
                 None => Ok(()),
@@ -139,13 +139,13 @@ impl Accounts {
     ///
     /// # Errors
     /// Only if the store does not answer.
-    pub async fn look_at_link(&self, link: PlainToken) -> Result<Option<OpenLink>, Error> {
+    pub async fn inspect_link(&self, link: PlainToken) -> Result<Option<LinkInfo>, Error> {
         let now = self.clock.now();
         let found = self.store.read(move |tx| find_by_link(tx, &link, now)).await?;
-        let open = |(code, user): (Code, User)| OpenLink {
+        let open = |(code, user): (Code, User)| LinkInfo {
             purpose: code.purpose,
             email: code.email,
-            can_be_disowned: code.purpose == Purpose::ChangeEmail || self.is_newcomer(&user),
+            can_be_rejected: code.purpose == Purpose::ChangeEmail || self.is_newcomer(&user),
         };
         Ok(found.map(open))
     }
@@ -155,29 +155,29 @@ impl Accounts {
     ///
     /// # Errors
     /// `VerificationFailed`.
-    pub async fn disown(&self, link: PlainToken, origin: Origin) -> Result<Disowned, Error> {
+    pub async fn reject(&self, link: PlainToken, origin: Origin) -> Result<Rejected, Error> {
         const PURPOSES: [Purpose; 3] =
             [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::AcceptInvitation];
         let (proof, now) = (Proof::Link(link), self.clock.now());
         self.look_for(&proof, now).await?;
         let accounts = self.clone();
-        let disowned = self.store.write(move |tx| {
+        let rejected = self.store.write(move |tx| {
             let redeemed = accounts.redeem(tx, &proof, &PURPOSES, now)?;
             let redeemed = redeemed.ok_or(Error::VerificationFailed)?;
-            let (by, id) = (Author::nobody(origin), redeemed.user.id);
+            let (by, id) = (AuditActor::anonymous(origin), redeemed.user.id);
             if redeemed.purpose == Purpose::ChangeEmail {
                 end_email_change(tx, id)?;
                 by.record(tx, Action::EmailChangeCancelled, id, now)?;
-                return Ok(Disowned::EmailChange);
+                return Ok(Rejected::EmailChange);
             }
             if !accounts.is_newcomer(&redeemed.user) {
                 return Err(Error::VerificationFailed);
             }
             tx.delete_user(id)?;
-            by.record(tx, Action::UserDisowned, id, now)?;
-            Ok(Disowned::Account)
+            by.record(tx, Action::UserRejected, id, now)?;
+            Ok(Rejected::Account)
         });
-        disowned.await
+        rejected.await
     }
 
     /// Whether an account has never been anybody's: it waits for its first verification. One that an admin made
@@ -186,11 +186,11 @@ impl Accounts {
     /// Simplified: that is so as long as `auth.unverified_after` is not changed in between. With more time an account would
     /// keep when it was first verified.
     fn is_newcomer(&self, user: &User) -> bool {
-        match user.standing {
-            Standing::Unverified { expires_at } => {
+        match user.verification {
+            Verification::Unverified { expires_at } => {
                 expires_at <= user.created_at + self.rules.unverified_after
             }
-            Standing::Verified { .. } => false,
+            Verification::Verified { .. } => false,
         }
     }
 
@@ -203,7 +203,7 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<(), Error> {
         let purpose = verified_by(tx, user.id)?;
-        self.send_code_quietly(tx, Sending::to(user, purpose), fresh, now).map(|_| ())
+        self.send_code_quietly(tx, CodeMessage::to(user, purpose), fresh, now).map(|_| ())
     }
 
     /// Reminds an unverified user of what they need to become verified.
@@ -215,11 +215,12 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<(), Error> {
         let purpose = verified_by(tx, user.id)?;
-        let letter = match purpose {
-            Purpose::AcceptInvitation => Letter::InvitationReminder,
-            _ => Letter::VerifyReminder,
+        let kind = match purpose {
+            Purpose::AcceptInvitation => MessageKind::InvitationReminder,
+            _ => MessageKind::VerifyReminder,
         };
-        self.send_code_quietly(tx, Sending { letter, ..Sending::to(user, purpose) }, fresh, now).map(|_| ())
+        self.send_code_quietly(tx, CodeMessage { kind, ..CodeMessage::to(user, purpose) }, fresh, now)
+            .map(|_| ())
     }
 }
 
@@ -233,7 +234,7 @@ fn verified_by(tx: &Snapshot<'_>, id: UserId) -> Result<Purpose, Error> {
 
 /// Writes that a user owns their address. Whoever had it before and asked for another one was perhaps somebody else.
 pub(super) fn confirm(tx: &Tx<'_>, user: User, now: Timestamp) -> Result<User, Error> {
-    let user = User { standing: Standing::Verified { verified_at: now }, updated_at: now, ..user };
+    let user = User { verification: Verification::Verified { verified_at: now }, updated_at: now, ..user };
     tx.update_user(&user)?;
     tx.delete_code(user.id, Purpose::VerifyEmail)?;
     end_email_change(tx, user.id)?;

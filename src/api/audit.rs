@@ -8,11 +8,11 @@ use super::{
     ApiResult, Tag,
     answers::Json,
     guards::AsAdmin,
-    views::{Action, Door, Time, cursor, limit},
+    views::{Action, Channel, Time, cursor, limit},
 };
 use crate::{
     accounts::Accounts,
-    model::{self, AuditCursor, AuditQuery, Page, UserId},
+    domain::{self, AuditCursor, AuditQuery, Page, UserId},
 };
 
 pub struct Audit(pub Accounts);
@@ -34,7 +34,7 @@ pub struct AuditEventView {
     /// The id of the user that it was done to, who may be deleted by now.
     user_id: Uuid,
     /// Where the change was made.
-    door: Door,
+    channel: Channel,
     /// The IP address of the client, over HTTP.
     #[oai(nullable)]
     ip: Option<String>,
@@ -69,11 +69,11 @@ impl Example for AuditEventView {
         let change = |word: &str| Some(word.to_owned());
         Self {
             id: Uuid::from_u128(0x019a_af6e_5040_7b52_8f4e_2d1b_93c6_a7d1),
-            at: Time(model::Timestamp::from_millis(1_795_339_800_000)),
+            at: Time(domain::Timestamp::from_millis(1_795_339_800_000)),
             action: Action::UserEdited,
             actor_id: Some(Uuid::from_u128(0x019a_af6e_5040_7b52_8f4e_2d1b_93c6_a7d2)),
             user_id: Uuid::from_u128(0x019a_af6e_5040_7b52_8f4e_2d1b_93c6_a7d0),
-            door: Door::Api,
+            channel: Channel::Api,
             ip: Some("192.0.2.7".to_owned()),
             user_agent: Some("till/2.1".to_owned()),
             uid: None,
@@ -141,8 +141,8 @@ impl Audit {
     }
 }
 
-impl From<Page<model::AuditEvent, AuditCursor>> for AuditPage {
-    fn from(page: Page<model::AuditEvent, AuditCursor>) -> Self {
+impl From<Page<domain::AuditEvent, AuditCursor>> for AuditPage {
+    fn from(page: Page<domain::AuditEvent, AuditCursor>) -> Self {
         Self {
             items: page.items.into_iter().map(Into::into).collect(),
             next_cursor: page.next.map(AuditCursor::encode),
@@ -150,8 +150,8 @@ impl From<Page<model::AuditEvent, AuditCursor>> for AuditPage {
     }
 }
 
-impl From<model::AuditEvent> for AuditEventView {
-    fn from(event: model::AuditEvent) -> Self {
+impl From<domain::AuditEvent> for AuditEventView {
+    fn from(event: domain::AuditEvent) -> Self {
         let origin = event.origin;
         let changes = event.changes.into_iter();
         Self {
@@ -160,13 +160,13 @@ impl From<model::AuditEvent> for AuditEventView {
             action: event.action.into(),
             actor_id: event.actor_id.map(|id| *id.as_uuid()),
             user_id: *event.user_id.as_uuid(),
-            door: origin.door.into(),
+            channel: origin.channel.into(),
             ip: origin.client.ip.map(|ip| ip.to_string()),
             user_agent: origin.client.user_agent,
             uid: origin.uid,
             request_id: origin.request_id.map(|id| id.to_string()),
             changes: changes
-                .map(|model::FieldChange { field, from, to }| FieldChange { field, from, to })
+                .map(|domain::FieldChange { field, from, to }| FieldChange { field, from, to })
                 .collect(),
         }
     }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::error::{ApiError, Code};
 use crate::{
     accounts::Error,
-    model::{FieldError, Invalid},
+    domain::{FieldError, Invalid},
 };
 
 /// The most bytes a body may have.
@@ -116,7 +116,7 @@ async fn read<T: Type + ParseFromJSON>(
     let Members(members) = serde_json::from_slice(&bytes).map_err(|_| not_an_object())?;
     let mut registry = Registry::new();
     let schema = registry.create_fake_schema::<T>();
-    let (object, problems) = look_through(members, &schema, &registry);
+    let (object, problems) = validate_object(members, &schema, &registry);
     let value = T::parse_from_json(Some(Value::Object(object)))
         .map_err(|_| malformed("The body does not fit the schema in the documentation.".to_owned()))?;
     Ok(Body { value, problems })
@@ -175,7 +175,7 @@ impl<'de> Deserialize<'de> for Members {
 }
 
 /// An object that fits the schema, with something harmless in the place of what is wrong, and what is wrong.
-fn look_through(
+fn validate_object(
     members: Vec<(String, Value)>,
     schema: &MetaSchema,
     registry: &Registry,

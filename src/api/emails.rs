@@ -5,7 +5,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi, types::Example};
 use super::{ApiResult, Tag, body::Body, guards::SignedIn, passwords::current_password};
 use crate::{
     accounts::Accounts,
-    model::{Email, Invalid, Password, Problems},
+    domain::{Email, Invalid, Password, Problems},
 };
 
 pub struct Emails(pub Accounts);
@@ -61,7 +61,7 @@ impl ChangeEmail {
     fn parse(self) -> Result<(Email, Password), Invalid> {
         let mut problems = Problems::new();
         let new = problems.take(Email::parse("new_email", &self.new_email));
-        let current = problems.take_all(current_password(&self.current_password));
+        let current = problems.take_from_all(current_password(&self.current_password));
         problems.finish(new.zip(current))
     }
 }

@@ -12,7 +12,7 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use crate::{accounts, model::FieldError};
+use crate::{accounts, domain::FieldError};
 
 /// How long to wait before trying again when the server cannot say better, in seconds.
 const RETRY_AFTER: u64 = 2;
@@ -273,8 +273,8 @@ impl From<accounts::Error> for ApiError {
     }
 }
 
-impl From<crate::model::Invalid> for ApiError {
-    fn from(invalid: crate::model::Invalid) -> Self {
+impl From<crate::domain::Invalid> for ApiError {
+    fn from(invalid: crate::domain::Invalid) -> Self {
         Self::invalid(invalid.0)
     }
 }

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::{
-    body, edge,
+    body,
     error::{ApiError, Code},
-    query, verification,
+    middleware, query, verification,
     views::cursor,
 };
 use crate::{
     accounts::Error as E,
-    model::{Email, FieldError, Invalid, Name, PasswordPolicy, Profile},
+    domain::{Email, FieldError, Invalid, Name, PasswordPolicy, Profile},
 };
 
 /// Seconds until an address that logged in wrongly too often may try again.
@@ -25,9 +25,9 @@ pub fn refusal(operation: &Value, code: Code) -> ApiError {
         Code::PayloadTooLarge => return body::too_large(),
         Code::UnsupportedMediaType => return ApiError::not_json(),
         Code::MethodNotAllowed => return ApiError::method_not_allowed(&["POST".to_owned()]),
-        Code::RequestTimeout => return edge::timeout(),
-        Code::UriTooLong => return edge::uri_too_long(),
-        Code::HeadersTooLarge => return edge::headers_too_large(),
+        Code::RequestTimeout => return middleware::timeout(),
+        Code::UriTooLong => return middleware::uri_too_long(),
+        Code::HeadersTooLarge => return middleware::headers_too_large(),
         Code::InvalidCredentials if id == "login" => E::InvalidCredentials,
         Code::InvalidCredentials => E::WrongPassword,
         Code::VerificationFailed => E::VerificationFailed,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     accounts::{self, Accounts},
-    model::{self, MessageState, SessionId, Timestamp, Word},
+    domain::{self, MessageState, SessionId, Timestamp, Word},
 };
 
 pub struct Exports(pub Accounts);
@@ -121,8 +121,8 @@ impl Export {
     }
 }
 
-impl From<model::Code> for SentCode {
-    fn from(code: model::Code) -> Self {
+impl From<domain::Code> for SentCode {
+    fn from(code: domain::Code) -> Self {
         Self {
             purpose: code.purpose.word().to_owned(),
             sent_to: code.email.as_str().to_owned(),
@@ -132,8 +132,8 @@ impl From<model::Code> for SentCode {
     }
 }
 
-impl From<model::Posted> for WaitingMessage {
-    fn from(message: model::Posted) -> Self {
+impl From<domain::OutboxEntry> for WaitingMessage {
+    fn from(message: domain::OutboxEntry) -> Self {
         Self {
             id: message.id.0,
             about: message.about().to_owned(),

@@ -5,13 +5,13 @@ use poem_openapi::{SecurityScheme, auth::Bearer};
 use uuid::Uuid;
 
 use super::{
-    client::{Context, origin},
     error::{ApiError, Code},
+    origin::{Context, origin},
     query,
 };
 use crate::{
     accounts::{Accounts, Actor, Admin},
-    model::SessionId,
+    domain::SessionId,
 };
 
 /// The access token of a login or a refresh, as `Authorization: Bearer …`.

@@ -3,7 +3,7 @@
 use poem_openapi::{ApiResponse, Object, types::Example};
 
 use super::{answers::Json, users::UserView, views::Role};
-use crate::{accounts::InvitationDraft, model};
+use crate::{accounts::InvitationDraft, domain};
 
 /// An invitation.
 #[derive(Object)]
@@ -45,6 +45,6 @@ pub enum Invited {
 impl From<Invite> for InvitationDraft {
     fn from(invite: Invite) -> Self {
         let Invite { email, first_name, last_name, role } = invite;
-        Self { email, first_name, last_name, role: role.map_or(model::Role::User, Into::into) }
+        Self { email, first_name, last_name, role: role.map_or(domain::Role::User, Into::into) }
     }
 }

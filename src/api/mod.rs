@@ -3,11 +3,11 @@
 mod answers;
 mod audit;
 mod body;
-mod client;
+mod origin;
 mod cors;
 mod docs;
 mod document;
-mod edge;
+mod middleware;
 mod emails;
 mod error;
 mod examples;
@@ -39,15 +39,15 @@ use poem::{Endpoint, IntoEndpoint, Request, Response, Route};
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
 use self::{
-    client::{Context, Proxies},
     cors::Cors,
-    edge::Edge,
     error::ApiError,
+    middleware::RequestMiddleware,
+    origin::{Context, Proxies},
 };
 use crate::{
     accounts::Accounts,
     config::Config,
-    model::{AuditEvent, Session, User},
+    domain::{AuditEvent, Session, User},
 };
 
 type ApiResult<T> = Result<T, ApiError>;
@@ -86,7 +86,7 @@ pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static 
     let is_https = config.server.public_url.starts_with("https://");
     let deadline = config.server.request_timeout.get();
     let shop_name = config.messages.shop_name.clone();
-    Edge { inner, clock, methods: &METHODS, proxies, cors, deadline, is_https, shop_name }
+    RequestMiddleware { inner, clock, methods: &METHODS, proxies, cors, deadline, is_https, shop_name }
 }
 
 /// Pages and documents at their few paths, the API everywhere else. (A route around the API's own would take every path

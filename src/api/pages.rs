@@ -8,14 +8,14 @@ use serde::{Deserialize, Deserializer};
 use super::{
     ApiResult,
     body::{LIMIT, is_of_type},
-    client::origin,
     error::{ApiError, Code},
+    origin::origin,
     page::{Form, Page, STYLE},
 };
 use crate::{
-    accounts::{Accounts, Disowned, Error, OpenLink, Proof},
+    accounts::{Accounts, Error, LinkInfo, Proof, Rejected},
     config::Config,
-    model::{Door, Email, Origin, PlainToken, Purpose},
+    domain::{Channel, Email, Origin, PlainToken, Purpose},
 };
 
 /// The paths of the pages, and the methods that each takes.
@@ -82,7 +82,7 @@ impl Pages {
         make(move |request: Request| {
             let (pages, handler) = (self.clone(), handler.clone());
             async move {
-                let origin = Origin { door: Door::Page, ..origin(&request) };
+                let origin = Origin { channel: Channel::Page, ..origin(&request) };
                 let shop_name = Arc::clone(&pages.shop_name);
                 let min_length = pages.min_length;
                 let page = handler(pages, said(request).await?, origin).await?;
@@ -107,7 +107,7 @@ impl Pages {
                 form: Form::Confirm {
                     token,
                     button: "Yes, confirm my address",
-                    otherwise: link.can_be_disowned.then_some(
+                    otherwise: link.can_be_rejected.then_some(
                         "If somebody else gave your address, say so: the account is deleted at once.",
                     ),
                 },
@@ -151,7 +151,7 @@ impl Pages {
                     Err(error) => Err(error.into()),
                 }
             }
-            (Some("disown"), Some(token), _) => self.disown(token, origin, dead_verification()).await,
+            (Some("reject"), Some(token), _) => self.reject(token, origin, dead_verification()).await,
             (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
                 Ok(email) => {
                     self.accounts.resend_verification(email, origin).await?;
@@ -190,7 +190,7 @@ impl Pages {
                     Err(error) => Err(error.into()),
                 }
             }
-            (Some("disown"), Some(token), _) => self.disown(token, origin, dead_reset()).await,
+            (Some("reject"), Some(token), _) => self.reject(token, origin, dead_reset()).await,
             (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
                 Ok(email) => {
                     self.accounts.forgot_password(email, origin).await?;
@@ -223,7 +223,7 @@ impl Pages {
                     link.email.as_str()
                 ),
                 &link.email,
-                link.can_be_disowned,
+                link.can_be_rejected,
             )),
             Some(link) if link.purpose == Purpose::CancelEmailChange => Some(choose(
                 "Keep your address: choose a new password",
@@ -249,13 +249,13 @@ impl Pages {
         })
     }
 
-    async fn disown(&self, token: String, origin: Origin, dead: Page) -> ApiResult<Page> {
-        match self.accounts.disown(PlainToken::new(token), origin).await {
-            Ok(Disowned::Account) => Ok(Page::note(
+    async fn reject(&self, token: String, origin: Origin, dead: Page) -> ApiResult<Page> {
+        match self.accounts.reject(PlainToken::new(token), origin).await {
+            Ok(Rejected::Account) => Ok(Page::note(
                 "The account is deleted",
                 ["Thank you for telling. The account and everything in it is deleted.".to_owned()],
             )),
-            Ok(Disowned::EmailChange) => Ok(Page::note(
+            Ok(Rejected::EmailChange) => Ok(Page::note(
                 "Nothing changes",
                 ["Thank you for telling. The account keeps its old address.".to_owned()],
             )),
@@ -264,8 +264,8 @@ impl Pages {
         }
     }
 
-    async fn look(&self, token: &str) -> ApiResult<Option<OpenLink>> {
-        Ok(self.accounts.look_at_link(PlainToken::new(token.to_owned())).await?)
+    async fn look(&self, token: &str) -> ApiResult<Option<LinkInfo>> {
+        Ok(self.accounts.inspect_link(PlainToken::new(token.to_owned())).await?)
     }
 }
 

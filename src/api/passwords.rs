@@ -6,13 +6,13 @@ use super::{
     ApiResult, Tag,
     answers::{Accepted, NoContent},
     body::Body,
-    client::Caller,
     guards::SignedIn,
+    origin::RequestOrigin,
     verification::{Address, proof},
 };
 use crate::{
     accounts::Accounts,
-    model::{Invalid, Password},
+    domain::{Invalid, Password},
 };
 
 pub struct Passwords(pub Accounts);
@@ -79,7 +79,7 @@ impl Passwords {
         operation_id = "forgot_password",
         tag = "Tag::Registration"
     )]
-    async fn forgot(&self, from: Caller, body: Body<Address>) -> ApiResult<Accepted> {
+    async fn forgot(&self, from: RequestOrigin, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;
         self.0.forgot_password(email, from.0).await?;
         Ok(Accepted::Noted)
@@ -97,7 +97,7 @@ impl Passwords {
         operation_id = "reset_password",
         tag = "Tag::Registration"
     )]
-    async fn reset(&self, from: Caller, body: Body<Reset>) -> ApiResult<NoContent> {
+    async fn reset(&self, from: RequestOrigin, body: Body<Reset>) -> ApiResult<NoContent> {
         let (proof, password) =
             body.check(|reset| Ok((proof(reset.email, reset.code, reset.token)?, reset.new_password)))?;
         self.0.reset_password(proof, password, from.0).await?;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     accounts::Accounts,
-    model::{Change, FieldError, Invalid, Name, Problems, ProfileChange},
+    domain::{Change, FieldError, Invalid, Name, Problems, ProfileChange},
 };
 
 pub struct Profile(pub Accounts);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{document, error::ApiError};
-use crate::model::FieldError;
+use crate::domain::FieldError;
 
 /// How many problems one answer names: a query of 8 KiB could have thousands.
 const MOST_PROBLEMS: usize = 20;

@@ -2,7 +2,7 @@
 
 use poem_openapi::{ApiResponse, Object, OpenApi, types::Example};
 
-use super::{ApiResult, Tag, answers::Json, body::Body, client::Caller, users::UserView};
+use super::{ApiResult, Tag, answers::Json, body::Body, origin::RequestOrigin, users::UserView};
 use crate::accounts::{Accounts, Registered, SignupDraft};
 
 pub struct Registration(pub Accounts);
@@ -61,7 +61,7 @@ impl Registration {
     /// every sign-up gets `202` instead, and the owner of a taken address is told by mail. How many messages one address
     /// and one client can cause is limited (`429`).
     #[oai(path = "/auth/signup", method = "post", operation_id = "signup")]
-    async fn signup(&self, from: Caller, body: Body<Signup>) -> ApiResult<SignedUp> {
+    async fn signup(&self, from: RequestOrigin, body: Body<Signup>) -> ApiResult<SignedUp> {
         let new = body.judge(async |signup| self.0.check_signup(signup.into(), &from.0.client).await).await?;
         let registered = self.0.register(new, from.0).await?;
         Ok(registered.into())

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{document::members, error::Code};
-use crate::model::FieldError;
+use crate::domain::FieldError;
 
 const PREFIX: &str = "#/components/schemas/";
 

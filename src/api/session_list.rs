@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     accounts::Accounts,
-    model::{Session, SessionId, Timestamp, UserId},
+    domain::{Session, SessionId, Timestamp, UserId},
 };
 
 pub struct SessionList(pub Accounts);

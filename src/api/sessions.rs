@@ -6,12 +6,12 @@ use super::{
     ApiResult, Tag,
     answers::NoContent,
     body::Body,
-    client::Caller,
     guards::{Along, SignedIn},
+    origin::RequestOrigin,
 };
 use crate::{
     accounts::{Accounts, TokenPair},
-    model::{Email, Invalid, Password, Problems, typed::without_spaces},
+    domain::{Email, Invalid, Password, Problems, typed::without_spaces},
 };
 
 pub struct Sessions(pub Accounts);
@@ -91,7 +91,7 @@ impl Sessions {
     /// Failed attempts of other clients at the same network address count towards the same limit. A client that has a session
     /// of the account can send its access token as well, also an expired one: then they do not matter.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
-    async fn login(&self, from: Caller, along: Along, body: Body<Login>) -> ApiResult<Json<Tokens>> {
+    async fn login(&self, from: RequestOrigin, along: Along, body: Body<Login>) -> ApiResult<Json<Tokens>> {
         let (email, password) = body.check(Login::parse)?;
         let tokens = self.0.login(email, password, along.session(), from.0).await?;
         Ok(Json(tokens.into()))
@@ -106,7 +106,7 @@ impl Sessions {
     ///
     /// `401 invalid_refresh_token` is final: the user has to log in again.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh")]
-    async fn refresh(&self, from: Caller, body: Body<Refresh>) -> ApiResult<Json<Tokens>> {
+    async fn refresh(&self, from: RequestOrigin, body: Body<Refresh>) -> ApiResult<Json<Tokens>> {
         let token = body.check(|refresh| Ok(without_spaces(&refresh.refresh_token)))?;
         let tokens = self.0.refresh(&token, from.0).await?;
         Ok(Json(tokens.into()))
@@ -117,7 +117,7 @@ impl Sessions {
     /// Ends the session that the refresh token belongs to: its access tokens and refresh tokens are no longer accepted.
     /// Idempotent: an expired or revoked token also gives `204`.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, from: Caller, body: Body<Refresh>) -> ApiResult<NoContent> {
+    async fn logout(&self, from: RequestOrigin, body: Body<Refresh>) -> ApiResult<NoContent> {
         let token = body.check(|refresh| Ok(without_spaces(&refresh.refresh_token)))?;
         self.0.logout(&token, from.0).await?;
         Ok(NoContent::Done)

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     accounts::{Accounts, InvitationDraft},
-    model::{
-        Change, Email, Invalid, Name, Page, Problems, Standing, User, UserChange, UserCursor, UserFilter,
-        UserId, UserQuery,
+    domain::{
+        Change, Email, Invalid, Name, Page, Problems, User, UserChange, UserCursor, UserFilter, UserId,
+        UserQuery, Verification,
     },
 };
 
@@ -64,7 +64,7 @@ pub struct UserView {
 
 impl Example for UserView {
     fn example() -> Self {
-        let created_at = Time(crate::model::Timestamp::from_millis(1_795_339_800_000));
+        let created_at = Time(crate::domain::Timestamp::from_millis(1_795_339_800_000));
         Self {
             id: Uuid::from_u128(0x019a_af6e_5040_7b52_8f4e_2d1b_93c6_a7d0),
             email: "ann@example.com".to_owned(),
@@ -256,9 +256,9 @@ impl Users {
 
 impl From<&User> for UserView {
     fn from(user: &User) -> Self {
-        let (verified_at, expires_at) = match user.standing {
-            Standing::Verified { verified_at } => (Some(Time(verified_at)), None),
-            Standing::Unverified { expires_at } => (None, Some(Time(expires_at))),
+        let (verified_at, expires_at) = match user.verification {
+            Verification::Verified { verified_at } => (Some(Time(verified_at)), None),
+            Verification::Unverified { expires_at } => (None, Some(Time(expires_at))),
         };
         let name = |name: &Option<Name>| name.as_ref().map(|name| name.as_str().to_owned());
         Self {
@@ -279,7 +279,7 @@ impl From<&User> for UserView {
 }
 
 impl UserPage {
-    fn new(page: Page<User, UserCursor>, sort: crate::model::UserSort) -> Self {
+    fn new(page: Page<User, UserCursor>, sort: crate::domain::UserSort) -> Self {
         Self {
             items: page.items.iter().map(Into::into).collect(),
             next_cursor: page.next.map(|cursor| cursor.encode(sort)),
@@ -295,7 +295,7 @@ impl EditUser {
             MaybeUndefined::Value(typed) => problems.take(Email::parse("email", typed)).map(Change::Set),
             MaybeUndefined::Undefined | MaybeUndefined::Null => Some(Change::Keep),
         };
-        let profile = problems.take_all(profile_change(&self.first_name, &self.last_name));
+        let profile = problems.take_from_all(profile_change(&self.first_name, &self.last_name));
         problems.finish(profile.zip(email).map(|(profile, email)| UserChange {
             profile,
             email,

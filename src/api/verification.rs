@@ -6,13 +6,13 @@ use super::{
     ApiResult, Tag,
     answers::{Accepted, Json},
     body::Body,
-    client::Caller,
     guards::Along,
+    origin::RequestOrigin,
     users::UserView,
 };
 use crate::{
     accounts::{Accounts, Proof},
-    model::{Email, FieldError, Invalid, PlainToken},
+    domain::{Email, FieldError, Invalid, PlainToken},
 };
 
 pub struct Verification(pub Accounts);
@@ -70,7 +70,12 @@ impl Verification {
     /// if the access token itself has expired. An access token that is invalid, of an ended session or of another account is
     /// ignored. The confirmation of a new address of a verified user ends all sessions.
     #[oai(path = "/auth/verify", method = "post", operation_id = "verify")]
-    async fn verify(&self, from: Caller, along: Along, body: Body<Verify>) -> ApiResult<Json<UserView>> {
+    async fn verify(
+        &self,
+        from: RequestOrigin,
+        along: Along,
+        body: Body<Verify>,
+    ) -> ApiResult<Json<UserView>> {
         let proof = body.check(|verify| proof(verify.email, verify.code, verify.token))?;
         let user = self.0.verify(proof, along.session(), from.0).await?;
         Ok(Json((&user).into()))
@@ -82,7 +87,7 @@ impl Verification {
     /// ten codes, an address is sent links without a code. The answer is always `202`, so that it does not reveal which
     /// addresses have an account. How many messages one address and one client can cause is limited (`429`).
     #[oai(path = "/auth/verify/resend", method = "post", operation_id = "resend_verification")]
-    async fn resend(&self, from: Caller, body: Body<Address>) -> ApiResult<Accepted> {
+    async fn resend(&self, from: RequestOrigin, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;
         self.0.resend_verification(email, from.0).await?;
         Ok(Accepted::Noted)

@@ -11,11 +11,11 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{ApiResult, error::ApiError};
-use crate::model::{self, Word};
+use crate::domain::{self, Word};
 
 /// How many items a page has at most, in a query.
 pub mod limit {
-    use super::{ApiError, ApiResult, model::Limit};
+    use super::{ApiError, ApiResult, domain::Limit};
 
     /// If nothing is said.
     pub fn default() -> i64 {
@@ -31,7 +31,7 @@ pub mod limit {
 /// Where a page starts, in a query.
 pub mod cursor {
     use super::ApiError;
-    use crate::model::FieldError;
+    use crate::domain::FieldError;
 
     /// It is not a `next_cursor` of `list`.
     pub fn foreign(list: &str) -> ApiError {
@@ -43,7 +43,7 @@ pub mod cursor {
 /// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[oai(rename_all = "lowercase", remote = "model::Role")]
+#[oai(rename_all = "lowercase", remote = "domain::Role")]
 pub enum Role {
     User,
     Admin,
@@ -52,7 +52,7 @@ pub enum Role {
 /// Whether a user has confirmed the e-mail address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[oai(rename_all = "lowercase", remote = "model::Status")]
+#[oai(rename_all = "lowercase", remote = "domain::Status")]
 pub enum Status {
     Unverified,
     Verified,
@@ -60,17 +60,19 @@ pub enum Status {
 
 /// Where a change was made: over HTTP, on a page, on the command line, or in a scheduled job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "lowercase", remote = "model::Door")]
-pub enum Door {
+#[oai(rename_all = "lowercase", remote = "domain::Channel")]
+pub enum Channel {
     Api,
     Page,
+    /// Reserved for the web console.
     Console,
-    Timer,
+    Cli,
+    Job,
 }
 
 /// What was done to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(remote = "model::Action")]
+#[oai(remote = "domain::Action")]
 pub enum Action {
     #[oai(rename = "user.signed_up")]
     UserSignedUp,
@@ -86,20 +88,20 @@ pub enum Action {
     UserDeleted,
     #[oai(rename = "user.expired")]
     UserExpired,
-    #[oai(rename = "user.disowned")]
-    UserDisowned,
+    #[oai(rename = "user.rejected")]
+    UserRejected,
     #[oai(rename = "invitation.accepted")]
     InvitationAccepted,
-    #[oai(rename = "email.change_asked")]
-    EmailChangeAsked,
+    #[oai(rename = "email.change_requested")]
+    EmailChangeRequested,
     #[oai(rename = "email.change_cancelled")]
     EmailChangeCancelled,
     #[oai(rename = "email.changed")]
     EmailChanged,
-    #[oai(rename = "password.forgotten")]
-    PasswordForgotten,
-    #[oai(rename = "password.link_made")]
-    PasswordLinkMade,
+    #[oai(rename = "password.reset_requested")]
+    PasswordResetRequested,
+    #[oai(rename = "password.reset_link_created")]
+    PasswordResetLinkCreated,
     #[oai(rename = "password.reset")]
     PasswordReset,
     #[oai(rename = "password.changed")]
@@ -108,27 +110,27 @@ pub enum Action {
     SessionStarted,
     #[oai(rename = "session.ended")]
     SessionEnded,
-    #[oai(rename = "session.replayed")]
-    SessionReplayed,
+    #[oai(rename = "session.refresh_reuse_detected")]
+    SessionRefreshReuseDetected,
     #[oai(rename = "sessions.ended")]
     SessionsEnded,
 }
 
-impl Serialize for Door {
+impl Serialize for Channel {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(model::Door::from(*self).word())
+        serializer.serialize_str(domain::Channel::from(*self).word())
     }
 }
 
 impl Serialize for Action {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(model::Action::from(*self).word())
+        serializer.serialize_str(domain::Action::from(*self).word())
     }
 }
 
 /// The order of a list of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(remote = "model::UserSort")]
+#[oai(remote = "domain::UserSort")]
 pub enum UserSort {
     #[oai(rename = "-created_at")]
     NewestFirst,
@@ -142,7 +144,7 @@ pub enum UserSort {
 
 /// An instant, as RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Time(pub model::Timestamp);
+pub struct Time(pub domain::Timestamp);
 
 impl Type for Time {
     const IS_REQUIRED: bool = true;

@@ -13,7 +13,7 @@ use crate::{
     accounts::{Accounts, Admin, Error},
     api,
     config::Config,
-    model::{Action, AuditCursor, AuditEvent, AuditQuery, UserId, Word},
+    domain::{Action, AuditCursor, AuditEvent, AuditQuery, UserId, Word},
 };
 
 /// List audit events: what was done to accounts, by whom and from where, newest first.
@@ -43,7 +43,7 @@ pub struct Args {
 
 pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let accounts = open::to_read(config).await?;
-    let by = Admin::at_console();
+    let by = Admin::from_cli();
     let cursor = args.cursor.map(|text| match AuditCursor::decode(&text) {
         Some(cursor) => Ok(cursor),
         None => bail!("--cursor must be the one that the previous page of this list ended with"),
@@ -110,9 +110,9 @@ fn row(event: &AuditEvent, emails: &HashMap<UserId, String>) -> [String; 6] {
     let name = |id: UserId| emails.get(&id).cloned().unwrap_or_else(|| id.to_string());
     let origin = &event.origin;
     let from = match (origin.client.ip, origin.uid) {
-        (Some(ip), _) => format!("{} {ip}", origin.door.word()),
-        (None, Some(uid)) => format!("{} uid {uid}", origin.door.word()),
-        (None, None) => origin.door.word().to_owned(),
+        (Some(ip), _) => format!("{} {ip}", origin.channel.word()),
+        (None, Some(uid)) => format!("{} uid {uid}", origin.channel.word()),
+        (None, None) => origin.channel.word().to_owned(),
     };
     let changes = event.changes.iter().map(|change| match (&change.from, &change.to) {
         (Some(from), Some(to)) => format!("{}: {from} → {to}", change.field),

@@ -8,7 +8,7 @@ use super::{open, output, prompt, users};
 use crate::{
     accounts::{Accounts, Admin, Error, InvitationDraft, SignupDraft},
     config::Config,
-    model::{Client, Email, Role, Status},
+    domain::{Client, Email, Role, Status},
 };
 
 /// Create a verified admin, such as the first one.
@@ -45,7 +45,7 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let InvitationDraft { email, first_name, last_name, .. } = admin;
     let draft = SignupDraft { email: email.clone(), password, first_name, last_name };
     let new = accounts.check_signup(draft, &Client::default()).await?;
-    let user = match accounts.create_admin(&Admin::at_console(), new).await {
+    let user = match accounts.create_admin(&Admin::from_cli(), new).await {
         Err(Error::EmailTaken) => {
             return must_be_free(&accounts, &email).await.and(Err(Error::EmailTaken.into()));
         }
@@ -60,7 +60,7 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
 /// a stranger's: its password must not become an admin's.
 async fn must_be_free(accounts: &Accounts, email: &str) -> Result<()> {
     let Ok(parsed) = Email::parse("email", email) else { return Ok(()) };
-    let hint = match accounts.user_by_email(&Admin::at_console(), parsed).await.map(|owner| owner.status()) {
+    let hint = match accounts.user_by_email(&Admin::from_cli(), parsed).await.map(|owner| owner.status()) {
         Err(Error::NotFound) => return Ok(()),
         Err(error) => return Err(error.into()),
         Ok(Status::Unverified) => {

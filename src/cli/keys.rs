@@ -47,7 +47,7 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
         Command::List(_) => open::to_read(config).await?,
         Command::Rotate(_) => open::to_write(config).await?,
     };
-    let by = Admin::at_console();
+    let by = Admin::from_cli();
     match command {
         Command::List(args) => {
             let keys = accounts.keys(&by).await?;

@@ -10,8 +10,8 @@ use super::{open, output, users};
 use crate::{
     accounts::{Accounts, Admin},
     config::{Config, Transport},
-    delivery::{Carrier, Console, Transport as _},
-    model::{Clock, Email, MessageId, MessageState, Posted, Word},
+    delivery::{ConfiguredTransport, Console, Transport as _},
+    domain::{Clock, Email, MessageId, MessageState, OutboxEntry, Word},
 };
 
 /// List messages that were not sent, retry them, and test the mail settings.
@@ -82,11 +82,11 @@ async fn list(args: List, config: &Config) -> Result<()> {
     Ok(())
 }
 
-async fn all(accounts: &Accounts, state: Option<MessageState>) -> Result<Vec<Posted>> {
+async fn all(accounts: &Accounts, state: Option<MessageState>) -> Result<Vec<OutboxEntry>> {
     let mut messages = Vec::new();
     let mut after = 0;
     loop {
-        let page = accounts.messages(&Admin::at_console(), after).await?;
+        let page = accounts.messages(&Admin::from_cli(), after).await?;
         let Some((last, _)) = page.last() else { return Ok(messages) };
         after = *last;
         let wanted = page.into_iter().map(|(_, message)| message);
@@ -96,7 +96,7 @@ async fn all(accounts: &Accounts, state: Option<MessageState>) -> Result<Vec<Pos
 
 async fn retry(args: Retry, config: &Config) -> Result<()> {
     let accounts = open::to_write(config).await?;
-    let retried = accounts.retry_messages(&Admin::at_console(), args.id.map(MessageId)).await?.0;
+    let retried = accounts.retry_messages(&Admin::from_cli(), args.id.map(MessageId)).await?.0;
     accounts.close().await;
     match (retried, args.id) {
         (0, Some(id)) => bail!("message {id} does not exist, was sent, or has expired"),
@@ -113,7 +113,7 @@ async fn test(args: Test, config: &Config) -> Result<()> {
             error.message.replace("The field to", &format!("--to is {}; it", output::quoted(&args.to))),
         )
     })?;
-    let carrier = Carrier::new(config).map_err(Error::msg)?;
+    let transport = ConfiguredTransport::new(config).map_err(Error::msg)?;
     if config.has_local_sender() {
         output::warning(format_args!(
             "messages.from is {}: mail servers refuse such a sender; set COFFEESHOP_MESSAGES__FROM",
@@ -125,9 +125,9 @@ async fn test(args: Test, config: &Config) -> Result<()> {
         Transport::Console if args.json => {
             Console::new(io::stderr(), &config.messages.shop_name).send_test(to.as_str(), now).await
         }
-        _ => carrier.send_test(to.as_str(), now).await,
+        _ => transport.send_test(to.as_str(), now).await,
     };
-    sent.map_err(|setback| Error::msg(setback.in_full()))?;
+    sent.map_err(|delivery_error| Error::msg(delivery_error.in_full()))?;
     if args.json {
         output::data(json!({ "to": to.as_str(), "transport": config.messages.transport.to_string() }))?;
     }
@@ -144,7 +144,7 @@ async fn test(args: Test, config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn row(message: &Posted) -> [String; 7] {
+fn row(message: &OutboxEntry) -> [String; 7] {
     let waits = message.state == MessageState::Waiting;
     [
         message.id.0.to_string(),
@@ -157,7 +157,7 @@ fn row(message: &Posted) -> [String; 7] {
     ]
 }
 
-fn in_json(message: &Posted) -> Value {
+fn in_json(message: &OutboxEntry) -> Value {
     json!({
         "id": message.id.0,
         "to": message.to,

@@ -46,14 +46,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     #[command(flatten)]
-    OfShop(OfShop),
+    WithConfig(WithConfig),
     /// Print the OpenAPI document.
     Openapi,
 }
 
 /// What is done by the settings of a shop.
 #[derive(Subcommand)]
-enum OfShop {
+enum WithConfig {
     /// Apply pending migrations, then serve until SIGTERM or SIGINT.
     Serve,
     Migrate(migrate::Args),
@@ -84,28 +84,28 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    match cli.command.unwrap_or(Command::OfShop(OfShop::Serve)) {
-        Command::OfShop(command) => run_by_settings(command, cli.config.as_deref()),
+    match cli.command.unwrap_or(Command::WithConfig(WithConfig::Serve)) {
+        Command::WithConfig(command) => run_by_settings(command, cli.config.as_deref()),
         Command::Openapi => openapi::run(Config::load(cli.config.as_deref(), environment())),
     }
 }
 
-fn run_by_settings(command: OfShop, file: Option<&Path>) -> Result<ExitCode> {
+fn run_by_settings(command: WithConfig, file: Option<&Path>) -> Result<ExitCode> {
     let mut config = Config::load(file, environment())?;
     let _log = Log::start(&config.log)?;
     // Which store it is depends on where the command runs, so it is named in full.
     config.database.path = path::absolute(&config.database.path)?;
     match command {
-        OfShop::Serve => in_runtime(serve::run(&config)),
-        OfShop::Migrate(args) => in_runtime(migrate::run(&args, &config)),
-        OfShop::CreateAdmin(args) => in_runtime(create_admin::run(args, &config)),
-        OfShop::Purge(args) => in_runtime(purge::run(&args, &config)),
-        OfShop::Users(command) => in_runtime(users::run(command, &config)),
-        OfShop::Audit(args) => in_runtime(audit::run(args, &config)),
-        OfShop::Messages(command) => in_runtime(messages::run(command, &config)),
-        OfShop::Keys(command) => in_runtime(keys::run(command, &config)),
-        OfShop::Healthcheck(args) => healthcheck::run(&args, &config),
-        OfShop::Config(args) => config::run(&args, &config),
+        WithConfig::Serve => in_runtime(serve::run(&config)),
+        WithConfig::Migrate(args) => in_runtime(migrate::run(&args, &config)),
+        WithConfig::CreateAdmin(args) => in_runtime(create_admin::run(args, &config)),
+        WithConfig::Purge(args) => in_runtime(purge::run(&args, &config)),
+        WithConfig::Users(command) => in_runtime(users::run(command, &config)),
+        WithConfig::Audit(args) => in_runtime(audit::run(args, &config)),
+        WithConfig::Messages(command) => in_runtime(messages::run(command, &config)),
+        WithConfig::Keys(command) => in_runtime(keys::run(command, &config)),
+        WithConfig::Healthcheck(args) => healthcheck::run(&args, &config),
+        WithConfig::Config(args) => config::run(&args, &config),
     }
 }
 
@@ -138,13 +138,13 @@ mod tests {
 
     #[test]
     fn no_flag_takes_a_password() {
-        fn look_through(command: &clap::Command) {
+        fn validate_object(command: &clap::Command) {
             for arg in command.get_arguments() {
                 let takes_value = arg.get_action().takes_values();
                 assert!(!(takes_value && arg.get_id().as_str().contains("password")), "{arg}");
             }
-            command.get_subcommands().for_each(look_through);
+            command.get_subcommands().for_each(validate_object);
         }
-        look_through(&Cli::command());
+        validate_object(&Cli::command());
     }
 }

@@ -6,20 +6,20 @@ use super::output;
 use crate::{
     accounts::{Accounts, StartError},
     config::Config,
+    domain::Clock,
     files,
-    model::Clock,
-    store::{Missing, Store},
+    store::{OpenMode, Store},
 };
 
 /// Opens the accounts to look at them.
 pub async fn to_read(config: &Config) -> Result<Accounts> {
-    open(config, Missing::Refuse).await
+    open(config, OpenMode::RequireCurrent).await
 }
 
 /// Opens the accounts to change something, and names the store: in another folder, or without the server's settings, it is
 /// not the server's.
 pub async fn to_write(config: &Config) -> Result<Accounts> {
-    let accounts = open(config, Missing::Refuse).await?;
+    let accounts = open(config, OpenMode::RequireCurrent).await?;
     name(config);
     Ok(accounts)
 }
@@ -28,7 +28,7 @@ pub async fn to_write(config: &Config) -> Result<Accounts> {
 pub async fn or_make(config: &Config) -> Result<Accounts> {
     let path = &config.database.path;
     let is_new = !path.exists();
-    let accounts = open(config, Missing::Create).await?;
+    let accounts = open(config, OpenMode::CreateOrMigrate).await?;
     if !is_new {
         name(config);
         return Ok(accounts);
@@ -48,7 +48,7 @@ pub async fn or_make(config: &Config) -> Result<Accounts> {
 /// Opens the accounts for a server, which makes the store if there is none, and has a log.
 pub async fn to_serve(config: &Config) -> Result<Accounts> {
     let is_new = !config.database.path.exists();
-    let accounts = open(config, Missing::Create).await?;
+    let accounts = open(config, OpenMode::CreateOrMigrate).await?;
     if is_new {
         tracing::info!(store = %config.database.path.display(), "made a new store");
     }
@@ -59,7 +59,7 @@ fn name(config: &Config) {
     output::words(format_args!("store: {}", config.database.path.display()));
 }
 
-async fn open(config: &Config, missing: Missing) -> Result<Accounts> {
+async fn open(config: &Config, missing: OpenMode) -> Result<Accounts> {
     let path = &config.database.path;
     let is_new = !path.exists();
     let (store, migrated) = Store::open(path, missing).await.map_err(StartError::from)?;

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use anyhow::{Result, bail};
 
 use super::output::Hinted;
-use crate::model::typed::secret_line;
+use crate::domain::typed::secret_line;
 
 /// A new password: typed twice at the terminal, or the one line of standard input.
 pub fn new_password(from_stdin: bool) -> Result<String> {

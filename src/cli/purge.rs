@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{open, output};
 use crate::{
-    accounts::{Accounts, PurgePlan, Purged, Which, console},
+    accounts::{Accounts, PurgePlan, PurgeScope, Purged, console},
     api,
     config::{Config, Period},
 };
@@ -34,7 +34,7 @@ pub struct Args {
 
 pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
     let accounts = if args.dry_run { open::to_read(config).await? } else { open::to_write(config).await? };
-    let which = args.older_than.map_or(Which::Expired, |age| Which::OlderThan(age.get()));
+    let which = args.older_than.map_or(PurgeScope::Expired, |age| PurgeScope::OlderThan(age.get()));
     let plan = accounts.plan_purge(which, console());
     if args.dry_run {
         list(&accounts, &plan, args.json).await?;

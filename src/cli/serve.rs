@@ -19,9 +19,9 @@ use super::{open, output::Hinted};
 use crate::{
     accounts::Accounts,
     config::{Config, Transport},
-    delivery::Carrier,
+    delivery::ConfiguredTransport,
     files::obstacle,
-    server, store, timers,
+    jobs, server, store,
 };
 
 pub async fn run(config: &Config) -> Result<ExitCode> {
@@ -29,10 +29,10 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     log_start(config);
     leave_no_core();
     // Everything that can be wrong is found out before the port is taken.
-    timers::check(&config.cleanup)?;
-    let carrier = Carrier::new(config).map_err(Error::msg)?;
+    jobs::check(&config.cleanup)?;
+    let transport = ConfiguredTransport::new(config).map_err(Error::msg)?;
     let accounts = open::to_serve(config).await?;
-    accounts.look_for_damage().await?;
+    accounts.check_integrity().await?;
     accounts.remember_sessions().await;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -62,7 +62,7 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
             }
         }
     };
-    server::run(listener, accounts, carrier, config, shutdown).await?;
+    server::run(listener, accounts, transport, config, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -74,7 +74,7 @@ fn folder_obstacle(config: &Config) -> Option<String> {
 
 /// What SIGHUP asks for: other daemons read their settings again, and none of them ends. Settings count from the next start on.
 async fn read_keys(accounts: &Accounts) {
-    match accounts.look_at_keys().await {
+    match accounts.reload_keys().await {
         Ok(()) => tracing::info!("SIGHUP: read the signing keys again; settings are read at a start"),
         Err(error) => tracing::error!(?error, "SIGHUP: the signing keys cannot be read"),
     }

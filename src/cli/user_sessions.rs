@@ -7,7 +7,7 @@ use super::{output, users};
 use crate::{
     accounts::{Accounts, Admin},
     api,
-    model::Session,
+    domain::Session,
 };
 
 /// Lists where a user is logged in.

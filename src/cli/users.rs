@@ -12,7 +12,7 @@ use crate::{
     accounts::{Accounts, Admin, InvitationDraft},
     api,
     config::Config,
-    model::{
+    domain::{
         Change, Email, Limit, Role, Status, User, UserChange, UserCursor, UserFilter, UserId, UserQuery,
         UserSort, Word,
     },
@@ -143,7 +143,7 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
         Command::List(_) | Command::Show(_) | Command::Sessions(_) => open::to_read(config).await?,
         _ => open::to_write(config).await?,
     };
-    let by = Admin::at_console();
+    let by = Admin::from_cli();
     match command {
         Command::List(args) => list(&accounts, &by, args).await?,
         Command::Show(who) => print(&find(&accounts, &by, &who.user).await?, who.json)?,
@@ -227,7 +227,7 @@ fn row(user: &User) -> [String; 7] {
     [
         user.id.to_string(),
         user.profile.email.as_str().to_owned(),
-        names.map(crate::model::Name::as_str).collect::<Vec<_>>().join(" "),
+        names.map(crate::domain::Name::as_str).collect::<Vec<_>>().join(" "),
         user.role.word().to_owned(),
         user.status().word().to_owned(),
         if user.disabled { "yes".to_owned() } else { "no".to_owned() },

@@ -16,7 +16,7 @@ use super::{
     text::cleaned,
     values::quoted,
 };
-use crate::model::typed::secret_line;
+use crate::domain::typed::secret_line;
 
 /// The file that is read if none is named, in the working directory.
 const FILE: &str = "config.toml";

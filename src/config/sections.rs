@@ -251,7 +251,6 @@ pub enum LogFormat {
 /// What is worth a line in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the usual words")]
 pub enum LogLevel {
     Error,
     Warn,

@@ -1,8 +1,8 @@
-//! Texts of settings as people paste them; the rule is in `model::typed`.
+//! Texts of settings as people paste them; the rule is in `domain::typed`.
 
 use toml::Value;
 
-use crate::model::typed;
+use crate::domain::typed;
 
 /// A value less the spaces around its texts.
 ///
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn what_hides_in_a_setting_is_refused_and_named() {
         for c in
-            (char::MIN..=char::MAX).filter(|c| crate::model::typed::is_unseen(*c) && *c != '\0').step_by(31)
+            (char::MIN..=char::MAX).filter(|c| crate::domain::typed::is_unseen(*c) && *c != '\0').step_by(31)
         {
             let refused = environment("COFFEESHOP_SERVER__PUBLIC_URL", &format!("https://a{c}b.example"));
             let number = format!("U+{:04X}", u32::from(c));

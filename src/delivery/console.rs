@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Transport, letters::words};
+use super::{Transport, texts::text};
 use crate::{
-    accounts::{Outgoing, Setback},
-    model::Message,
+    accounts::{DeliveryError, OutboxMessage},
+    domain::Message,
 };
 
 /// Prints to `W`.
@@ -25,15 +25,15 @@ impl<W> Console<W> {
 }
 
 impl<W: Write + Send + 'static> Transport for Console<W> {
-    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
-        let (out, block) = (Arc::clone(&self.out), block(&outgoing.message, &self.shop_name));
+    async fn send(&self, message: &OutboxMessage) -> Result<(), DeliveryError> {
+        let (out, block) = (Arc::clone(&self.out), block(&message.message, &self.shop_name));
         // A reader that does not read must not hold up anything but messages.
         let printed = tokio::task::spawn_blocking(move || {
             print(&mut *out.lock().unwrap_or_else(PoisonError::into_inner), &block)
         });
         match printed.await {
-            Ok(printed) => printed.map_err(|e| Setback::silence(format!("standard output: {e}"))),
-            Err(_) => Err(Setback::silence("standard output: printing was cut short".to_owned())),
+            Ok(printed) => printed.map_err(|e| DeliveryError::unreachable(format!("standard output: {e}"))),
+            Err(_) => Err(DeliveryError::unreachable("standard output: printing was cut short".to_owned())),
         }
     }
 }
@@ -46,21 +46,21 @@ fn print(out: &mut impl Write, block: &str) -> io::Result<()> {
 fn block(message: &Message, shop_name: &str) -> String {
     let code = message.code.as_ref().map(|code| format!("Code: {code}\n")).unwrap_or_default();
     let link = message.link.as_ref().map(|link| format!("Link: {link}\n")).unwrap_or_default();
-    let subject = words(&message.letter, shop_name).subject;
+    let subject = text(&message.kind, shop_name).subject;
     format!("--- message to {} ---\nSubject: {subject}\n{code}{link}---\n", message.to)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Letter;
+    use crate::domain::MessageKind;
 
     #[test]
     fn a_block_has_what_the_message_has() {
         let message = Message {
             code: Some("123456".to_owned()),
             link: Some("http://localhost:8080/verify?token=abc".to_owned()),
-            ..Message::plain("ann@example.com".to_owned(), Letter::VerifyEmail)
+            ..Message::plain("ann@example.com".to_owned(), MessageKind::VerifyEmail)
         };
         insta::assert_snapshot!(block(&message, "Coffee Shop"), @r"
         --- message to ann@example.com ---

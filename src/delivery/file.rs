@@ -10,7 +10,7 @@ use rustix::fs::Access;
 
 use super::{Transport, mail::Sender};
 use crate::{
-    accounts::{Outgoing, Setback},
+    accounts::{DeliveryError, OutboxMessage},
     files,
 };
 
@@ -28,10 +28,11 @@ impl Folder {
 }
 
 impl Transport for Folder {
-    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
-        let mail = self.sender.compose(outgoing).map_err(Setback::refusal)?;
-        let (folder, name) = (self.path.clone(), format!("{}.eml", outgoing.id.0));
-        let failed = |why: &dyn std::fmt::Display| Setback::silence(format!("messages.folder: {why}"));
+    async fn send(&self, message: &OutboxMessage) -> Result<(), DeliveryError> {
+        let mail = self.sender.compose(message).map_err(DeliveryError::refusal)?;
+        let (folder, name) = (self.path.clone(), format!("{}.eml", message.id.0));
+        let failed =
+            |why: &dyn std::fmt::Display| DeliveryError::unreachable(format!("messages.folder: {why}"));
         match tokio::task::spawn_blocking(move || write(&folder, &name, &mail.bytes)).await {
             Ok(written) => written.map_err(|e| match files::obstacle(&self.path, Access::WRITE_OK) {
                 Some(obstacle) => failed(&obstacle),

@@ -9,10 +9,10 @@ use lettre::{
     message::{Mailbox, MultiPart, header::HeaderName, header::HeaderValue},
 };
 
-use super::letters::{Words, words};
+use super::texts::{MessageText, text};
 use crate::{
-    accounts::Outgoing,
-    model::{Timestamp, mailbox},
+    accounts::OutboxMessage,
+    domain::{Timestamp, mailbox},
 };
 
 /// Who sends mails, and for which shop.
@@ -40,7 +40,7 @@ impl Mail {
 #[derive(Template)]
 #[template(path = "mail.txt")]
 struct Text<'a> {
-    words: &'a Words,
+    words: &'a MessageText,
     shop_name: &'a str,
     code: Option<Code<'a>>,
     link: Option<Link<'a>>,
@@ -49,7 +49,7 @@ struct Text<'a> {
 #[derive(Template)]
 #[template(path = "mail.html")]
 struct Html<'a> {
-    words: &'a Words,
+    words: &'a MessageText,
     shop_name: &'a str,
     code: Option<Code<'a>>,
     link: Option<Link<'a>>,
@@ -96,11 +96,11 @@ impl Sender {
     ///
     /// # Errors
     /// In words, if there is no such address, or no mail can be made of it.
-    pub fn compose(&self, outgoing: &Outgoing) -> Result<Mail, String> {
+    pub fn compose(&self, message: &OutboxMessage) -> Result<Mail, String> {
         const NOT_MADE: &str = "no mail can be made of this message";
-        let message = &outgoing.message;
+        let (entry, message) = (message, &message.message);
         let to = deliverable(&message.to).ok_or("the address cannot be written to")?;
-        let words = words(&message.letter, &self.shop_name);
+        let words = text(&message.kind, &self.shop_name);
         let code = message.code.as_deref().zip(message.code_until);
         let code = code.map(|(text, until)| Code { text, until: in_words(until) });
         let link = message.link.as_deref();
@@ -110,13 +110,13 @@ impl Sender {
         let html = Html { words: &words, shop_name, code, link };
         let render = |rendered: Result<String, askama::Error>| rendered.map_err(|_| NOT_MADE);
         let parts = MultiPart::alternative_plain_html(render(text.render())?, render(html.render())?);
-        let id = format!("<{}@{}>", outgoing.id.0, self.from.email.domain());
+        let id = format!("<{}@{}>", entry.id.0, self.from.email.domain());
         let mail = lettre::Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to.clone()))
             .subject(words.subject)
             .message_id(Some(id))
-            .date(UNIX_EPOCH + outgoing.written_at.since(Timestamp::from_millis(0)))
+            .date(UNIX_EPOCH + entry.written_at.since(Timestamp::from_millis(0)))
             // No out-of-office note in return (RFC 3834, section 5).
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),

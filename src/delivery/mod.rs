@@ -3,11 +3,11 @@
 mod console;
 mod dialogue;
 mod file;
-mod letters;
+mod texts;
 mod mail;
 mod smtp;
 mod tls;
-mod trouble;
+mod diagnosis;
 
 use std::{io, time::Duration};
 
@@ -17,17 +17,17 @@ use tokio::{sync::watch, time::Instant};
 pub use self::console::Console;
 use self::{file::Folder, mail::Sender, smtp::Smtp};
 use crate::{
-    accounts::{Accounts, Error, Outgoing, Room, Setback},
+    accounts::{Accounts, DeliveryError, Error, OutboxMessage, Room},
     config::{self, Config},
-    contained::contained,
-    model::{Letter, Message, MessageId, MessageState, Timestamp},
+    domain::{Message, MessageId, MessageKind, MessageState, Timestamp},
+    isolate_panics::isolate_panics,
 };
 
 /// How often to look for messages that another process put into the outbox, or that are due again.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How often to look for room and for messages while some are on their way.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const RELOAD_INTERVAL: Duration = Duration::from_millis(250);
 /// How many messages are on their way at once, as long as each of them is quick.
 const QUICK: usize = 4;
 /// One that takes longer no longer counts as one of these: it must not hold up the others.
@@ -36,7 +36,7 @@ const SLOW: Duration = Duration::from_secs(1);
 /// What carries a message to a person.
 pub trait Transport: Send + Sync {
     /// Hands one message over.
-    fn send(&self, outgoing: &Outgoing) -> impl Future<Output = Result<(), Setback>> + Send;
+    fn send(&self, message: &OutboxMessage) -> impl Future<Output = Result<(), DeliveryError>> + Send;
 
     /// How many messages it can have on their way at once, for now.
     fn most(&self) -> usize {
@@ -52,10 +52,10 @@ pub trait Transport: Send + Sync {
     ///
     /// # Errors
     /// One sentence that says what is wrong.
-    fn send_test(&self, to: &str, now: Timestamp) -> impl Future<Output = Result<(), Setback>> + Send {
-        let outgoing = Outgoing::unkept(Message::plain(to.to_owned(), Letter::Test), now);
+    fn send_test(&self, to: &str, now: Timestamp) -> impl Future<Output = Result<(), DeliveryError>> + Send {
+        let message = OutboxMessage::unkept(Message::plain(to.to_owned(), MessageKind::Test), now);
         async move {
-            let sent = self.send(&outgoing).await;
+            let sent = self.send(&message).await;
             self.rest().await;
             sent
         }
@@ -63,7 +63,7 @@ pub trait Transport: Send + Sync {
 }
 
 /// The transport of the settings.
-pub enum Carrier {
+pub enum ConfiguredTransport {
     /// Prints.
     Console(Console<io::Stdout>),
     /// Writes files.
@@ -72,7 +72,7 @@ pub enum Carrier {
     Smtp(Box<Smtp>),
 }
 
-impl Carrier {
+impl ConfiguredTransport {
     /// The transport that the settings name. Nothing is connected to yet.
     ///
     /// # Errors
@@ -88,12 +88,12 @@ impl Carrier {
     }
 }
 
-impl Transport for Carrier {
-    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
+impl Transport for ConfiguredTransport {
+    async fn send(&self, message: &OutboxMessage) -> Result<(), DeliveryError> {
         match self {
-            Self::Console(console) => console.send(outgoing).await,
-            Self::Folder(folder) => folder.send(outgoing).await,
-            Self::Smtp(smtp) => smtp.send(outgoing).await,
+            Self::Console(console) => console.send(message).await,
+            Self::Folder(folder) => folder.send(message).await,
+            Self::Smtp(smtp) => smtp.send(message).await,
         }
     }
 
@@ -121,7 +121,7 @@ pub struct Delivery<T> {
 }
 
 /// A message that is on its way.
-struct UnderWay {
+struct AttemptsInProgress {
     id: MessageId,
     since: Instant,
     is_first_attempt: bool,
@@ -137,7 +137,7 @@ impl<T: Transport> Delivery<T> {
     /// cut off between its last byte and the receipt arrives twice.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            contained("delivering", self.deliver_all(&stop)).await;
+            isolate_panics("delivering", self.deliver_all(&stop)).await;
             tokio::select! {
                 () = self.accounts.message_posted() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -164,8 +164,8 @@ impl<T: Transport> Delivery<T> {
                 match self.accounts.take_messages(self.room(&under_way)).await {
                     Ok(taken) => {
                         number += taken.len();
-                        under_way.extend(taken.iter().map(UnderWay::begun));
-                        sends.extend(taken.into_iter().map(|outgoing| self.send(outgoing)));
+                        under_way.extend(taken.iter().map(AttemptsInProgress::begun));
+                        sends.extend(taken.into_iter().map(|message| self.send(message)));
                     }
                     Err(error) => failure = Some(error),
                 }
@@ -174,22 +174,22 @@ impl<T: Transport> Delivery<T> {
                 return failure.map_or(Ok(number), Err);
             }
             tokio::select! {
-                Some((outgoing, sent)) = sends.next() => {
-                    under_way.retain(|other| other.id != outgoing.id);
+                Some((message, sent)) = sends.next() => {
+                    under_way.retain(|other| other.id != message.id);
                     // What else is on its way comes to its end even so.
-                    if let Err(error) = self.report(&outgoing, sent).await {
+                    if let Err(error) = self.report(&message, sent).await {
                         failure.get_or_insert(error);
                     }
                 }
                 () = self.accounts.message_posted() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(RELOAD_INTERVAL) => {}
             }
         }
     }
 
     /// How many more messages may be on their way. What was tried before takes at most half of it, so that there is room
     /// for the others; and one alone, where it is the mail server's trouble.
-    fn room(&self, under_way: &[UnderWay]) -> Room {
+    fn room(&self, under_way: &[AttemptsInProgress]) -> Room {
         let most = self.transport.most();
         let quick = under_way.iter().filter(|one| one.since.elapsed() < SLOW).count();
         let messages = most.saturating_sub(under_way.len()).min(QUICK.saturating_sub(quick));
@@ -199,20 +199,22 @@ impl<T: Transport> Delivery<T> {
         Room { messages: limit(messages), tried: limit(most_tried.saturating_sub(tried)) }
     }
 
-    async fn send(&self, outgoing: Outgoing) -> (Outgoing, Result<(), Setback>) {
-        let sent = self.transport.send(&outgoing).await;
-        (outgoing, sent)
+    async fn send(&self, message: OutboxMessage) -> (OutboxMessage, Result<(), DeliveryError>) {
+        let sent = self.transport.send(&message).await;
+        (message, sent)
     }
 
-    async fn report(&self, outgoing: &Outgoing, sent: Result<(), Setback>) -> Result<(), Error> {
-        let Err(setback) = sent else { return self.accounts.message_sent(outgoing.id).await };
-        let (id, why) = (outgoing.id.0, setback.why());
-        match self.accounts.message_failed(outgoing, &setback).await? {
-            MessageState::Waiting if setback.is_untried() => tracing::debug!(%id, why, "a message waits"),
+    async fn report(&self, message: &OutboxMessage, sent: Result<(), DeliveryError>) -> Result<(), Error> {
+        let Err(delivery_error) = sent else { return self.accounts.message_sent(message.id).await };
+        let (id, why) = (message.id.0, delivery_error.why());
+        match self.accounts.message_failed(message, &delivery_error).await? {
+            MessageState::Waiting if delivery_error.is_untried() => {
+                tracing::debug!(%id, why, "a message waits");
+            }
             MessageState::Waiting => {
                 tracing::warn!(%id, why, "a message could not be sent; it will be tried again");
             }
-            MessageState::Dead if setback.is_final() => {
+            MessageState::Dead if delivery_error.is_final() => {
                 tracing::warn!(%id, why, "a message was refused for good; it was given up");
             }
             MessageState::Dead => {
@@ -230,8 +232,8 @@ impl<T: Transport> Delivery<T> {
     }
 }
 
-impl UnderWay {
-    fn begun(outgoing: &Outgoing) -> Self {
-        Self { id: outgoing.id, since: Instant::now(), is_first_attempt: outgoing.attempts() == 1 }
+impl AttemptsInProgress {
+    fn begun(message: &OutboxMessage) -> Self {
+        Self { id: message.id, since: Instant::now(), is_first_attempt: message.attempts() == 1 }
     }
 }

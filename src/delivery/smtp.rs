@@ -15,13 +15,13 @@ use tokio::{
 
 use super::{
     Transport,
+    diagnosis::{Named, Stage},
     dialogue::{Dialogue, Fault},
     mail::{Mail, Sender},
     tls::Tls,
-    trouble::{Named, Stage},
 };
 use crate::{
-    accounts::{Outgoing, Setback},
+    accounts::{DeliveryError, OutboxMessage},
     config::{self, Security},
 };
 
@@ -104,7 +104,7 @@ impl Smtp {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn deliver(&self, mail: &Mail, attempts: u32) -> Result<(), Setback> {
+    async fn deliver(&self, mail: &Mail, attempts: u32) -> Result<(), DeliveryError> {
         let deadline = Instant::now() + self.server.patience;
         let mut connection = self.begin(mail, deadline).await?;
         let busy = Busy::begins(&self.pool);
@@ -129,13 +129,13 @@ impl Smtp {
                 if is_brief && matches!(fault, Fault::Late) {
                     return Err(self.server.named.slow());
                 }
-                Err(self.server.named.setback(stage, &fault))
+                Err(self.server.named.delivery_error(stage, &fault))
             }
         }
     }
 
     /// A connection on which the sender of this mail was accepted.
-    async fn begin(&self, mail: &Mail, deadline: Instant) -> Result<Connection, Setback> {
+    async fn begin(&self, mail: &Mail, deadline: Instant) -> Result<Connection, DeliveryError> {
         let kept = self.pool().kept.pop();
         if let Some(kept) = kept
             && let Some(begun) = begun_again(kept, mail).await
@@ -150,13 +150,13 @@ impl Smtp {
                 Ok(connection)
             }
             // Others are let in at this time: there is only no room for one more.
-            Err(setback) if setback.concerns_all() && pool.busy > 0 => {
+            Err(delivery_error) if delivery_error.is_transport_wide() && pool.busy > 0 => {
                 pool.limit = Some((pool.busy, Instant::now() + CONTENT_FOR));
-                Err(Setback::untried(setback.why().to_owned()))
+                Err(DeliveryError::untried(delivery_error.why().to_owned()))
             }
-            Err(setback) => {
-                pool.is_reachable &= !setback.concerns_all();
-                Err(setback)
+            Err(delivery_error) => {
+                pool.is_reachable &= !delivery_error.is_transport_wide();
+                Err(delivery_error)
             }
         }
     }
@@ -194,9 +194,9 @@ impl Smtp {
 }
 
 impl Transport for Smtp {
-    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
-        let mail = self.sender.compose(outgoing).map_err(Setback::refusal)?;
-        self.deliver(&mail, outgoing.attempts()).await
+    async fn send(&self, message: &OutboxMessage) -> Result<(), DeliveryError> {
+        let mail = self.sender.compose(message).map_err(DeliveryError::refusal)?;
+        self.deliver(&mail, message.attempts()).await
     }
 
     /// One until it is known that the server lets us in: the others would fare no better.
@@ -246,7 +246,7 @@ impl Drop for Busy<'_> {
 
 impl Server {
     /// A new connection, on which the sender of this mail was accepted.
-    async fn begin(&self, mail: &Mail, deadline: Instant) -> Result<Connection, Setback> {
+    async fn begin(&self, mail: &Mail, deadline: Instant) -> Result<Connection, DeliveryError> {
         let mut connection = self.connect(deadline).await?;
         if mail.is_international() && !connection.offers("SMTPUTF8") {
             take_leave(connection).await;
@@ -261,14 +261,14 @@ impl Server {
                 Err(if mail.is_international() {
                     self.named.not_begun(&fault)
                 } else {
-                    self.named.setback(Stage::Sender, &fault)
+                    self.named.delivery_error(Stage::Sender, &fault)
                 })
             }
         }
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<Connection, Setback> {
-        let at = |stage| move |fault| self.named.setback(stage, &fault);
+    async fn connect(&self, deadline: Instant) -> Result<Connection, DeliveryError> {
+        let at = |stage| move |fault| self.named.delivery_error(stage, &fault);
         let stream = self.reach(deadline).await?;
         let mut connection: Connection = match self.security {
             Security::None => {
@@ -294,11 +294,11 @@ impl Server {
     }
 
     /// A connection to the first of its addresses that answers; each has its share of the time.
-    async fn reach(&self, deadline: Instant) -> Result<TcpStream, Setback> {
-        let setback = |fault| self.named.setback(Stage::Connect, &fault);
+    async fn reach(&self, deadline: Instant) -> Result<TcpStream, DeliveryError> {
+        let delivery_error = |fault| self.named.delivery_error(Stage::Connect, &fault);
         let found = timeout_at(deadline, lookup_host((self.host.as_str(), self.port))).await;
         let addresses: Vec<_> =
-            found.map_err(|_| setback(Fault::Late))?.map_err(|_| self.named.unknown())?.collect();
+            found.map_err(|_| delivery_error(Fault::Late))?.map_err(|_| self.named.unknown())?.collect();
         let mut fault = Fault::Broken(io::ErrorKind::HostUnreachable.into());
         for (index, address) in addresses.iter().enumerate() {
             let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
@@ -309,7 +309,7 @@ impl Server {
                 Err(_) => fault = Fault::Late,
             }
         }
-        Err(setback(fault))
+        Err(delivery_error(fault))
     }
 
     async fn secure(&self, stream: TcpStream, deadline: Instant) -> Result<Box<dyn Stream>, Fault> {

@@ -9,12 +9,12 @@ use super::{
     Error, Snapshot, Tx,
     tx::{corrupt, timestamp, uuid, word},
 };
-use crate::model::{
+use crate::domain::{
     Action, AuditCursor, AuditEvent, AuditQuery, Client, Origin, Page, Timestamp, UserId, Word,
 };
 
 const COLUMNS: &str =
-    "id, at, action, actor_id, user_id, door, ip, user_agent, uid, request_id, changes, seq";
+    "id, at, action, actor_id, user_id, channel, ip, user_agent, uid, request_id, changes, seq";
 
 // Row numbers before ?1, the newest first, each list within one index.
 const ALL: &str = "SELECT seq FROM audit_events WHERE seq < ?1 ORDER BY seq DESC";
@@ -92,7 +92,7 @@ impl Tx<'_> {
         let changes = serde_json::to_string(&event.changes).map_err(|e| Error::Defect(e.to_string()))?;
         let origin = &event.origin;
         self.execute_one(
-            "INSERT INTO audit_events (id, at, action, actor_id, user_id, door, ip, user_agent, uid, request_id, changes) \
+            "INSERT INTO audit_events (id, at, action, actor_id, user_id, channel, ip, user_agent, uid, request_id, changes) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             (
                 event.id.as_bytes(),
@@ -100,7 +100,7 @@ impl Tx<'_> {
                 event.action.word(),
                 event.actor_id.map(|id| *id.as_uuid().as_bytes()),
                 event.user_id.as_uuid().as_bytes(),
-                origin.door.word(),
+                origin.channel.word(),
                 origin.client.ip.map(|ip| ip.to_string()),
                 origin.client.user_agent.as_deref(),
                 origin.uid,
@@ -128,7 +128,7 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
         actor_id: row.get::<_, Option<[u8; 16]>>(3)?.map(|id| UserId::from_uuid(Uuid::from_bytes(id))),
         user_id: UserId::from_uuid(uuid(row, 4)?),
         origin: Origin {
-            door: word(row, 5)?,
+            channel: word(row, 5)?,
             client: Client { ip: ip.and_then(|ip| ip.parse().ok()), user_agent: row.get(7)? },
             uid: row.get(8)?,
             request_id: row.get::<_, Option<String>>(9)?.map(Into::into),
@@ -165,8 +165,9 @@ mod tests {
     fn every_list_of_events_is_walked_within_one_index() {
         let connection = Connection::open_in_memory().expect("memory");
         for migration in [
-            include_str!("../../migrations/V2__audit_events.sql"),
-            include_str!("../../migrations/V12__audit_pages.sql"),
+            include_str!("../../migrations/sqlite/V2__audit_events.sql"),
+            include_str!("../../migrations/sqlite/V12__audit_pages.sql"),
+            "ALTER TABLE audit_events RENAME COLUMN door TO channel",
         ] {
             connection.execute_batch(migration).expect("the schema");
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Error, Snapshot, Tx, tx::maybe_timestamp};
-use crate::model::Timestamp;
+use crate::domain::Timestamp;
 
 /// What is known of the clean-up before the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::{
     Error, Snapshot, Tx,
     tx::{timestamp, uuid, word},
 };
-use crate::model::{Code, CodeHash, Email, Purpose, Timestamp, TokenHash, UserId, Word};
+use crate::domain::{Code, CodeHash, Email, Purpose, Timestamp, TokenHash, UserId, Word};
 
 const COLUMNS: &str = "user_id, purpose, email, email_key, code_hash, code_expires_at, tries_left, token_hash, \
      token_expires_at";

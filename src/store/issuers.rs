@@ -1,7 +1,7 @@
 //! The table `issuers`.
 
 use super::{Error, Snapshot, Tx, tx::timestamp};
-use crate::model::Timestamp;
+use crate::domain::Timestamp;
 
 impl Snapshot<'_> {
     /// Every issuer, with when it was last used.

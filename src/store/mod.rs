@@ -1,27 +1,20 @@
 //! SQL, no rules: what is kept, and how it survives. The only place that knows rusqlite.
 
 mod audit;
-mod ballast;
 mod clean_up;
 mod codes;
-mod connection;
-mod damage;
 mod error;
 mod issuers;
-mod keys;
-mod limits;
-mod migrations;
+mod signing_keys;
+mod rate_limits;
 mod outbox;
-mod owned;
-mod readers;
 mod sent_codes;
 mod sessions;
+mod sqlite;
 mod tx;
 mod user_list;
 mod user_search;
 mod users;
-mod version;
-mod writer;
 
 use std::{
     fs::OpenOptions,
@@ -36,23 +29,23 @@ use std::{
 use deadpool_sqlite::Object;
 use rusqlite::{Connection, OpenFlags};
 
-use self::{
-    ballast::Ballast,
+use self::sqlite::{
+    change_counter::ChangeCounter,
     connection::{BUSY, can_write, connection, only_reads, pool},
-    damage::Checkup,
-    migrations::Schema,
-    owned::Owned,
+    dedicated_connection::DedicatedConnection,
+    disk_reserve::DiskReserve,
+    integrity_check::IntegrityCheck,
+    migrations::{self, Schema},
     readers::Readers,
-    version::Versions,
-    writer::{Turn, Writer},
+    writer::{Priority, Writer},
 };
 pub use self::{
     clean_up::CleanUpRow,
     error::{Error, OpenError},
-    keys::SigningKeyRow,
     outbox::{Attempt, Due, SealedMessage},
+    signing_keys::SigningKeyRow,
+    sqlite::change_counter::Version,
     tx::{Snapshot, Tx},
-    version::Version,
 };
 use crate::files::{self, folder_of};
 
@@ -67,18 +60,18 @@ pub struct Store {
     /// A reader that no request keeps busy: it answers whether the store does.
     prober: Readers,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
-    versions: Arc<Versions>,
-    ballast: Arc<Ballast>,
-    checkup: Arc<Checkup>,
+    change_counter: Arc<ChangeCounter>,
+    disk_reserve: Arc<DiskReserve>,
+    integrity_check: Arc<IntegrityCheck>,
 }
 
 /// What to do with a file that is not there, or not up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum OpenMode {
     /// Make it, or bring it up to date.
-    Create,
+    CreateOrMigrate,
     /// Leave everything as it is, and say so.
-    Refuse,
+    RequireCurrent,
 }
 
 /// The database engine with its version, as it is logged.
@@ -92,15 +85,15 @@ impl Store {
     ///
     /// # Errors
     /// In words for whoever starts the program.
-    pub async fn open(path: &Path, missing: Missing) -> Result<(Self, Vec<String>), OpenError> {
+    pub async fn open(path: &Path, missing: OpenMode) -> Result<(Self, Vec<String>), OpenError> {
         Self::open_at(path, missing).await.map_err(|error| error.or_denied(path))
     }
 
-    async fn open_at(path: &Path, missing: Missing) -> Result<(Self, Vec<String>), OpenError> {
+    async fn open_at(path: &Path, missing: OpenMode) -> Result<(Self, Vec<String>), OpenError> {
         let failed = |why: String| OpenError::Failed { path: path.display().to_string(), why };
         match missing {
-            Missing::Create => create_file(path).map_err(|e| failed(e.to_string()))?,
-            Missing::Refuse => must_be_there(path)?,
+            OpenMode::CreateOrMigrate => create_file(path).map_err(|e| failed(e.to_string()))?,
+            OpenMode::RequireCurrent => must_be_there(path)?,
         }
         look_at(path)?;
         let readers = thread::available_parallelism().map_or(2, NonZero::get).clamp(1, 4) * 2;
@@ -114,8 +107,8 @@ impl Store {
             only_reads(&reader).await.map_err(&failed)?;
             connections.push(reader);
         }
-        let versions = Arc::new(Versions::of(&writer).map_err(&failed)?);
-        let held = |connection| Owned::new(connection, &versions);
+        let change_counter = Arc::new(ChangeCounter::of(&writer).map_err(&failed)?);
+        let held = |connection| DedicatedConnection::new(connection, &change_counter);
         let (writer, thread) = Writer::start(held(writer)).map_err(|e| failed(e.to_string()))?;
         let mut connections = connections.into_iter().map(held);
         let mut start = |name, count| Readers::start(name, connections.by_ref().take(count));
@@ -124,19 +117,20 @@ impl Store {
         threads.extend(more);
         threads.push(thread);
         let threads = Arc::new(Mutex::new(threads));
-        let (ballast, checkup) = (Arc::new(Ballast::beside(path)), Arc::new(Checkup::of(path)));
-        let store = Self { writer, readers, prober, threads, versions, ballast, checkup };
-        store.look_at_arrivals().await;
+        let (disk_reserve, integrity_check) =
+            (Arc::new(DiskReserve::beside(path)), Arc::new(IntegrityCheck::of(path)));
+        let store = Self { writer, readers, prober, threads, change_counter, disk_reserve, integrity_check };
+        store.recompute_arrival_disorder().await;
         Ok((store, migrated))
     }
 
     /// Finds out anew how disorderly users came, if that is much: those who came by a wrong clock may be gone. It is about
     /// how quick searches are, and no reason not to start.
-    async fn look_at_arrivals(&self) {
-        if !matches!(self.read(|tx| tx.are_arrivals_disorderly()).await, Ok(true)) {
+    async fn recompute_arrival_disorder(&self) {
+        if !matches!(self.read(|tx| tx.has_arrival_disorder()).await, Ok(true)) {
             return;
         }
-        if let Err(error) = self.write(|tx| tx.look_at_arrivals()).await {
+        if let Err(error) = self.write(|tx| tx.recompute_arrival_disorder()).await {
             tracing::warn!(%error, "the order of arrival cannot be looked at: searches may be slow");
         }
     }
@@ -158,15 +152,15 @@ impl Store {
     ///
     /// # Errors
     /// If a small file is damaged.
-    pub async fn look_for_damage(&self) -> Result<(), OpenError> {
-        if self.checkup.is_quick() {
+    pub async fn check_integrity(&self) -> Result<(), OpenError> {
+        if self.integrity_check.is_quick() {
             return match self.read(|tx| tx.damage()).await {
                 Ok(None) => Ok(()),
-                Ok(Some(why)) | Err(Error::Damaged(why)) => Err(self.checkup.damaged(why)),
-                Err(error) => Err(self.checkup.failed(&error)),
+                Ok(Some(why)) | Err(Error::Damaged(why)) => Err(self.integrity_check.damaged(why)),
+                Err(error) => Err(self.integrity_check.failed(&error)),
             };
         }
-        match self.checkup.start(&self.versions) {
+        match self.integrity_check.start(&self.change_counter) {
             Ok(thread) => self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread),
             Err(why) => tracing::error!(why, "the store cannot be looked at for damage"),
         }
@@ -177,14 +171,14 @@ impl Store {
     ///
     /// # Errors
     /// If there is not enough.
-    pub fn hold_ballast(&self) -> std::io::Result<()> {
-        self.ballast.hold()
+    pub fn allocate_disk_reserve(&self) -> std::io::Result<()> {
+        self.disk_reserve.allocate()
     }
 
     /// Gives that space back; answers whether there was any.
     #[must_use]
-    pub fn throw_ballast_away(&self) -> bool {
-        self.ballast.throw_away()
+    pub fn release_disk_reserve(&self) -> bool {
+        self.disk_reserve.release()
     }
 
     /// The migrations that a file still needs; changes nothing, and makes no file.
@@ -204,7 +198,7 @@ impl Store {
     /// # Errors
     /// That the store cannot.
     pub async fn answers(&self) -> Result<(), Error> {
-        self.checkup.passed_so_far()?;
+        self.integrity_check.passed_so_far()?;
         self.prober.read(|tx| tx.probe_users()).await
     }
 
@@ -218,7 +212,7 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.checkup.passed_so_far()?;
+        self.integrity_check.passed_so_far()?;
         self.readers.read(work).await
     }
 
@@ -234,22 +228,22 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.checkup.passed_so_far()?;
-        self.writer.write(work, Turn::Next).await
+        self.integrity_check.passed_so_far()?;
+        self.writer.write(work, Priority::Next).await
     }
 
     /// The same for work that has time: whoever waits goes first, for a while.
     ///
     /// # Errors
     /// What `work` answers, or that the store cannot.
-    pub async fn write_in_passing<T, E, F>(&self, work: F) -> Result<T, E>
+    pub async fn write_background<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.checkup.passed_so_far()?;
-        self.writer.write(work, Turn::InPassing).await
+        self.integrity_check.passed_so_far()?;
+        self.writer.write(work, Priority::Background).await
     }
 }
 
@@ -293,14 +287,16 @@ fn look_at(path: &Path) -> Result<Schema, OpenError> {
 async fn bring_up_to_date(
     connection: &Object,
     path: &Path,
-    missing: Missing,
+    missing: OpenMode,
 ) -> Result<Vec<String>, OpenError> {
     let owned = path.to_owned();
     let done =
         connection.interact(move |connection| match (migrations::inspect(connection, &owned)?, missing) {
             (Schema::Current, _) => Ok(Vec::new()),
-            (Schema::Behind(_), Missing::Create) => migrations::migrate(connection, &owned),
-            (Schema::Behind(_), Missing::Refuse) => Err(OpenError::Older(owned.display().to_string())),
+            (Schema::Behind(_), OpenMode::CreateOrMigrate) => migrations::migrate(connection, &owned),
+            (Schema::Behind(_), OpenMode::RequireCurrent) => {
+                Err(OpenError::Older(owned.display().to_string()))
+            }
         });
     done.await
         .unwrap_or_else(|e| Err(OpenError::Failed { path: path.display().to_string(), why: e.to_string() }))

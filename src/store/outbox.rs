@@ -9,7 +9,7 @@ use super::{
     Error, Snapshot, Tx,
     tx::{timestamp, uuid, word},
 };
-use crate::model::{MessageId, MessageState, Timestamp, User, UserId, Word};
+use crate::domain::{MessageId, MessageState, Timestamp, User, UserId, Word};
 
 const COLUMNS: &str = "id, user_id, recipient, mailbox, urgent, sealed, state, attempts, due_at, created_at, \
                        expires_at, last_error, seq";

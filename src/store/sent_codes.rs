@@ -1,7 +1,7 @@
 //! The table `sent_codes`: how much was sent to an address, whoever asked for it.
 
 use super::{Error, Snapshot, Tx, tx::timestamp};
-use crate::model::{CountKey, Timestamp};
+use crate::domain::{CountKey, Timestamp};
 
 impl Snapshot<'_> {
     /// How much was sent, and when the latest; nothing if it does not count any more.

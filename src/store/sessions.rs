@@ -9,7 +9,7 @@ use super::{
     tx::{timestamp, uuid},
     users::{COLUMN_COUNT, COLUMNS, read_user},
 };
-use crate::model::{Client, Session, SessionId, Timestamp, TokenHash, User, UserId, network};
+use crate::domain::{Client, Session, SessionId, Timestamp, TokenHash, User, UserId, network};
 
 const SESSION_COLUMNS: &str = "s.id, s.user_id, s.created_at, s.last_used_at, s.expires_at, s.user_agent, s.ip, \
      s.refresh_hash, s.previous_hash";

@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, Params, Row, Rows, types::Type};
 use uuid::Uuid;
 
 use super::Error;
-use crate::model::{Timestamp, Word};
+use crate::domain::{Timestamp, Word};
 
 /// The store at one instant, to read.
 pub struct Snapshot<'c>(&'c Connection);

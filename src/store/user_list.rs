@@ -6,10 +6,10 @@ use rusqlite::{ToSql, types::Value};
 
 use super::{
     Error, Snapshot,
-    user_search::{Rows, Search, Words},
+    user_search::{MessageText, Rows, Search},
     users::{COLUMNS, read_user},
 };
-use crate::model::{Page, Role, Status, Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, Word};
+use crate::domain::{Page, Role, Status, Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, Word};
 
 impl Snapshot<'_> {
     /// One page of the users who are there at `now`.
@@ -157,7 +157,13 @@ impl Statement {
     }
 
     /// The candidates who have the words and pass the filter.
-    fn among(&mut self, candidates: &[i64], words: &Words, filter: &UserFilter, now: Timestamp) -> String {
+    fn among(
+        &mut self,
+        candidates: &[i64],
+        words: &MessageText,
+        filter: &UserFilter,
+        now: Timestamp,
+    ) -> String {
         let candidates: Vec<_> = candidates.iter().map(i64::to_string).collect();
         let list = self.bind(format!("[{}]", candidates.join(",")));
         let passing = self.passing(filter, words, now);
@@ -165,14 +171,14 @@ impl Statement {
     }
 
     /// The condition to be on a page or behind it.
-    pub(super) fn belonging(&mut self, query: &UserQuery, words: &Words, now: Timestamp) -> String {
+    pub(super) fn belonging(&mut self, query: &UserQuery, words: &MessageText, now: Timestamp) -> String {
         let cursor = query.cursor.as_ref().map(|cursor| self.after(cursor, query.sort)).unwrap_or_default();
         format!("{}{cursor}", self.passing(&query.filter, words, now))
     }
 
     /// The condition to have the words and to pass the filter. The plus signs keep SQLite from walking along an index when
     /// it has the rows in hand.
-    fn passing(&mut self, filter: &UserFilter, words: &Words, now: Timestamp) -> String {
+    fn passing(&mut self, filter: &UserFilter, words: &MessageText, now: Timestamp) -> String {
         let mut passing = format!("{}{}", self.living(now), self.having(words));
         if let Some(role) = filter.role {
             let _ = write!(passing, " AND +u.role = '{}'", role.word());
@@ -196,7 +202,7 @@ impl Statement {
     }
 
     /// The condition to have all words, in whichever order.
-    fn having(&mut self, words: &Words) -> String {
+    fn having(&mut self, words: &MessageText) -> String {
         words.iter().fold(String::new(), |condition, word| {
             condition + " AND instr(u.search_text, " + &self.bind(word.clone()) + ") > 0"
         })
@@ -246,14 +252,14 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::model::UserId;
+    use crate::domain::UserId;
 
     /// How SQLite goes about a page.
     fn plan(query: &UserQuery, rows: &Rows) -> Vec<String> {
         let connection = Connection::open_in_memory().expect("memory");
         for migration in [
-            include_str!("../../migrations/V1__accounts.sql"),
-            include_str!("../../migrations/V8__lists.sql"),
+            include_str!("../../migrations/sqlite/V1__accounts.sql"),
+            include_str!("../../migrations/sqlite/V8__lists.sql"),
         ] {
             connection.execute_batch(migration).expect("the schema");
         }

@@ -9,7 +9,7 @@ use super::{
     user_list::{Statement, condition, ranges},
     users::{COLUMN_COUNT, COLUMNS, read_user},
 };
-use crate::model::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, search_words};
+use crate::domain::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, search_words};
 
 /// How many candidates are looked up one by one at most. With more of them the text is so common that walking along the
 /// list, within its index, meets a page of them as soon. So it is after somebody signed up under a clock that was far in
@@ -39,18 +39,18 @@ pub(super) enum Search {
     /// One of them cannot be in any.
     Nobody,
     /// Walk along the list and look at each.
-    Walk(Words),
+    Walk(MessageText),
     /// Look at those who have their trigrams.
     Trigrams(Trigrams),
 }
 
 /// The words that must be found in a user, each somewhere.
-pub(super) type Words = Vec<String>;
+pub(super) type MessageText = Vec<String>;
 
 /// Words and what is asked of the search for them.
 pub(super) struct Trigrams {
     expression: String,
-    words: Words,
+    words: MessageText,
 }
 
 /// The rows that a page or a count looks at.
@@ -58,9 +58,9 @@ pub(super) enum Rows {
     /// All of them.
     All,
     /// All of them, for these words.
-    Walk(Words),
+    Walk(MessageText),
     /// These alone, for these words.
-    Among(Vec<i64>, Words),
+    Among(Vec<i64>, MessageText),
 }
 
 impl Snapshot<'_> {
@@ -180,7 +180,7 @@ impl Snapshot<'_> {
     }
 
     /// Whether users came so disorderly that it must have been by a wrong clock.
-    pub(super) fn are_arrivals_disorderly(&self) -> Result<bool, Error> {
+    pub(super) fn has_arrival_disorder(&self) -> Result<bool, Error> {
         Ok(self.number("SELECT disorder > ?1 FROM user_arrivals", [DISORDERLY])? > 0)
     }
 
@@ -220,7 +220,7 @@ impl Snapshot<'_> {
 
 impl Tx<'_> {
     /// Finds out how disorderly those users came who are there now.
-    pub(super) fn look_at_arrivals(&self) -> Result<(), Error> {
+    pub(super) fn recompute_arrival_disorder(&self) -> Result<(), Error> {
         self.execute_one(
             "UPDATE user_arrivals SET (latest, disorder) = \
              (SELECT ifnull(max(latest), 0), ifnull(max(latest - created_at), 0) FROM (SELECT created_at, \

@@ -6,8 +6,8 @@ use super::{
     Error, Snapshot, Tx,
     tx::{corrupt, maybe_timestamp, timestamp, uuid, word},
 };
-use crate::model::{
-    Email, Name, PasswordHash, Profile, Standing, Status, Timestamp, User, UserId, Word, searchable,
+use crate::domain::{
+    Email, Name, PasswordHash, Profile, Status, Timestamp, User, UserId, Verification, Word, searchable,
 };
 
 /// The columns that `read_user` reads, in its order.
@@ -47,8 +47,8 @@ impl Snapshot<'_> {
         Ok(found.flatten().map(PasswordHash::from_phc))
     }
 
-    /// How many admins can act as such, by the rule of `User::is_acting_admin`.
-    pub(crate) fn count_acting_admins(&self) -> Result<u64, Error> {
+    /// How many admins can act as such, by the rule of `User::is_active_admin`.
+    pub(crate) fn count_active_admins(&self) -> Result<u64, Error> {
         self.number(
             "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'verified' AND disabled = 0 \
              AND password_hash IS NOT NULL",
@@ -75,7 +75,7 @@ impl Snapshot<'_> {
              ORDER BY u.expires_at, u.role, u.disabled, u.seq LIMIT ?6"
         );
         let place = after.map(|(seq, user)| {
-            let (_, expires_at) = instants(user.standing);
+            let (_, expires_at) = instants(user.verification);
             (expires_at.map_or(i64::MIN, Timestamp::millis), user.role.word(), user.disabled, *seq)
         });
         let (expires_at, role, disabled, seq) = place.unwrap_or((i64::MIN, "", false, 0));
@@ -119,7 +119,7 @@ impl Tx<'_> {
     /// `Taken("users.email_key")` if the address is.
     pub(crate) fn insert_user(&self, user: &User, hash: Option<&PasswordHash>) -> Result<(), Error> {
         let profile = &user.profile;
-        let (verified_at, expires_at) = instants(user.standing);
+        let (verified_at, expires_at) = instants(user.verification);
         self.execute_one(
             "INSERT INTO users (id, email, email_key, first_name, last_name, search_text, password_hash, role, status, \
              disabled, created_at, updated_at, verified_at, expires_at, last_login_at) \
@@ -150,7 +150,7 @@ impl Tx<'_> {
     /// `Taken("users.email_key")` if the address is.
     pub(crate) fn update_user(&self, user: &User) -> Result<(), Error> {
         let profile = &user.profile;
-        let (verified_at, expires_at) = instants(user.standing);
+        let (verified_at, expires_at) = instants(user.verification);
         self.execute_one(
             &format!(
                 "UPDATE users SET email = ?2, email_key = ?3, first_name = ?4, last_name = ?5, search_text = ?6, \
@@ -232,12 +232,12 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
     let name = |column: usize| -> rusqlite::Result<Option<Name>> {
         Ok(row.get::<_, Option<String>>(start + column)?.map(Name::stored))
     };
-    let standing = match word(row, start + 6)? {
+    let verification = match word(row, start + 6)? {
         Status::Verified => {
-            maybe_timestamp(row, start + 7)?.map(|verified_at| Standing::Verified { verified_at })
+            maybe_timestamp(row, start + 7)?.map(|verified_at| Verification::Verified { verified_at })
         }
         Status::Unverified => {
-            maybe_timestamp(row, start + 8)?.map(|expires_at| Standing::Unverified { expires_at })
+            maybe_timestamp(row, start + 8)?.map(|expires_at| Verification::Unverified { expires_at })
         }
     };
     Ok(User {
@@ -248,7 +248,7 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
             last_name: name(4)?,
         },
         role: word(row, start + 5)?,
-        standing: standing.ok_or_else(|| corrupt(start + 6))?,
+        verification: verification.ok_or_else(|| corrupt(start + 6))?,
         disabled: row.get(start + 9)?,
         created_at: timestamp(row, start + 10)?,
         updated_at: timestamp(row, start + 11)?,
@@ -257,10 +257,10 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
     })
 }
 
-fn instants(standing: Standing) -> (Option<Timestamp>, Option<Timestamp>) {
-    match standing {
-        Standing::Verified { verified_at } => (Some(verified_at), None),
-        Standing::Unverified { expires_at } => (None, Some(expires_at)),
+fn instants(verification: Verification) -> (Option<Timestamp>, Option<Timestamp>) {
+    match verification {
+        Verification::Verified { verified_at } => (Some(verified_at), None),
+        Verification::Unverified { expires_at } => (None, Some(expires_at)),
     }
 }
 

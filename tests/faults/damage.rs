@@ -105,8 +105,8 @@ fn seen_by_checks(sql: &Connection) -> String {
 /// Makes the file larger by so many bytes of history.
 fn pad(shop: &Shop, bytes: usize) {
     let history = "WITH RECURSIVE n(i) AS (SELECT 1 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
-                   INSERT INTO audit_events (id, at, action, user_id, door, request_id, changes) \
-                   SELECT randomblob(16), 4e12, 'user.edited', randomblob(16), 'console', hex(randomblob(500)), '[]' \
+                   INSERT INTO audit_events (id, at, action, user_id, channel, request_id, changes) \
+                   SELECT randomblob(16), 4e12, 'user.edited', randomblob(16), 'cli', hex(randomblob(500)), '[]' \
                    FROM n";
     shop.sql().execute(history, [i64::try_from(bytes / 1000).unwrap()]).unwrap();
 }

@@ -193,7 +193,7 @@ fn exports_that_are_hung_up_on_are_not_worked_on() {
     let server = shop.serve();
     server.sign_up("ann@example.com").is(201);
     let token = server.token("ann@example.com");
-    let copy = "INSERT INTO audit_events (id, at, action, actor_id, user_id, door, changes) \
+    let copy = "INSERT INTO audit_events (id, at, action, actor_id, user_id, channel, changes) \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) \
          SELECT randomblob(16), at, 'user.edited', user_id, user_id, 'api', '[]' FROM n, audit_events \
          WHERE action = 'user.signed_up'";

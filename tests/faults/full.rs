@@ -71,7 +71,7 @@ fn on_a_full_disk_all_goes_on_but_writing() {
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn on_a_full_disk_the_ballast_lets_the_clean_up_delete() {
+fn on_a_full_disk_the_reserve_lets_the_clean_up_delete() {
     if !has(&["mount", "dd"]) {
         return;
     }
@@ -80,7 +80,7 @@ fn on_a_full_disk_the_ballast_lets_the_clean_up_delete() {
     let server = shop.serve();
     let mut guests = guests(&server, 4);
     verify_at_once(&mut guests[0], &server);
-    wait_for("the ballast", || shop.path("data/coffeeshop.ballast").exists().then_some(()));
+    wait_for("the reserve", || shop.path("data/coffeeshop.reserve").exists().then_some(()));
     // Two are due, for as long as nobody can delete them.
     let filler = disk.fill();
     write_until_full(&server, &mut guests[0]).is(507);
@@ -102,7 +102,7 @@ fn on_a_full_disk_the_ballast_lets_the_clean_up_delete() {
     let before = guests[0].acknowledged();
     guests[0].edit(&server);
     assert_eq!(guests[0].acknowledged(), before + 1, "not well again: {}", server.logged());
-    wait_for("the ballast to be back", || shop.path("data/coffeeshop.ballast").exists().then_some(()));
+    wait_for("the reserve to be back", || shop.path("data/coffeeshop.reserve").exists().then_some(()));
     is_calm(&server.logged());
     let mut left = vec![guests.swap_remove(0)];
     check_all(&mut left, &server, &shop);

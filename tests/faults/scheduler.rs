@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coffeeshop::model::Clock;
+use coffeeshop::domain::Clock;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
@@ -166,9 +166,9 @@ fn complete(sql: &Connection) {
          CREATE TEMP TABLE new AS SELECT * FROM users u WHERE NOT EXISTS
              (SELECT 1 FROM audit_events WHERE user_id = u.id);
          INSERT INTO due SELECT id, expires_at FROM new WHERE expires_at IS NOT NULL;
-         INSERT INTO audit_events (id, at, action, user_id, door, changes)
+         INSERT INTO audit_events (id, at, action, user_id, channel, changes)
              SELECT randomblob(16), created_at, 'user.signed_up', id, 'api', '[]' FROM new;
-         INSERT INTO audit_events (id, at, action, user_id, door, changes)
+         INSERT INTO audit_events (id, at, action, user_id, channel, changes)
              SELECT randomblob(16), created_at, 'user.verified', id, 'api', '[]' FROM new WHERE status = 'verified';
          INSERT INTO codes (user_id, purpose, email, email_key, code_expires_at, tries_left, token_hash, token_expires_at)
              SELECT id, 'verify_email', email, email_key, {FAR_AWAY}, 5, randomblob(32), {FAR_AWAY} FROM new

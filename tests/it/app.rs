@@ -12,8 +12,8 @@ use coffeeshop::{
     api,
     config::Config,
     delivery::{Console, Delivery},
-    model::{AuditQuery, Client, Clock, Timestamp, User},
-    store::{Missing, Store},
+    domain::{AuditQuery, Client, Clock, Timestamp, User},
+    store::{OpenMode, Store},
 };
 use poem::{
     Body, Endpoint, EndpointExt, Request, Response,
@@ -114,7 +114,7 @@ impl App {
         (config.password.memory_kib, config.password.iterations) = (64, 1);
         change(&mut config);
         let clock = Clock::by_hand(START);
-        let (store, _) = Store::open(&config.database.path, Missing::Create).await.unwrap();
+        let (store, _) = Store::open(&config.database.path, OpenMode::CreateOrMigrate).await.unwrap();
         let accounts = Accounts::open(&config, store, clock.clone()).await.unwrap();
         let printed = Printed::default();
         Self {
@@ -192,7 +192,7 @@ impl App {
         let draft =
             SignupDraft { email: email.to_owned(), password: PASSWORD.to_owned(), ..SignupDraft::default() };
         let new = self.accounts.check_signup(draft, &Client::default()).await.unwrap();
-        self.accounts.create_admin(&Admin::at_console(), new).await.unwrap()
+        self.accounts.create_admin(&Admin::from_cli(), new).await.unwrap()
     }
 
     /// Signs up; answers the user.
@@ -228,7 +228,7 @@ impl App {
     pub async fn events(&self) -> Vec<Value> {
         let (mut events, mut query) = (Vec::new(), AuditQuery::default());
         loop {
-            let page = self.accounts.audit(&Admin::at_console(), query.clone()).await.unwrap();
+            let page = self.accounts.audit(&Admin::from_cli(), query.clone()).await.unwrap();
             events.extend(page.items.into_iter().map(api::audit_json));
             query.cursor = page.next;
             if query.cursor.is_none() {

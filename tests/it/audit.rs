@@ -1,18 +1,23 @@
-//! The audit: every change of an account leaves one event, whichever door somebody came in by, and tells nothing else.
+//! The audit: every change of an account leaves one event, whichever channel somebody came in by, and tells nothing else.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use coffeeshop::{
-    accounts::{Admin, InvitationDraft, Proof, Which, console},
-    model::{
-        Action, Change, Client, Door, Email, Origin, Password, PlainToken, Role, UserChange, UserId, Word,
+    accounts::{Admin, InvitationDraft, Proof, PurgeScope, console},
+    domain::{
+        Action, Change, Channel, Client, Email, Origin, Password, PlainToken, Role, UserChange, UserId, Word,
     },
+    store::{OpenMode, Store},
 };
 use poem::http::Method;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{App, CLIENT, Caller, PASSWORD};
+use crate::{
+    app::{App, CLIENT, Caller, PASSWORD},
+    spellings::older_store,
+};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -24,15 +29,15 @@ const DAY: Duration = Duration::from_hours(24);
 /// Somebody who looks at the audit after each step of a walk.
 struct Auditor<'a> {
     app: &'a App,
-    door: Door,
+    channel: Channel,
     seen: usize,
     actions: BTreeSet<&'static str>,
     steps: usize,
 }
 
 impl<'a> Auditor<'a> {
-    async fn at(app: &'a App, door: Door) -> Self {
-        Self { app, door, seen: app.events().await.len(), actions: BTreeSet::new(), steps: 0 }
+    async fn at(app: &'a App, channel: Channel) -> Self {
+        Self { app, channel, seen: app.events().await.len(), actions: BTreeSet::new(), steps: 0 }
     }
 
     /// A caller whose next step can be told in the audit.
@@ -51,18 +56,18 @@ impl<'a> Auditor<'a> {
         assert_eq!(event["action"], action.word());
         assert_eq!(event["actor_id"].as_str(), actor_id, "{event:#}");
         assert_eq!(event["user_id"], user_id, "{event:#}");
-        assert_eq!(event["door"], self.door.word(), "{event:#}");
+        assert_eq!(event["channel"], self.channel.word(), "{event:#}");
         assert!(event["id"].as_str().unwrap().parse::<Uuid>().is_ok() && event["at"].is_string());
         let request_id = format!("step-{}", self.steps);
-        let expected = match self.door {
-            Door::Api | Door::Page => {
+        let expected = match self.channel {
+            Channel::Api | Channel::Page | Channel::Console => {
                 json!({ "ip": CLIENT, "user_agent": TILL, "uid": null, "request_id": request_id })
             }
-            Door::Console => {
+            Channel::Cli => {
                 let uid = rustix::process::getuid().as_raw();
                 json!({ "ip": null, "user_agent": null, "uid": uid, "request_id": null })
             }
-            Door::Timer => json!({ "ip": null, "user_agent": null, "uid": null, "request_id": null }),
+            Channel::Job => json!({ "ip": null, "user_agent": null, "uid": null, "request_id": null }),
         };
         for (field, value) in expected.as_object().unwrap() {
             assert_eq!(&event[field], value, "{field}: {event:#}");
@@ -92,7 +97,7 @@ async fn log_in<'a>(app: &'a App, caller: &Caller<'_>, email: &str, password: &s
 pub async fn walk_the_api(app: &App) -> BTreeSet<&'static str> {
     let boss = app.admin().await;
     let boss_id = boss.id().await;
-    let mut audit = Auditor::at(app, Door::Api).await;
+    let mut audit = Auditor::at(app, Channel::Api).await;
     let anyone = app.anyone();
 
     let body = json!({ "email": ANN, "password": PASSWORD, "first_name": "Wilhelmina" });
@@ -111,7 +116,7 @@ pub async fn walk_the_api(app: &App) -> BTreeSet<&'static str> {
     audit.step(&anyone).post("/auth/refresh", renew.clone()).await.is(200);
     app.wait(Duration::from_secs(11));
     audit.step(&anyone).post("/auth/refresh", renew).await.is(401);
-    audit.saw(Action::SessionReplayed, None, &ann_id).await;
+    audit.saw(Action::SessionRefreshReuseDetected, None, &ann_id).await;
     ann.get("/me").await.is(401);
 
     let (ann, tokens) = log_in(app, &audit.step(&anyone), ANN, PASSWORD).await;
@@ -145,7 +150,7 @@ pub async fn walk_the_api(app: &App) -> BTreeSet<&'static str> {
     audit.saw(Action::SessionsEnded, Some(&ann_id), &ann_id).await;
 
     audit.step(&anyone).post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
-    audit.saw(Action::PasswordForgotten, None, &ann_id).await;
+    audit.saw(Action::PasswordResetRequested, None, &ann_id).await;
     let body = json!({ "token": app.mail(ANN).await.token(), "new_password": NEXT_PASSWORD });
     audit.step(&anyone).post("/auth/password/reset", body).await.is(204);
     audit.saw(Action::PasswordReset, None, &ann_id).await;
@@ -158,7 +163,7 @@ pub async fn walk_the_api(app: &App) -> BTreeSet<&'static str> {
 
     let body = json!({ "new_email": NEW, "current_password": PASSWORD });
     audit.step(&ann).post("/me/email", body).await.is(202);
-    audit.saw(Action::EmailChangeAsked, Some(&ann_id), &ann_id).await;
+    audit.saw(Action::EmailChangeRequested, Some(&ann_id), &ann_id).await;
     let body = json!({ "token": app.mail(NEW).await.token() });
     audit.step(&anyone).post("/auth/verify", body).await.is(200);
     audit.saw(Action::EmailChanged, None, &ann_id).await;
@@ -201,7 +206,7 @@ pub async fn walk_the_api(app: &App) -> BTreeSet<&'static str> {
 /// Everything that can be done to accounts on our pages.
 pub async fn walk_the_pages(app: &App) -> BTreeSet<&'static str> {
     let boss = app.admin().await;
-    let mut audit = Auditor::at(app, Door::Page).await;
+    let mut audit = Auditor::at(app, Channel::Page).await;
     let anyone = app.anyone();
 
     let ann_id = id_of(&app.sign_up(ANN).await);
@@ -211,7 +216,7 @@ pub async fn walk_the_pages(app: &App) -> BTreeSet<&'static str> {
     audit.saw(Action::UserVerified, None, &ann_id).await;
 
     audit.step(&anyone).form("/reset", &[("do", "ask"), ("email", ANN)]).await.is(200);
-    audit.saw(Action::PasswordForgotten, None, &ann_id).await;
+    audit.saw(Action::PasswordResetRequested, None, &ann_id).await;
     let token = app.mail(ANN).await.token().to_owned();
     let fields = [
         ("do", "choose"),
@@ -222,7 +227,7 @@ pub async fn walk_the_pages(app: &App) -> BTreeSet<&'static str> {
     audit.step(&anyone).form("/reset", &fields).await.is(200);
     audit.saw(Action::PasswordReset, None, &ann_id).await;
 
-    for (deed, action) in [("disown", Action::EmailChangeCancelled), ("confirm", Action::EmailChanged)] {
+    for (deed, action) in [("reject", Action::EmailChangeCancelled), ("confirm", Action::EmailChanged)] {
         let (ann, _) = log_in(app, &anyone, ANN, NEXT_PASSWORD).await;
         let body = json!({ "new_email": NEW, "current_password": NEXT_PASSWORD });
         ann.post("/me/email", body).await.is(202);
@@ -235,17 +240,17 @@ pub async fn walk_the_pages(app: &App) -> BTreeSet<&'static str> {
     let guest_id = id_of(&app.sign_up("guest@example.com").await);
     audit.seen += 1;
     let token = app.mail("guest@example.com").await.token().to_owned();
-    audit.step(&anyone).form("/verify", &[("do", "disown"), ("token", &token)]).await.is(200);
-    audit.saw(Action::UserDisowned, None, &guest_id).await;
+    audit.step(&anyone).form("/verify", &[("do", "reject"), ("token", &token)]).await.is(200);
+    audit.saw(Action::UserRejected, None, &guest_id).await;
 
-    for deed in ["disown", "choose"] {
+    for deed in ["reject", "choose"] {
         let bob_id = id_of(&boss.post("/users", json!({ "email": BOB })).await.is(201).body);
         audit.seen += 1;
         let token = app.mail(BOB).await.token().to_owned();
         let fields =
             [("do", deed), ("token", &token), ("new_password", PASSWORD), ("repeat_password", PASSWORD)];
         audit.step(&anyone).form("/reset", &fields).await.is(200);
-        let action = if deed == "disown" { Action::UserDisowned } else { Action::InvitationAccepted };
+        let action = if deed == "reject" { Action::UserRejected } else { Action::InvitationAccepted };
         audit.saw(action, None, &bob_id).await;
     }
     audit.actions
@@ -253,8 +258,8 @@ pub async fn walk_the_pages(app: &App) -> BTreeSet<&'static str> {
 
 /// Everything that can be done to accounts at the console.
 pub async fn walk_the_console(app: &App) -> BTreeSet<&'static str> {
-    let by = Admin::at_console();
-    let mut audit = Auditor::at(app, Door::Console).await;
+    let by = Admin::from_cli();
+    let mut audit = Auditor::at(app, Channel::Cli).await;
     let admin_id = app.make_admin("boss@example.com").await.id.to_string();
     audit.saw(Action::UserCreated, None, &admin_id).await;
 
@@ -264,7 +269,7 @@ pub async fn walk_the_console(app: &App) -> BTreeSet<&'static str> {
     let bob_id = bob.to_string();
     audit.saw(Action::UserInvited, None, &bob_id).await;
     app.accounts.reset_link(&by, bob).await.unwrap();
-    audit.saw(Action::PasswordLinkMade, None, &bob_id).await;
+    audit.saw(Action::PasswordResetLinkCreated, None, &bob_id).await;
     let change = UserChange { role: Change::Set(Role::Admin), ..UserChange::default() };
     app.accounts.change_user(&by, bob, change).await.unwrap();
     let event = audit.saw(Action::UserEdited, None, &bob_id).await;
@@ -279,7 +284,7 @@ pub async fn walk_the_console(app: &App) -> BTreeSet<&'static str> {
 
     let guest_id = id_of(&app.sign_up("guest@example.com").await);
     audit.seen += 1;
-    let plan = app.accounts.plan_purge(Which::OlderThan(Duration::ZERO), console());
+    let plan = app.accounts.plan_purge(PurgeScope::OlderThan(Duration::ZERO), console());
     app.accounts.purge(&plan, |_| {}).await.unwrap();
     audit.saw(Action::UserExpired, None, &guest_id).await;
     audit.actions
@@ -287,13 +292,13 @@ pub async fn walk_the_console(app: &App) -> BTreeSet<&'static str> {
 
 /// Everything that the clock does to accounts.
 pub async fn walk_the_timer(app: &App) -> BTreeSet<&'static str> {
-    let mut audit = Auditor::at(app, Door::Timer).await;
+    let mut audit = Auditor::at(app, Channel::Job).await;
     let guest_id = id_of(&app.sign_up("guest@example.com").await);
     audit.seen += 1;
     app.wait(DAY);
     app.accounts.remind().await.unwrap();
     app.wait(DAY);
-    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
     app.accounts.purge(&plan, |_| {}).await.unwrap();
     audit.saw(Action::UserExpired, None, &guest_id).await;
     audit.actions
@@ -344,7 +349,7 @@ async fn an_event_holds_no_address_no_name_and_no_secret() {
         }
     }
     let stored: String = app.stored(
-        "SELECT lower(group_concat(action || door || coalesce(ip, '') || coalesce(user_agent, '') || \
+        "SELECT lower(group_concat(action || channel || coalesce(ip, '') || coalesce(user_agent, '') || \
          coalesce(request_id, '') || changes)) FROM audit_events",
     );
     assert!(stored.contains("user.edited"), "it looks in the right place: {stored}");
@@ -416,9 +421,9 @@ async fn what_is_refused_or_changes_nothing_leaves_no_event() {
     for (page, fields) in [
         ("/verify", &[("do", "confirm"), ("token", "x")][..]),
         ("/verify", &[("do", "confirm"), ("token", &taken)]),
-        ("/verify", &[("do", "disown"), ("token", "x")]),
+        ("/verify", &[("do", "reject"), ("token", "x")]),
         ("/reset", &[("do", "choose"), ("token", "x"), ("new_password", PASSWORD)]),
-        ("/reset", &[("do", "disown"), ("token", "x")]),
+        ("/reset", &[("do", "reject"), ("token", "x")]),
         ("/reset", &[("do", "ask"), ("email", "nobody@example.com")]),
     ] {
         app.anyone().form(page, fields).await.is(200);
@@ -454,8 +459,8 @@ async fn an_expired_account_that_gives_its_address_up_leaves_an_event_of_its_own
     let events = app.events().await;
     let [_, expired, signed_up] = &events[..] else { panic!("{events:#?}") };
     assert_eq!(
-        (&expired["action"], &expired["user_id"], &expired["door"]),
-        (&json!("user.expired"), &json!(gone), &json!("timer"))
+        (&expired["action"], &expired["user_id"], &expired["channel"]),
+        (&json!("user.expired"), &json!(gone), &json!("job"))
     );
     assert_eq!((&signed_up["action"], &signed_up["user_id"]), (&json!("user.signed_up"), &json!(fresh)));
 }
@@ -467,7 +472,7 @@ async fn an_event_outlives_the_account_and_not_its_retention() {
     let id = id_of(&app.sign_up(ANN).await);
     boss.delete(&format!("/users/{id}")).await.is(204);
     let purge = async || {
-        let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+        let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
         let due = app.accounts.count_due(&plan).await.unwrap().events;
         assert_eq!(app.accounts.purge(&plan, |_| {}).await.unwrap().events, due);
     };
@@ -529,7 +534,7 @@ async fn events_are_filtered_by_whom_by_who_and_by_what() {
         (format!("user_id={ann_id}&actor_id={boss_id}"), &["user.edited", "user.edited"]),
         ("action=user.verified".to_owned(), &["user.verified"]),
         (format!("action=session.started&user_id={boss_id}"), &["session.started"]),
-        ("action=user.disowned".to_owned(), &[]),
+        ("action=user.rejected".to_owned(), &[]),
         (format!("user_id={}", Uuid::now_v7()), &[]),
     ] {
         assert_eq!(actions(&page(&boss, &query).await), expected, "{query}");
@@ -624,7 +629,7 @@ async fn pages_go_on_while_old_events_are_cleaned_up() {
     let boss = app.admin().await;
     let first = page(&boss, "limit=1").await;
     app.wait(5 * DAY);
-    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
     app.accounts.purge(&plan, |_| {}).await.unwrap();
     let boss = app.log_in("boss@example.com").await;
     let cursor = first["next_cursor"].as_str().unwrap();
@@ -740,4 +745,45 @@ async fn nothing_is_told_of_an_account_between_its_end_and_the_clean_up() {
     let body = json!({ "refresh_token": tokens["refresh_token"] });
     app.anyone().post("/auth/logout", body).await.is(204);
     assert_eq!(app.events().await, before);
+}
+
+#[tokio::test]
+async fn events_of_an_older_version_are_told_in_the_words_of_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let old = older_store(&path, 15);
+    for (number, (action, door)) in [
+        ("user.disowned", "page"),
+        ("email.change_asked", "api"),
+        ("password.forgotten", "api"),
+        ("password.link_made", "console"),
+        ("session.replayed", "api"),
+        ("user.expired", "timer"),
+        ("user.edited", "api"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let event = "INSERT INTO audit_events (id, at, action, user_id, door, changes) VALUES (randomblob(16), ?, ?, randomblob(16), ?, '[]')";
+        old.execute(event, (i64::try_from(number).unwrap(), action, door)).unwrap();
+    }
+    drop(old);
+    drop(Store::open(&path, OpenMode::CreateOrMigrate).await.unwrap());
+    let migrated = Connection::open(&path).unwrap();
+    let mut events = migrated.prepare("SELECT action, channel FROM audit_events ORDER BY at").unwrap();
+    let events = events.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let events: Vec<(String, String)> = events.map(Result::unwrap).collect();
+    let events: Vec<_> = events.iter().map(|(action, channel)| (action.as_str(), channel.as_str())).collect();
+    assert_eq!(
+        events,
+        [
+            ("user.rejected", "page"),
+            ("email.change_requested", "api"),
+            ("password.reset_requested", "api"),
+            ("password.reset_link_created", "cli"),
+            ("session.refresh_reuse_detected", "api"),
+            ("user.expired", "job"),
+            ("user.edited", "api"),
+        ]
+    );
 }

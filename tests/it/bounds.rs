@@ -8,8 +8,8 @@ use std::{
 };
 
 use coffeeshop::{
-    accounts::{Admin, ClockSeen, Rotation, Which},
-    model::Origin,
+    accounts::{Admin, ClockSeen, PurgeScope, Rotation},
+    domain::Origin,
 };
 use serde_json::{Value, json};
 use tracing::{
@@ -99,10 +99,10 @@ async fn walk_everywhere() -> App {
             }
         }
     }
-    let (console, accounts) = (Admin::at_console(), &app.accounts);
+    let (console, accounts) = (Admin::from_cli(), &app.accounts);
     accounts.messages(&console, 0).await.unwrap();
     accounts.retry_messages(&console, None).await.unwrap();
-    let plan = accounts.plan_purge(Which::OlderThan(Duration::ZERO), Origin::timer());
+    let plan = accounts.plan_purge(PurgeScope::OlderThan(Duration::ZERO), Origin::job());
     app.sign_up("guest@example.com").await;
     let page = accounts.due_users(&plan, None).await.unwrap();
     accounts.due_users(&plan, page.last().cloned()).await.unwrap();
@@ -199,7 +199,7 @@ impl Growth {
 
 /// How many rows each table that grows has, but for the budgets themselves.
 fn rows(app: &App) -> Vec<(&'static str, i64)> {
-    let tables = GROWING.into_iter().filter(|table| !["limits", "sent_codes"].contains(table));
+    let tables = GROWING.into_iter().filter(|table| !["rate_limits", "sent_codes"].contains(table));
     tables.map(|table| (table, app.stored(&format!("SELECT count(*) FROM {table}")))).collect()
 }
 
@@ -278,7 +278,8 @@ async fn nothing_grows_past_its_budget_however_often_it_is_asked() {
 
 /// The tables that grow with use. A statement that looks at all of their rows, or sorts them, costs more the longer a shop is
 /// open.
-const GROWING: [&str; 7] = ["users", "sessions", "codes", "outbox", "audit_events", "sent_codes", "limits"];
+const GROWING: [&str; 7] =
+    ["users", "sessions", "codes", "outbox", "audit_events", "sent_codes", "rate_limits"];
 /// The tables that do not: a few rows each.
 const SMALL: [&str; 6] =
     ["issuers", "signing_keys", "user_counts", "user_arrivals", "clean_up", "refinery_schema_history"];

@@ -334,7 +334,7 @@ fn a_canary_is_found_nowhere() {
         }
         files.len()
     };
-    assert_eq!(look("of a running server"), 5, "database, log, index, ballast, secret");
+    assert_eq!(look("of a running server"), 5, "database, log, index, reserve, secret");
     let ended = server.stop(Signal::TERM).is(0);
     look("of a stopped server");
     assert!(ended.err.contains("TRACE") || ended.err.contains("DEBUG"), "it talks");

@@ -9,7 +9,7 @@ use std::{
 
 use coffeeshop::{
     accounts::SignupDraft,
-    model::{Client, Clock, Origin},
+    domain::{Client, Clock, Origin},
 };
 use rusqlite::Connection;
 use rustix::process::Signal;

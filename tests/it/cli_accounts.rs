@@ -8,7 +8,7 @@ use std::{
 
 use coffeeshop::{
     accounts::SignupDraft,
-    model::{Client, Clock, Origin},
+    domain::{Client, Clock, Origin},
 };
 use rustix::process::{Signal, getuid};
 use serde_json::{Value, json};
@@ -114,7 +114,7 @@ fn what_prints_data_can_print_json() {
 }
 
 #[test]
-fn no_admin_is_made_with_a_password_that_no_other_door_takes() {
+fn no_admin_is_made_with_a_password_refused_elsewhere() {
     let shop = Shop::with_store();
     for (bad, why) in BAD {
         let args = ["create-admin", "--email", ANN, "--password-stdin"];
@@ -210,7 +210,7 @@ fn the_audit_tells_who_did_what_and_from_where() {
     assert_eq!(actions(&all), ["user.deleted", "user.edited", "user.signed_up", "user.created"]);
     let signed_up = &items(&all)[2];
     let from = json!([
-        signed_up["door"],
+        signed_up["channel"],
         signed_up["ip"],
         signed_up["user_agent"],
         signed_up["request_id"],
@@ -223,8 +223,8 @@ fn the_audit_tells_who_did_what_and_from_where() {
     );
     for event in [&items(&all)[0], &items(&all)[1], &items(&all)[3]] {
         let from =
-            json!([event["door"], event["ip"], event["user_agent"], event["request_id"], event["uid"]]);
-        assert_eq!(from, json!(["console", null, null, null, getuid().as_raw()]));
+            json!([event["channel"], event["ip"], event["user_agent"], event["request_id"], event["uid"]]);
+        assert_eq!(from, json!(["cli", null, null, null, getuid().as_raw()]));
         assert_eq!(event["actor_id"], Value::Null);
     }
     assert_eq!(all["next_cursor"], Value::Null);

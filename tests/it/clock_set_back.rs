@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use coffeeshop::{
-    accounts::{Admin, Rotation, Setback, Which},
+    accounts::{Admin, DeliveryError, PurgeScope, Rotation},
     config::Period,
-    model::Origin,
+    domain::Origin,
 };
 use serde_json::{Value, json};
 
@@ -118,7 +118,7 @@ async fn a_session_used_under_a_clock_set_back_keeps_its_end() {
     let tokens = refresh(&app, &tokens).await.is(200).body;
     app.wait(25 * DAY);
     let tokens = refresh(&app, &tokens).await.is(200).body;
-    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
     app.accounts.purge(&plan, |_| {}).await.unwrap();
     app.clock.set_back(40 * DAY);
     let tokens = refresh(&app, &tokens).await.is(200).body;
@@ -225,7 +225,10 @@ async fn a_mail_server_that_failed_in_the_future_is_asked_now() {
         app.new_mails().await;
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
         let taken = app.accounts.take_messages(ROOM).await.unwrap();
-        app.accounts.message_failed(&taken[0], &Setback::locked("refused".to_owned(), None)).await.unwrap();
+        app.accounts
+            .message_failed(&taken[0], &DeliveryError::locked("refused".to_owned(), None))
+            .await
+            .unwrap();
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
         app.clock.set_back(by);
         assert!(!app.new_mails().await.is_empty(), "ahead by {by:?}");
@@ -247,11 +250,11 @@ async fn the_youngest_key_signs_though_an_older_one_is_from_the_future() {
     for by in AHEAD {
         let app = ahead(by).await;
         let rotate =
-            async || app.accounts.rotate_keys(&Admin::at_console(), Rotation::Gentle).await.unwrap().kid;
+            async || app.accounts.rotate_keys(&Admin::from_cli(), Rotation::Gentle).await.unwrap().kid;
         rotate().await;
         app.clock.set_back(by);
         let youngest = rotate().await;
-        let keys = app.accounts.keys(&Admin::at_console()).await.unwrap();
+        let keys = app.accounts.keys(&Admin::from_cli()).await.unwrap();
         assert_eq!(keys.last().unwrap().kid, youngest);
         let tokens = log_in(&app, PASSWORD).await.is(200).body;
         me(&app, &tokens).await.is(200);

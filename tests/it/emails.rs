@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use coffeeshop::{
-    accounts::{Admin, Which},
-    model::Origin,
+    accounts::{Admin, PurgeScope},
+    domain::Origin,
 };
 use poem::http::Method;
 use serde_json::{Value, json};
@@ -234,8 +234,8 @@ async fn a_verified_user_stays_verified_while_a_change_waits_and_is_never_cleane
     let me = ann.me().await;
     assert_eq!((&me["status"], &me["expires_at"]), (&json!("verified"), &Value::Null));
     app.wait(Duration::from_hours(24 * 30));
-    for which in [Which::Expired, Which::OlderThan(Duration::ZERO)] {
-        let plan = app.accounts.plan_purge(which, Origin::timer());
+    for which in [PurgeScope::Expired, PurgeScope::OlderThan(Duration::ZERO)] {
+        let plan = app.accounts.plan_purge(which, Origin::job());
         assert_eq!(app.accounts.purge(&plan, |_| {}).await.unwrap().users, 0);
     }
     assert_eq!(app.log_in(ANN).await.me().await["status"], "verified");
@@ -522,9 +522,9 @@ async fn a_notice_to_the_old_address_does_not_name_the_new_one_in_full() {
     let ann = app.signed_in(ANN).await;
     app.printed().await;
     ask(&ann, NEW).await.is(202);
-    let messages = app.accounts.messages(&Admin::at_console(), 0).await.unwrap();
+    let messages = app.accounts.messages(&Admin::from_cli(), 0).await.unwrap();
     let notice = messages.iter().find(|(_, message)| message.to == ANN).unwrap();
-    let words = format!("{:?}", notice.1.letter);
+    let words = format!("{:?}", notice.1.kind);
     assert!(words.contains("a…@example.org") && !words.contains("ann.smith"), "{words}");
 }
 

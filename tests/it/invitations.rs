@@ -308,8 +308,8 @@ async fn an_admin_who_lost_the_rights_meanwhile_invites_nobody() {
 async fn a_link_handed_over_by_an_admin_opens_an_invited_account_too() {
     let app = App::start().await;
     let (user, invitation) = invited(&app, &app.admin().await).await;
-    let id = coffeeshop::model::UserId::from_uuid(user["id"].as_str().unwrap().parse().unwrap());
-    let by = coffeeshop::accounts::Admin::at_console();
+    let id = coffeeshop::domain::UserId::from_uuid(user["id"].as_str().unwrap().parse().unwrap());
+    let by = coffeeshop::accounts::Admin::from_cli();
     let reset = app.accounts.reset_link(&by, id).await.unwrap();
     let token = reset.link.split_once("?token=").unwrap().1;
     accept(&app, json!({ "token": token }), PASSWORD).await.is(204);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffeeshop::{accounts::Which, config::Config, model::Origin};
+use coffeeshop::{accounts::PurgeScope, config::Config, domain::Origin};
 use serde_json::{Value, json};
 
 use crate::{
@@ -32,7 +32,7 @@ fn issuer(tokens: &Value, name: &str) -> Value {
 }
 
 async fn clean_up(app: &App) {
-    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
     app.accounts.purge(&plan, |_| {}).await.unwrap();
 }
 

@@ -14,7 +14,7 @@ use crate::{
 const ANN: &str = "ann@example.com";
 
 async fn rotate(app: &App, rotation: Rotation) -> String {
-    app.accounts.rotate_keys(&Admin::at_console(), rotation).await.unwrap().kid
+    app.accounts.rotate_keys(&Admin::from_cli(), rotation).await.unwrap().kid
 }
 
 async fn published(app: &App) -> Vec<String> {
@@ -54,8 +54,9 @@ async fn a_retired_key_goes_when_nothing_that_it_signed_can_be_valid() {
     let old = published(&app).await;
     let new = rotate(&app, Rotation::Gentle).await;
     let clean_up = async || {
-        let plan =
-            app.accounts.plan_purge(coffeeshop::accounts::Which::Expired, coffeeshop::model::Origin::timer());
+        let plan = app
+            .accounts
+            .plan_purge(coffeeshop::accounts::PurgeScope::Expired, coffeeshop::domain::Origin::job());
         app.accounts.purge(&plan, |_| {}).await.unwrap();
     };
     app.wait(Duration::from_hours(90 * 24));
@@ -78,7 +79,7 @@ async fn after_an_emergency_nothing_of_before_is_valid() {
     app.anyone().post("/auth/refresh", refresh).await.refused(401, "invalid_refresh_token");
     app.log_in(ANN).await.get("/me").await.is(200);
     assert_ne!(published(&app).await, before);
-    let events = "SELECT count(*) FROM audit_events WHERE action = 'sessions.ended' AND door = 'console'";
+    let events = "SELECT count(*) FROM audit_events WHERE action = 'sessions.ended' AND channel = 'cli'";
     assert_eq!(app.stored::<i64>(events), 1);
 }
 

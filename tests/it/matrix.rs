@@ -483,7 +483,7 @@ impl Before {
                 }
             }
             "emergency_rotation" => {
-                app.accounts.rotate_keys(&Admin::at_console(), Rotation::Emergency).await.unwrap();
+                app.accounts.rotate_keys(&Admin::from_cli(), Rotation::Emergency).await.unwrap();
             }
             "status_back_to_unverified" => {
                 boss.patch(&path, json!({ "status": "unverified" })).await.is(200);
@@ -508,7 +508,7 @@ impl Before {
             }
             "disable" => drop(boss.patch(&path, json!({ "disabled": true })).await.is(200)),
             "rejecting" => {
-                let form = [("do", "disown"), ("token", self.links["verification"].as_str())];
+                let form = [("do", "reject"), ("token", self.links["verification"].as_str())];
                 app.anyone().form("/verify", &form).await.is(200);
             }
             "delete" => drop(boss.delete(&path).await.is(204)),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Read};
 
-use coffeeshop::{api, model::FieldError};
+use coffeeshop::{api, domain::FieldError};
 use serde_json::{Value, json};
 
 use crate::app::App;

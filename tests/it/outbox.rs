@@ -7,9 +7,9 @@ use std::{
 };
 
 use coffeeshop::{
-    accounts::{Admin, LEASE, Outgoing, Retried, Room, Setback},
+    accounts::{Admin, DeliveryError, LEASE, OutboxMessage, Retried, Room},
     delivery::{Delivery, Transport},
-    model::{MessageId, MessageState, Posted, Timestamp},
+    domain::{MessageId, MessageState, OutboxEntry, Timestamp},
 };
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ struct Handed {
     token: String,
 }
 
-type Judge = Box<dyn FnMut(&Handed) -> Result<(), Setback> + Send>;
+type Judge = Box<dyn FnMut(&Handed) -> Result<(), DeliveryError> + Send>;
 
 /// A transport that notes what it is handed, and takes it or not.
 #[derive(Clone)]
@@ -41,13 +41,13 @@ struct Fake {
 }
 
 impl Transport for Fake {
-    async fn send(&self, outgoing: &Outgoing) -> Result<(), Setback> {
+    async fn send(&self, outgoing: &OutboxMessage) -> Result<(), DeliveryError> {
         let message = &outgoing.message;
         let link = message.link.as_deref().unwrap_or_default();
         let handed = Handed {
             id: outgoing.id,
             to: message.to.clone(),
-            about: message.letter.word(),
+            about: message.kind.word(),
             token: link.split_once("token=").map(|(_, token)| token.to_owned()).unwrap_or_default(),
         };
         self.handed.lock().unwrap().push(handed.clone());
@@ -74,7 +74,7 @@ impl Post {
         Self::judging(app, |_| Err(silence()))
     }
 
-    fn judging(app: &App, judge: impl FnMut(&Handed) -> Result<(), Setback> + Send + 'static) -> Self {
+    fn judging(app: &App, judge: impl FnMut(&Handed) -> Result<(), DeliveryError> + Send + 'static) -> Self {
         let fake = Fake {
             handed: Arc::default(),
             judge: Arc::new(Mutex::new(Box::new(judge))),
@@ -94,21 +94,21 @@ impl Post {
     }
 }
 
-fn silence() -> Setback {
-    Setback::silence("nothing answers at mail.example:465".to_owned())
+fn silence() -> DeliveryError {
+    DeliveryError::unreachable("nothing answers at mail.example:465".to_owned())
 }
 
 /// This message is not taken for now.
-fn deferral() -> Setback {
-    Setback::deferred(
+fn deferral() -> DeliveryError {
+    DeliveryError::deferred(
         "mail.example:465 refused the recipient (450)".to_owned(),
         Some("come back later".to_owned()),
     )
 }
 
 /// This message is never taken.
-fn refusal() -> Setback {
-    Setback::refused(
+fn refusal() -> DeliveryError {
+    DeliveryError::refused(
         "mail.example:465 refused the recipient (550)".to_owned(),
         Some("no such user".to_owned()),
     )
@@ -122,19 +122,19 @@ fn to(handed: &[Handed]) -> Vec<&str> {
     handed.iter().map(|handed| handed.to.as_str()).collect()
 }
 
-async fn posted(app: &App) -> Vec<Posted> {
-    let page = app.accounts.messages(&Admin::at_console(), 0).await.unwrap();
+async fn posted(app: &App) -> Vec<OutboxEntry> {
+    let page = app.accounts.messages(&Admin::from_cli(), 0).await.unwrap();
     page.into_iter().map(|(_, message)| message).collect()
 }
 
-async fn only(app: &App) -> Posted {
+async fn only(app: &App) -> OutboxEntry {
     let mut all = posted(app).await;
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
 }
 
 async fn retry(app: &App, id: Option<MessageId>) -> usize {
-    let Retried(number) = app.accounts.retry_messages(&Admin::at_console(), id).await.unwrap();
+    let Retried(number) = app.accounts.retry_messages(&Admin::from_cli(), id).await.unwrap();
     number
 }
 
@@ -200,10 +200,10 @@ async fn messages_to_one_mailbox_keep_their_order_through_an_outage() {
 
 #[tokio::test]
 async fn nothing_waits_behind_a_message_that_was_refused() {
-    for setback in [deferral(), refusal(), Setback::unanswered("it broke off".to_owned())] {
+    for delivery_error in [deferral(), refusal(), DeliveryError::unanswered("it broke off".to_owned())] {
         let app = App::start().await;
         app.sign_up(ANN).await;
-        Post::judging(&app, move |_| Err(setback.clone())).all().await;
+        Post::judging(&app, move |_| Err(delivery_error.clone())).all().await;
         forgot(&app, ANN).await;
         assert_eq!(about(&Post::taking(&app).all().await), ["reset_password"]);
     }
@@ -231,7 +231,7 @@ async fn a_security_notice_waits_for_nothing_and_comes_first() {
     let body = json!({ "current_password": PASSWORD, "new_password": "lungo hums at dawn" });
     ann.post("/me/password", body).await.is(204);
     let taken = app.accounts.take_messages(ROOM).await.unwrap();
-    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.letter.word()).collect();
+    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.word()).collect();
     assert_eq!(about, ["password_changed", "verify_email", "reset_password"]);
 }
 
@@ -252,7 +252,7 @@ async fn a_message_that_is_refused_for_good_is_not_tried_again() {
 #[tokio::test]
 async fn a_message_that_may_have_arrived_waits_for_long() {
     let app = with_a_notice().await;
-    let unanswered = || Setback::unanswered("mail.example:465 broke off".to_owned());
+    let unanswered = || DeliveryError::unanswered("mail.example:465 broke off".to_owned());
     assert_eq!(Post::judging(&app, move |_| Err(unanswered())).all().await.len(), 1);
     let waiting = only(&app).await;
     let pause = waiting.due_at.since(app.clock.now());
@@ -314,7 +314,7 @@ async fn a_lock_stops_the_batch_and_puts_everything_off_for_longer_each_time() {
     for email in [ANN, BOB] {
         app.sign_up(email).await;
     }
-    let locked = || Setback::locked("mail.example:465 refused the login (535)".to_owned(), None);
+    let locked = || DeliveryError::locked("mail.example:465 refused the login (535)".to_owned(), None);
     let post = Post::judging(&app, move |_| Err(locked()));
     let mut longest = Duration::ZERO;
     for _ in 0..12 {
@@ -333,7 +333,7 @@ async fn as_soon_as_something_is_sent_the_pauses_are_short_again() {
     let app = with_a_notice().await;
     let locked = |app| {
         Post::judging(app, |_| {
-            Err(Setback::locked("mail.example:465 refused the login (535)".to_owned(), None))
+            Err(DeliveryError::locked("mail.example:465 refused the login (535)".to_owned(), None))
         })
     };
     let pause = async || only(&app).await.due_at.since(app.clock.now());
@@ -369,7 +369,7 @@ async fn the_first_lock_after_a_long_silence_is_short() {
         assert_eq!(post.all().await.len(), 1);
         app.wait(pause().await);
     }
-    let locked = || Setback::locked("mail.example:465 refused the login (535)".to_owned(), None);
+    let locked = || DeliveryError::locked("mail.example:465 refused the login (535)".to_owned(), None);
     assert_eq!(Post::judging(&app, move |_| Err(locked())).all().await.len(), 1);
     assert!(pause().await <= Duration::from_secs(5), "{:?}", pause().await);
 }
@@ -453,8 +453,8 @@ async fn a_report_after_the_lease_changes_nothing() {
     app.wait(LEASE);
     assert_eq!(app.accounts.take_messages(ROOM).await.unwrap().len(), 1);
     let due = only(&app).await.due_at;
-    for setback in [refusal(), deferral(), Setback::untried("no room".to_owned())] {
-        app.accounts.message_failed(&late[0], &setback).await.unwrap();
+    for delivery_error in [refusal(), deferral(), DeliveryError::untried("no room".to_owned())] {
+        app.accounts.message_failed(&late[0], &delivery_error).await.unwrap();
         let message = only(&app).await;
         assert_eq!((message.state, message.attempts, message.due_at), (MessageState::Waiting, 2, due));
         assert_eq!(message.last_error, None);
@@ -516,7 +516,7 @@ async fn a_message_has_the_same_id_and_the_same_content_at_each_attempt() {
 }
 
 /// Defers the only message until it is given up.
-async fn defer_until_dead(app: &App) -> Posted {
+async fn defer_until_dead(app: &App) -> OutboxEntry {
     let post = Post::judging(app, |_| Err(deferral()));
     loop {
         post.all().await;
@@ -635,7 +635,7 @@ async fn a_message_without_a_connection_is_due_at_once_and_was_not_tried() {
     for _ in 0..3 {
         let taken = app.accounts.take_messages(ROOM).await.unwrap();
         assert_eq!(taken.len(), 1);
-        app.accounts.message_failed(&taken[0], &Setback::untried("no room".to_owned())).await.unwrap();
+        app.accounts.message_failed(&taken[0], &DeliveryError::untried("no room".to_owned())).await.unwrap();
         assert_eq!(only(&app).await.attempts, 0);
     }
 }
@@ -759,10 +759,10 @@ async fn what_was_sealed_as_one_message_is_not_read_as_another() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.sign_up(BOB).await;
-    assert!(posted(&app).await.iter().all(|message| message.letter.is_some()));
+    assert!(posted(&app).await.iter().all(|message| message.kind.is_some()));
     let mix_up = "UPDATE outbox SET sealed = (SELECT sealed FROM outbox ORDER BY seq DESC LIMIT 1)";
     app.opened().execute(mix_up, []).unwrap();
-    let read: Vec<_> = posted(&app).await.into_iter().map(|message| message.letter.is_some()).collect();
+    let read: Vec<_> = posted(&app).await.into_iter().map(|message| message.kind.is_some()).collect();
     assert_eq!(read, [false, true]);
 }
 
@@ -777,8 +777,8 @@ async fn many_messages_are_listed_in_pages_in_the_order_in_which_they_were_writt
     let listed = posted(&app).await;
     let times: Vec<Timestamp> = listed.iter().map(|message| message.created_at).collect();
     assert!(times.is_sorted() && times.len() == 5, "{times:?}");
-    let (last, _) = app.accounts.messages(&Admin::at_console(), 0).await.unwrap().pop().unwrap();
-    assert!(app.accounts.messages(&Admin::at_console(), last).await.unwrap().is_empty());
+    let (last, _) = app.accounts.messages(&Admin::from_cli(), 0).await.unwrap().pop().unwrap();
+    assert!(app.accounts.messages(&Admin::from_cli(), last).await.unwrap().is_empty());
     let users: Value = boss.get("/users").await.is(200).body;
     assert!(!users.to_string().contains("outbox"));
 }
@@ -800,7 +800,7 @@ async fn one_message_that_breaks_every_connection_does_not_hold_up_the_others_fo
 #[tokio::test]
 async fn while_we_are_not_let_in_a_new_message_does_not_knock_again() {
     let app = with_a_notice().await;
-    let locked = || Setback::locked("mail.example:465 refused the login (535)".to_owned(), None);
+    let locked = || DeliveryError::locked("mail.example:465 refused the login (535)".to_owned(), None);
     let post = Post::judging(&app, move |_| Err(locked()));
     for _ in 0..10 {
         post.all().await;
@@ -834,8 +834,8 @@ async fn what_an_older_version_wrote_waits_for_nothing() {
          CREATE INDEX outbox_turn ON outbox (attempts, seq) WHERE state = 'waiting';",
     )
     .unwrap();
-    sql.execute_batch(include_str!("../../migrations/V13__outbox_by_mailbox.sql")).unwrap();
+    sql.execute_batch(include_str!("../../migrations/sqlite/V13__outbox_by_mailbox.sql")).unwrap();
     let taken = app.accounts.take_messages(ROOM).await.unwrap();
-    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.letter.word()).collect();
+    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.word()).collect();
     assert_eq!(about, ["password_changed", "reset_password", "reset_password"]);
 }

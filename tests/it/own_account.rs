@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffeeshop::model::Origin;
+use coffeeshop::domain::Origin;
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -335,7 +335,7 @@ async fn an_export_does_not_tell_where_an_admin_sat() {
     assert_eq!(edits.len(), 2);
     for edit in edits {
         assert_eq!(edit["actor_id"], boss.id().await, "who it was is told");
-        assert_eq!(edit["door"], "api");
+        assert_eq!(edit["channel"], "api");
         for field in ["ip", "user_agent", "request_id", "uid"] {
             assert_eq!(edit[field], Value::Null, "{field}");
         }
@@ -347,11 +347,11 @@ async fn an_export_does_not_tell_who_sat_at_the_console() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let id = ann.me().await["id"].as_str().unwrap().parse().unwrap();
-    let by = coffeeshop::accounts::Admin::at_console();
-    app.accounts.reset_link(&by, coffeeshop::model::UserId::from_uuid(id)).await.unwrap();
+    let by = coffeeshop::accounts::Admin::from_cli();
+    app.accounts.reset_link(&by, coffeeshop::domain::UserId::from_uuid(id)).await.unwrap();
     let export = export(&ann).await;
     let made = &export["events"][0];
-    assert_eq!((&made["action"], &made["door"]), (&json!("password.link_made"), &json!("console")));
+    assert_eq!((&made["action"], &made["channel"]), (&json!("password.reset_link_created"), &json!("cli")));
     assert_eq!(made["uid"], Value::Null);
 }
 
@@ -373,9 +373,9 @@ async fn an_export_has_the_latest_events_however_many_there_are() {
     let boss = app.admin().await;
     let ann = app.signed_in(ANN).await;
     ann.patch("/me", json!({ "first_name": "Ann" })).await.is(200);
-    let copy = "INSERT INTO audit_events (id, at, action, actor_id, user_id, door, changes) \
+    let copy = "INSERT INTO audit_events (id, at, action, actor_id, user_id, channel, changes) \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
-         SELECT randomblob(16), at + i, action, actor_id, user_id, door, changes FROM n, audit_events \
+         SELECT randomblob(16), at + i, action, actor_id, user_id, channel, changes FROM n, audit_events \
          WHERE action = 'user.edited'";
     app.opened().execute(copy, []).unwrap();
     boss.patch(&format!("/users/{}", ann.id().await), json!({ "last_name": "Oak" })).await.is(200);

@@ -133,7 +133,7 @@ async fn looking_changes_nothing_however_often_and_whoever_looks() {
         let page = open(&app, path).await;
         assert!(page.contains(mail.token()) && !page.contains(DEAD), "{page}");
         assert_eq!(open(&app, path).await, page);
-        for deed in ["confirm", "disown", "choose", "ask"] {
+        for deed in ["confirm", "reject", "choose", "ask"] {
             let tempting = format!("{path}&do={deed}&email={ANN}&new_password=x&repeat_password=x");
             browser(&app).get(&tempting).await.is(200);
         }
@@ -179,7 +179,7 @@ async fn a_sign_up_is_confirmed_by_a_button() {
     for page in [
         follow(&app, &mail).await,
         press(&app, "/verify", "confirm", &[("token", mail.token())]).await,
-        press(&app, "/verify", "disown", &[("token", mail.token())]).await,
+        press(&app, "/verify", "reject", &[("token", mail.token())]).await,
     ] {
         is_dead(&page, mail.token());
     }
@@ -191,12 +191,12 @@ async fn who_did_not_sign_up_has_the_account_deleted() {
     let app = App::start().await;
     let ann = app.unverified(ANN).await;
     let mail = app.mail(ANN).await;
-    let page = press(&app, "/verify", "disown", &[("token", mail.token())]).await;
+    let page = press(&app, "/verify", "reject", &[("token", mail.token())]).await;
     assert_eq!(heading(&page), "The account is deleted");
     ann.get("/me").await.refused(401, "invalid_token");
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM users"), 0);
     is_dead(&follow(&app, &mail).await, mail.token());
-    is_dead(&press(&app, "/verify", "disown", &[("token", mail.token())]).await, mail.token());
+    is_dead(&press(&app, "/verify", "reject", &[("token", mail.token())]).await, mail.token());
     app.sign_up(ANN).await;
 }
 
@@ -206,7 +206,7 @@ async fn disowning_again_and_again_buys_a_stranger_no_new_codes() {
     for _ in 0..10 {
         let mail = signed_up(&app).await;
         assert_eq!(mail.code.len(), 6);
-        press(&app, "/verify", "disown", &[("token", mail.token())]).await;
+        press(&app, "/verify", "reject", &[("token", mail.token())]).await;
     }
     assert_eq!(signed_up(&app).await.code, "");
 }
@@ -231,7 +231,7 @@ async fn who_does_not_want_the_address_moved_to_them_says_so() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let mail = asked(&app, &ann).await;
-    let page = press(&app, "/verify", "disown", &[("token", mail.token())]).await;
+    let page = press(&app, "/verify", "reject", &[("token", mail.token())]).await;
     assert_eq!(heading(&page), "Nothing changes");
     for dead in [json!({ "token": mail.token() }), json!({ "email": NEW, "code": mail.code })] {
         app.anyone().post("/auth/verify", dead).await.refused(400, "verification_failed");
@@ -319,7 +319,7 @@ async fn an_invitation_is_accepted_on_a_page() {
     assert!(choose(&app, mail.token(), "password1").await.contains("role=\"alert\""));
     choose(&app, mail.token(), PASSWORD).await;
     assert_eq!(app.log_in(BOB).await.me().await["status"], "verified");
-    is_dead(&press(&app, "/reset", "disown", &[("token", mail.token())]).await, mail.token());
+    is_dead(&press(&app, "/reset", "reject", &[("token", mail.token())]).await, mail.token());
     boss.get(&format!("/users/{}", user["id"].as_str().unwrap())).await.is(200);
 }
 
@@ -327,7 +327,7 @@ async fn an_invitation_is_accepted_on_a_page() {
 async fn who_does_not_want_the_account_has_it_deleted() {
     let app = App::start().await;
     let (boss, user, mail) = invited(&app).await;
-    let page = press(&app, "/reset", "disown", &[("token", mail.token())]).await;
+    let page = press(&app, "/reset", "reject", &[("token", mail.token())]).await;
     assert_eq!(heading(&page), "The account is deleted");
     boss.get(&format!("/users/{}", user["id"].as_str().unwrap())).await.refused(404, "not_found");
     is_dead(&follow(&app, &mail).await, mail.token());
@@ -351,7 +351,7 @@ async fn an_account_that_has_been_somebodys_is_not_disowned() {
         };
         let shown = follow(&app, &mail).await;
         assert!(shown.contains(mail.token()) && !shown.contains("value=\"disown\""), "{link}: {shown}");
-        is_dead(&press(&app, page, "disown", &[("token", mail.token())]).await, mail.token());
+        is_dead(&press(&app, page, "reject", &[("token", mail.token())]).await, mail.token());
         assert_eq!(app.stored::<i64>("SELECT count(*) FROM users WHERE role = 'user'"), 1, "{link} of {id}");
     }
 }
@@ -364,7 +364,7 @@ async fn a_page_offers_nothing_that_it_does_not_do() {
     boss.patch(&path, json!({ "status": "verified" })).await.is(200);
     let page = follow(&app, &mail).await;
     if page.contains("value=\"disown\"") {
-        let done = press(&app, "/reset", "disown", &[("token", mail.token())]).await;
+        let done = press(&app, "/reset", "reject", &[("token", mail.token())]).await;
         assert_eq!(heading(&done), "The account is deleted");
     }
 }
@@ -379,7 +379,7 @@ async fn a_link_is_good_on_its_own_page_alone() {
     is_dead(&choose(&app, sign_up.token(), NEXT_PASSWORD).await, sign_up.token());
     is_dead(&press(&app, "/verify", "confirm", &[("token", reset.token())]).await, reset.token());
     for page in PAGES {
-        is_dead(&press(&app, page, "disown", &[("token", reset.token())]).await, reset.token());
+        is_dead(&press(&app, page, "reject", &[("token", reset.token())]).await, reset.token());
     }
     choose(&app, reset.token(), NEXT_PASSWORD).await;
     app.log_in_with(ANN, NEXT_PASSWORD).await.is(200);
@@ -554,7 +554,7 @@ async fn a_button_that_does_not_exist_does_nothing() {
         for deed in ["", "delete", "CONFIRM", "confirm ", "choose,confirm"] {
             press(&app, page, deed, &[("token", mail.token()), ("new_password", PASSWORD)]).await;
         }
-        for deed in ["confirm", "disown", "choose", "ask"] {
+        for deed in ["confirm", "reject", "choose", "ask"] {
             press(&app, page, deed, &[]).await;
         }
         html(browser(&app).form(page, &[]).await.is(200));

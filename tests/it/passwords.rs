@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coffeeshop::{
     accounts::{Error, Proof, SignupDraft},
-    model::{Client, Email, Origin},
+    domain::{Client, Email, Origin},
 };
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::{
 const ANN: &str = "ann@example.com";
 const NEW: &str = "lungo hums at dawn";
 
-/// What no door takes as a new password of somebody with the address `ann@example.com`, and why.
+/// What no channel takes as a new password of a user with the address `ann@example.com`, and why.
 pub const BAD: [(&str, &str); 12] = [
     ("", "too_short"),
     ("1234567", "too_short"),
@@ -344,7 +344,7 @@ async fn half_a_proof_is_invalid() {
 }
 
 #[tokio::test]
-async fn the_same_passwords_are_refused_at_every_door() {
+async fn the_same_passwords_are_refused_on_every_channel() {
     let app = App::start().await;
     app.make_admin("boss@example.com").await;
     let long = "é".repeat(257);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use coffeeshop::{
-    accounts::{Error, Purged, Which},
-    model::Origin,
+    accounts::{Error, PurgeScope, Purged},
+    domain::Origin,
 };
 use serde_json::json;
 
@@ -14,8 +14,8 @@ const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
 const TWO_DAYS: Duration = Duration::from_hours(48);
 
-async fn purge(app: &App, which: Which) -> Purged {
-    let plan = app.accounts.plan_purge(which, Origin::timer());
+async fn purge(app: &App, which: PurgeScope) -> Purged {
+    let plan = app.accounts.plan_purge(which, Origin::job());
     let due = app.accounts.count_due(&plan).await.unwrap();
     let purged = app.accounts.purge(&plan, |_| {}).await.unwrap();
     assert_eq!(due.users, purged.users, "the plan counts the same users");
@@ -50,14 +50,14 @@ async fn exactly_those_go_whose_time_ran_out() {
     app.signed_in("verified@example.com").await;
     app.make_admin("boss@example.com").await;
     app.wait_nearly(Duration::from_hours(47));
-    assert_eq!(purge(&app, Which::Expired).await.users, 0);
+    assert_eq!(purge(&app, PurgeScope::Expired).await.users, 0);
     app.wait(MOMENT);
-    assert_eq!(purge(&app, Which::Expired).await.users, 1);
+    assert_eq!(purge(&app, PurgeScope::Expired).await.users, 1);
     assert_eq!(emails(&app), "bob@example.com,boss@example.com,verified@example.com");
     app.wait_nearly(Duration::from_hours(1));
-    assert_eq!(purge(&app, Which::Expired).await.users, 0);
+    assert_eq!(purge(&app, PurgeScope::Expired).await.users, 0);
     app.wait(MOMENT);
-    assert_eq!(purge(&app, Which::Expired).await.users, 1);
+    assert_eq!(purge(&app, PurgeScope::Expired).await.users, 1);
     assert_eq!(emails(&app), "boss@example.com,verified@example.com");
 }
 
@@ -68,8 +68,11 @@ async fn a_verified_user_is_never_purged() {
     let ann = app.signed_in(ANN).await.id().await;
     boss.patch(&format!("/users/{ann}"), json!({ "disabled": true })).await.is(200);
     app.wait(Duration::from_hours(24 * 3650));
-    for which in [Which::Expired, Which::OlderThan(Duration::ZERO), Which::OlderThan(Duration::from_secs(1))]
-    {
+    for which in [
+        PurgeScope::Expired,
+        PurgeScope::OlderThan(Duration::ZERO),
+        PurgeScope::OlderThan(Duration::from_secs(1)),
+    ] {
         assert_eq!(purge(&app, which).await.users, 0);
     }
     assert_eq!(emails(&app), "ann@example.com,boss@example.com");
@@ -82,9 +85,9 @@ async fn a_user_made_unverified_goes_when_the_new_time_has_run_out() {
     app.wait(Duration::from_mins(10));
     boss.patch(&format!("/users/{ann}"), json!({ "status": "unverified" })).await.is(200);
     app.wait_nearly(TWO_DAYS);
-    assert_eq!(purge(&app, Which::Expired).await.users, 0);
+    assert_eq!(purge(&app, PurgeScope::Expired).await.users, 0);
     app.wait(MOMENT);
-    assert_eq!(purge(&app, Which::Expired).await.users, 1);
+    assert_eq!(purge(&app, PurgeScope::Expired).await.users, 1);
 }
 
 /// Without limits, of which the clean-up deletes what is left, too.
@@ -99,7 +102,7 @@ async fn everything_of_a_purged_user_goes_along() {
     app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
     assert_eq!(["sessions", "codes", "outbox"].map(|table| count(&app, table)), [1, 2, 2]);
     app.wait(TWO_DAYS);
-    let purged = purge(&app, Which::Expired).await;
+    let purged = purge(&app, PurgeScope::Expired).await;
     assert_eq!(purged, Purged { users: 1, ..Purged::default() }, "the rest went along");
     assert_eq!(["users", "sessions", "codes", "outbox"].map(|table| count(&app, table)), [0; 4]);
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM users_search WHERE users_search MATCH '\"ann\"'"), 0);
@@ -110,11 +113,11 @@ async fn sessions_codes_and_messages_that_are_over_go_too() {
     let app = unlimited().await;
     let ann = app.signed_in(ANN).await;
     app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
-    assert_eq!(purge(&app, Which::Expired).await, Purged::default());
+    assert_eq!(purge(&app, PurgeScope::Expired).await, Purged::default());
     ann.get("/me").await.is(200);
     let step = async |time, gone: Purged, why: &str| {
         app.wait(time);
-        assert_eq!(purge(&app, Which::Expired).await, gone, "{why}");
+        assert_eq!(purge(&app, PurgeScope::Expired).await, gone, "{why}");
     };
     step(Duration::from_hours(1), Purged { codes: 1, ..Purged::default() }, "the code").await;
     app.wait_nearly(Duration::from_hours(7 * 24));
@@ -134,8 +137,8 @@ async fn a_second_clean_up_finds_nothing_left() {
     let app = App::start().await;
     app.unverified(ANN).await;
     app.wait(TWO_DAYS);
-    assert_eq!(purge(&app, Which::Expired).await.users, 1);
-    assert_eq!(purge(&app, Which::Expired).await, Purged::default());
+    assert_eq!(purge(&app, PurgeScope::Expired).await.users, 1);
+    assert_eq!(purge(&app, PurgeScope::Expired).await, Purged::default());
 }
 
 #[tokio::test]
@@ -144,7 +147,7 @@ async fn many_go_in_slices_and_nobody_else_with_them() {
     app.sign_up(ANN).await;
     add_unverified(&app, 3_000, 0);
     let mut steps = Vec::new();
-    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
     let purged = app.accounts.purge(&plan, |so_far| steps.push(so_far.users)).await.unwrap();
     assert_eq!(purged.users, 3_000);
     assert!(steps.iter().filter(|users| **users < 3_000).count() > 1, "{steps:?}");
@@ -160,7 +163,7 @@ async fn a_clean_up_that_is_cut_short_says_what_is_gone() {
     app.wait(Duration::from_hours(24 * 100));
     let kept = "CREATE TRIGGER kept BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'kept'); END";
     app.opened().execute(kept, []).unwrap();
-    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
     let cut = app.accounts.purge(&plan, |_| {}).await.unwrap_err();
     assert_eq!(cut.purged, Purged { users: 1, ..Purged::default() });
     assert!(matches!(&cut.why, Error::Internal(why) if why == "kept"), "{cut:?}");
@@ -171,7 +174,7 @@ async fn a_clean_up_that_is_cut_short_says_what_is_gone() {
 async fn a_plan_can_be_looked_at_before() {
     let app = App::start().await;
     add_unverified(&app, 1_200, 0);
-    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = app.accounts.due_users(&plan, after).await.unwrap();
@@ -194,8 +197,8 @@ async fn the_console_may_say_how_old_is_too_old() {
     app.signed_in("verified@example.com").await;
     app.wait(Duration::from_hours(1));
     app.sign_up(BOB).await;
-    assert_eq!(purge(&app, Which::OlderThan(Duration::from_hours(1) + MOMENT)).await.users, 0);
-    assert_eq!(purge(&app, Which::OlderThan(Duration::from_hours(1))).await.users, 1);
+    assert_eq!(purge(&app, PurgeScope::OlderThan(Duration::from_hours(1) + MOMENT)).await.users, 0);
+    assert_eq!(purge(&app, PurgeScope::OlderThan(Duration::from_hours(1))).await.users, 1);
     assert_eq!(emails(&app), "bob@example.com,verified@example.com");
 }
 
@@ -205,7 +208,7 @@ async fn an_expired_user_is_deleted_whether_or_not_the_address_was_taken_again()
     app.sign_up(ANN).await;
     app.wait(TWO_DAYS);
     app.sign_up(ANN).await;
-    assert_eq!(purge(&app, Which::Expired).await, Purged::default());
+    assert_eq!(purge(&app, PurgeScope::Expired).await, Purged::default());
     app.verify(ANN).await;
 }
 
@@ -214,7 +217,7 @@ async fn a_shop_decides_how_long_an_account_may_stay_unverified() {
     let app = App::with(|config| config.cleanup.unverified_after = "1h".parse().unwrap()).await;
     assert_eq!(app.sign_up(ANN).await["expires_at"], "2026-11-22T10:30:00.000Z");
     app.wait(Duration::from_hours(1));
-    assert_eq!(purge(&app, Which::Expired).await.users, 1);
+    assert_eq!(purge(&app, PurgeScope::Expired).await.users, 1);
 }
 
 #[tokio::test]
@@ -226,7 +229,7 @@ async fn a_plan_counts_everything_that_the_clean_up_deletes() {
     app.log_in_with(ANN, "espresso rains upward").await.is(401);
     app.wait(Duration::from_hours(400 * 24));
     app.sign_up(BOB).await; // of whom nothing is old
-    let plan = app.accounts.plan_purge(Which::Expired, Origin::timer());
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
     let due = app.accounts.count_due(&plan).await.unwrap();
     let purged = app.accounts.purge(&plan, |_| {}).await.unwrap();
     assert_eq!(due, purged);
@@ -242,12 +245,12 @@ fn all_that_went_is_added_up() {
 }
 
 #[tokio::test]
-async fn a_ballast_is_held_until_it_is_thrown_away() {
+async fn a_disk_reserve_is_held_until_it_is_released() {
     let app = App::start().await;
-    let file = app.config.database.path.with_extension("ballast");
-    assert!(!app.accounts.throw_ballast_away(), "there is none yet");
-    app.accounts.hold_ballast();
+    let file = app.config.database.path.with_extension("reserve");
+    assert!(!app.accounts.release_disk_reserve(), "there is none yet");
+    app.accounts.allocate_disk_reserve();
     assert!(file.exists());
-    assert!(app.accounts.throw_ballast_away());
+    assert!(app.accounts.release_disk_reserve());
     assert!(!file.exists());
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, sync::Arc, thread, time::Duration};
 
-use coffeeshop::{accounts::Which, model::Origin};
+use coffeeshop::{accounts::PurgeScope, domain::Origin};
 use poem::http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -137,7 +137,7 @@ async fn whoever_verifies_at_the_instant_of_expiry_is_verified_or_gone() {
                 tokio::task::yield_now().await;
             }
             cleaner.wait(MOMENT);
-            let plan = cleaner.accounts.plan_purge(Which::Expired, Origin::timer());
+            let plan = cleaner.accounts.plan_purge(PurgeScope::Expired, Origin::job());
             cleaner.accounts.purge(&plan, |_| {}).await.unwrap()
         };
         let (purged, answers) = tokio::join!(clean_up, crowd.answers());
@@ -504,10 +504,10 @@ async fn a_sign_up_that_is_confirmed_and_disowned_at_once_is_one_or_the_other() 
         let form = async |deed: &'static str| {
             app.anyone().form("/verify", &[("do", deed), ("token", &token)]).await.is(200).text()
         };
-        let (confirmed, disowned) = tokio::join!(form("confirm"), form("disown"));
-        let (confirmed, disowned) =
-            (confirmed.contains("Thank you"), disowned.contains("The account is deleted"));
-        assert!(confirmed != disowned, "{confirmed} {disowned}");
+        let (confirmed, rejected) = tokio::join!(form("confirm"), form("reject"));
+        let (confirmed, rejected) =
+            (confirmed.contains("Thank you"), rejected.contains("The account is deleted"));
+        assert!(confirmed != rejected, "{confirmed} {rejected}");
         assert_eq!(app.log_in_with(&email, PASSWORD).await.status == 200, confirmed);
     }
 }

@@ -6,7 +6,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 use coffeeshop::{
     api,
     config::{Config, Period},
-    model::{Email, Name, Password, PlainCode, UserCursor, UserSort, fold},
+    domain::{Email, Name, Password, PlainCode, UserCursor, UserSort, fold},
 };
 use poem::http::{HeaderValue, Method, Uri};
 use proptest::{

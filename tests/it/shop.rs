@@ -16,8 +16,8 @@ use std::{
 use coffeeshop::{
     accounts::Accounts,
     config::Config,
-    model::Clock,
-    store::{Missing, Store},
+    domain::Clock,
+    store::{OpenMode, Store},
 };
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
@@ -127,7 +127,7 @@ impl Shop {
         let mut config = Config::default();
         config.database.path = self.database();
         (config.password.memory_kib, config.password.iterations) = (64, 1);
-        let (store, _) = Store::open(&config.database.path, Missing::Create).await.unwrap();
+        let (store, _) = Store::open(&config.database.path, OpenMode::CreateOrMigrate).await.unwrap();
         Accounts::open(&config, store, clock).await.unwrap()
     }
 

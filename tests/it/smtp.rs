@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use coffeeshop::{
     accounts::Admin,
     config::{Config, Period, Security, Transport},
-    delivery::{Carrier, Delivery},
-    model::{MessageState, Posted},
+    delivery::{ConfiguredTransport, Delivery},
+    domain::{MessageState, OutboxEntry},
 };
 use serde_json::json;
 use tokio::{sync::watch, task::JoinSet};
@@ -39,23 +39,23 @@ async fn shop_with(server: &SmtpServer, change: impl FnOnce(&mut Config)) -> App
 
 /// Sends what is due.
 async fn deliver(app: &App) {
-    let worker = Delivery::new(app.accounts.clone(), Carrier::new(&app.config).unwrap());
+    let worker = Delivery::new(app.accounts.clone(), ConfiguredTransport::new(&app.config).unwrap());
     worker.deliver_due().await.unwrap();
 }
 
-async fn posted(app: &App) -> Vec<Posted> {
-    let page = app.accounts.messages(&Admin::at_console(), 0).await.unwrap();
+async fn posted(app: &App) -> Vec<OutboxEntry> {
+    let page = app.accounts.messages(&Admin::from_cli(), 0).await.unwrap();
     page.into_iter().map(|(_, message)| message).collect()
 }
 
 /// The message to this address that was not sent.
-async fn left(app: &App, to: &str) -> Posted {
+async fn left(app: &App, to: &str) -> OutboxEntry {
     posted(app).await.into_iter().find(|message| message.to == to).unwrap()
 }
 
 /// Sends in the background, as a server does, until the end of the test.
 fn delivering(app: &App) -> (JoinSet<()>, watch::Sender<bool>) {
-    let worker = Delivery::new(app.accounts.clone(), Carrier::new(&app.config).unwrap());
+    let worker = Delivery::new(app.accounts.clone(), ConfiguredTransport::new(&app.config).unwrap());
     let (stop, stopped) = watch::channel(false);
     let mut background = JoinSet::new();
     background.spawn(worker.run(stopped));
@@ -76,7 +76,7 @@ async fn until_handed(server: &SmtpServer, to: &str, number: usize) -> Duration 
     start.elapsed()
 }
 
-fn pause(app: &App, message: &Posted) -> Duration {
+fn pause(app: &App, message: &OutboxEntry) -> Duration {
     message.due_at.since(app.clock.now())
 }
 
@@ -298,7 +298,7 @@ async fn mails_come_from_an_address_in_ascii() {
     "127.0.0.1".clone_into(&mut config.smtp.host);
     for (from, is_good) in [("Café <bar@café.example>", true), ("Shop <café@shop.example>", false)] {
         from.clone_into(&mut config.messages.from);
-        let made = Carrier::new(&config).err();
+        let made = ConfiguredTransport::new(&config).err();
         assert_eq!(made.is_none(), is_good, "{made:?}");
         assert!(made.is_none_or(|error| error.starts_with("messages.from: ") && error.lines().count() == 1));
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use coffeeshop::store::{Missing, Store};
+use coffeeshop::store::{OpenMode, Store};
 use refinery::Target;
 use rusqlite::Connection;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::{
 };
 
 mod embedded {
-    refinery::embed_migrations!("migrations");
+    refinery::embed_migrations!("migrations/sqlite");
 }
 
 /// Each with the address that folding makes of it.
@@ -117,7 +117,7 @@ async fn addresses_of_an_older_store_are_compared_anew() {
         old.execute(code, (id, typed, key)).unwrap();
     }
     drop(old);
-    let (store, _) = Store::open(&path, Missing::Create).await.unwrap();
+    let (store, _) = Store::open(&path, OpenMode::CreateOrMigrate).await.unwrap();
     store.close().await;
     let new = Connection::open(&path).unwrap();
     for table in ["users", "codes"] {

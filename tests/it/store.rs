@@ -16,8 +16,8 @@ use std::{
 use coffeeshop::{
     accounts::{Accounts, Admin, Error, Registered, SignupDraft},
     config::Config,
-    model::{Client, Clock, Email, Origin},
-    store::{self, Missing, OpenError, Snapshot, Store, Tx},
+    domain::{Client, Clock, Email, Origin},
+    store::{self, OpenError, OpenMode, Snapshot, Store, Tx},
 };
 use futures_util::{FutureExt, future::join_all};
 use rusqlite::Connection;
@@ -40,7 +40,7 @@ impl Kept {
         let mut config = Config::default();
         config.database.path = folder.path().join("coffeeshop.db");
         (config.password.memory_kib, config.password.iterations) = (64, 1);
-        let (store, _) = Store::open(&config.database.path, Missing::Create).await.unwrap();
+        let (store, _) = Store::open(&config.database.path, OpenMode::CreateOrMigrate).await.unwrap();
         let accounts = Accounts::open(&config, store.clone(), Clock::by_hand(START)).await.unwrap();
         Self { store, accounts, folder }
     }
@@ -168,7 +168,8 @@ async fn a_store_is_found_as_it_was_left() {
     sign_up(accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
     drop(accounts);
     store.close().await;
-    let (store, migrated) = Store::open(&folder.path().join("coffeeshop.db"), Missing::Refuse).await.unwrap();
+    let (store, migrated) =
+        Store::open(&folder.path().join("coffeeshop.db"), OpenMode::RequireCurrent).await.unwrap();
     assert!(migrated.is_empty(), "{migrated:?}");
     store.close().await;
 }
@@ -186,7 +187,7 @@ async fn the_migrations_that_a_file_needs_are_told_without_touching_it() {
     assert!(pending.is_sorted_by_key(number) && number(&pending[0]) == 1, "not in their order: {pending:?}");
     assert_eq!(Store::pending_migrations(&path).unwrap(), pending, "a look changed something");
 
-    let (store, migrated) = Store::open(&path, Missing::Create).await.unwrap();
+    let (store, migrated) = Store::open(&path, OpenMode::CreateOrMigrate).await.unwrap();
     assert_eq!(migrated, pending);
     store.close().await;
     assert_eq!(Store::pending_migrations(&path).unwrap(), [""; 0]);
@@ -200,13 +201,13 @@ async fn the_migrations_that_a_file_needs_are_told_without_touching_it() {
 async fn a_store_that_is_not_there_or_not_up_to_date_is_left_so_if_that_is_wished() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/coffeeshop.db");
-    let missing = Store::open(&path, Missing::Refuse).await.err().unwrap();
+    let missing = Store::open(&path, OpenMode::RequireCurrent).await.err().unwrap();
     assert!(matches!(missing, OpenError::Missing(_)) && missing.hint().is_some(), "{missing}");
     assert!(!folder.path().join("new").exists());
 
     let path = folder.path().join("empty.db");
     fs::write(&path, "").unwrap();
-    let older = Store::open(&path, Missing::Refuse).await.err().unwrap();
+    let older = Store::open(&path, OpenMode::RequireCurrent).await.err().unwrap();
     assert!(matches!(older, OpenError::Older(_)) && older.hint().is_some(), "{older}");
     assert!(!Store::pending_migrations(&path).unwrap().is_empty());
 }
@@ -218,7 +219,7 @@ async fn a_fresh_file_that_many_open_at_once_is_migrated_once() {
     let mut tasks = JoinSet::new();
     for _ in 0..6 {
         let path = path.clone();
-        tasks.spawn(async move { Store::open(&path, Missing::Create).await.unwrap().1 });
+        tasks.spawn(async move { Store::open(&path, OpenMode::CreateOrMigrate).await.unwrap().1 });
     }
     let migrated = tasks.join_all().await;
     let distinct: HashSet<_> = migrated.iter().flatten().collect();
@@ -252,7 +253,7 @@ async fn a_value_that_nobody_can_have_written_is_damage_and_told_by_its_column_a
         let before = format!("CREATE TEMP TABLE before AS SELECT {column} FROM users");
         file.execute_batch(&format!("{before}; UPDATE users SET {column} = {value}")).unwrap();
         let email = Email::parse("email", "ann@example.com").unwrap();
-        let shown = kept.accounts.user_by_email(&Admin::at_console(), email).await;
+        let shown = kept.accounts.user_by_email(&Admin::from_cli(), email).await;
         let Err(Error::Unavailable(why)) = shown else { panic!("{column}: {shown:?}") };
         assert!(
             why.contains(&format!("the store is damaged: an unexpected value in column {told}")),
@@ -286,7 +287,7 @@ async fn an_index_that_names_the_rows_of_others_finds_nobody() {
     for of in ["bob@example.com", "ann@example.com"] {
         app.anyone().post("/auth/verify/resend", json!({ "email": of })).await.is(202);
     }
-    let console = Admin::at_console();
+    let console = Admin::from_cli();
     let email = |of: &str| Email::parse("email", of).unwrap();
 
     misplace(&app.opened(), "sessions_by_user", "sqlite_autoindex_users_1");

@@ -5,33 +5,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What each rung may use of the others. Settings and log stand beside the ladder.
-const RUNGS: [(&str, &[&str]); 12] = [
-    ("model", &[]),
-    ("config", &["model"]),
+/// What each layer may use of the others. Settings and log stand beside them.
+const LAYERS: [(&str, &[&str]); 13] = [
+    ("domain", &[]),
+    ("config", &["domain"]),
     ("telemetry", &["config"]),
-    ("contained", &[]),
+    ("isolate_panics", &[]),
     ("files", &[]),
-    ("store", &["model", "files"]),
-    ("accounts", &["model", "store", "config", "files"]),
-    ("api", &["model", "accounts", "config"]),
-    ("delivery", &["model", "accounts", "config", "contained", "files"]),
-    ("timers", &["model", "accounts", "config", "contained"]),
-    ("server", &["model", "accounts", "api", "delivery", "timers", "config", "telemetry"]),
+    ("store", &["domain", "files"]),
+    ("accounts", &["domain", "store", "config", "files"]),
+    ("http", &["config", "domain"]),
+    ("api", &["domain", "accounts", "config"]),
+    ("delivery", &["domain", "accounts", "config", "isolate_panics", "files"]),
+    ("jobs", &["domain", "accounts", "config", "isolate_panics"]),
+    ("server", &["domain", "accounts", "http", "api", "delivery", "jobs", "config", "telemetry"]),
     (
         "cli",
-        &[
-            "model",
-            "store",
-            "accounts",
-            "api",
-            "delivery",
-            "timers",
-            "server",
-            "config",
-            "telemetry",
-            "files",
-        ],
+        &["domain", "store", "accounts", "api", "delivery", "jobs", "server", "config", "telemetry", "files"],
     ),
 ];
 
@@ -40,11 +30,11 @@ const PLACES: [(&str, &[&str]); 24] = [
     ("rusqlite", &["store/"]),
     ("refinery", &["store/"]),
     ("deadpool_sqlite", &["store/"]),
-    ("poem", &["api/", "server.rs", "server/"]),
+    ("poem", &["api/", "server.rs", "http/"]),
     ("poem_openapi", &["api/"]),
     ("flate2", &["api/docs.rs"]),
-    ("hyper", &["server/"]),
-    ("hyper_util", &["server/"]),
+    ("hyper", &["http/"]),
+    ("hyper_util", &["http/"]),
     ("askama", &["api/page.rs", "delivery/mail.rs"]),
     ("lettre", &["delivery/"]),
     ("tokio_rustls", &["delivery/tls.rs"]),
@@ -58,7 +48,7 @@ const PLACES: [(&str, &[&str]); 24] = [
     ("argon2", &["accounts/"]),
     ("aws_lc_rs", &["accounts/", "delivery/tls.rs"]),
     ("quick_cache", &["accounts/"]),
-    ("tokio_cron_scheduler", &["timers.rs"]),
+    ("tokio_cron_scheduler", &["jobs.rs"]),
     ("tracing_subscriber", &["telemetry.rs"]),
     ("anyhow", &["cli/", "main.rs"]),
 ];
@@ -73,10 +63,10 @@ struct Source {
 }
 
 impl Source {
-    /// The rung it belongs to; nothing for `main.rs` and `lib.rs`.
-    fn rung(&self) -> Option<&'static (&'static str, &'static [&'static str])> {
-        let rung = self.name.split(['/', '.']).next().unwrap();
-        RUNGS.iter().find(|(name, _)| *name == rung)
+    /// The layer it belongs to; nothing for `main.rs` and `lib.rs`.
+    fn layer(&self) -> Option<&'static (&'static str, &'static [&'static str])> {
+        let layer = self.name.split(['/', '.']).next().unwrap();
+        LAYERS.iter().find(|(name, _)| *name == layer)
     }
 
     /// The text without comments, each line with its number.
@@ -165,21 +155,18 @@ fn none(broken: &[String], rule: &str) {
 }
 
 #[test]
-fn each_rung_uses_only_those_below_it() {
+fn each_layer_uses_only_those_below_it() {
     let mut broken = Vec::new();
     for source in sources() {
-        let Some((rung, allowed)) = source.rung() else { continue };
+        let Some((layer, allowed)) = source.layer() else { continue };
         for used in source.uses() {
-            let is_rung = RUNGS.iter().any(|(name, _)| *name == used);
-            if is_rung && used != *rung && !allowed.contains(&used) {
-                broken.push(format!("src/{}: {rung} uses {used}", source.name));
+            let is_layer = LAYERS.iter().any(|(name, _)| *name == used);
+            if is_layer && used != *layer && !allowed.contains(&used) {
+                broken.push(format!("src/{}: {layer} uses {used}", source.name));
             }
         }
     }
-    none(
-        &broken,
-        "model ← store ← accounts ← api, delivery, timers ← server, cli: this points the wrong way",
-    );
+    none(&broken, "domain ← store ← accounts ← api, delivery, jobs ← server, cli: this points the wrong way");
 }
 
 #[test]
@@ -197,10 +184,10 @@ fn only_accounts_and_the_command_line_know_the_store() {
 }
 
 #[test]
-fn every_file_is_of_a_rung() {
-    let loose = sources().into_iter().filter(|source| source.rung().is_none());
+fn every_file_is_of_a_layer() {
+    let loose = sources().into_iter().filter(|source| source.layer().is_none());
     let names: Vec<_> = loose.map(|source| source.name).collect();
-    assert_eq!(names, ["lib.rs", "main.rs"], "each file belongs to a rung that this test knows");
+    assert_eq!(names, ["lib.rs", "main.rs"], "each file belongs to a layer that this test knows");
 }
 
 #[test]
@@ -240,22 +227,22 @@ fn no_file_is_too_long_to_read() {
 }
 
 #[test]
-fn only_the_command_line_acts_from_the_console() {
+fn only_the_command_line_makes_an_admin_without_a_session() {
     let mut broken = Vec::new();
     for source in sources().iter().filter(|source| !source.is_in(&["cli/"])) {
-        for (number, line) in source.code().filter(|(_, line)| has_word(line, "at_console")) {
-            if !line.contains("fn at_console") {
+        for (number, line) in source.code().filter(|(_, line)| has_word(line, "from_cli")) {
+            if !line.contains("fn from_cli") {
                 broken.push(format!("src/{}:{number}: {}", source.name, line.trim()));
             }
         }
     }
-    none(&broken, "Admin::at_console() is for cli/ alone");
+    none(&broken, "Admin::from_cli() is for cli/ alone");
 }
 
 #[test]
 fn migrations_are_numbered_without_gaps() {
     let mut numbers = Vec::new();
-    for path in entries(&root().join("migrations")) {
+    for path in entries(&root().join("migrations/sqlite")) {
         let name = path.file_name().unwrap().to_str().unwrap();
         let parts = name.strip_prefix('V').and_then(|name| name.strip_suffix(".sql")?.split_once("__"));
         let (number, words) =
@@ -273,8 +260,8 @@ fn migrations_are_numbered_without_gaps() {
 
 #[test]
 fn what_is_taken_from_the_crate_is_found_however_it_is_written() {
-    let text = "use crate::{\n    accounts::{self, store},\n    model,\n};\n// crate::cli\nlet x = crate::server::run();";
+    let text = "use crate::{\n    accounts::{self, store},\n    domain,\n};\n// crate::cli\nlet x = crate::server::run();";
     let source = Source { name: "api/x.rs".to_owned(), text: text.to_owned() };
-    assert_eq!(source.uses(), ["accounts", "model", "server"]);
+    assert_eq!(source.uses(), ["accounts", "domain", "server"]);
     assert!(has_word("poem::Route", "poem") && !has_word("poem_openapi::Tags", "poem"));
 }

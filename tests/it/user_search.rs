@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use coffeeshop::model::fold;
+use coffeeshop::domain::fold;
 use serde_json::json;
 
 use crate::app::{App, Caller, PASSWORD, START, encoded};

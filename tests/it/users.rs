@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use coffeeshop::{
     accounts::Error,
-    model::{Origin, UserId},
+    domain::{Origin, UserId},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -494,7 +494,7 @@ async fn who_is_disabled_is_sent_nothing_that_works() {
 }
 
 #[tokio::test]
-async fn the_last_admin_stays_by_every_door() {
+async fn the_last_admin_stays_on_every_channel() {
     let app = App::start().await;
     let boss = app.admin().await;
     let idle = app.another_admin("idle@example.com").await.me().await;
@@ -729,7 +729,7 @@ async fn a_user_made_unverified_counts_as_a_newcomer_for_the_clean_up() {
     };
     let ann = boss.get("/users?q=ann").await.is(200).body["items"][0]["id"].as_str().unwrap().to_owned();
     boss.patch(&format!("/users/{ann}"), json!({ "status": "unverified" })).await.is(200);
-    let older = coffeeshop::accounts::Which::OlderThan(std::time::Duration::from_hours(1));
-    let plan = app.accounts.plan_purge(older, Origin::timer());
+    let older = coffeeshop::accounts::PurgeScope::OlderThan(std::time::Duration::from_hours(1));
+    let plan = app.accounts.plan_purge(older, Origin::job());
     assert_eq!(app.accounts.purge(&plan, |_| {}).await.unwrap().users, 0);
 }

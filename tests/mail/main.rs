@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that is surprised has failed")]
 
 mod attempts;
-mod trouble;
+mod diagnosis;
 mod form;
 mod loss;
 mod outages;

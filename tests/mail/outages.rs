@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
-use coffeeshop::model::{Clock, Timestamp};
+use coffeeshop::domain::{Clock, Timestamp};
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coffeeshop::model::Clock;
+use coffeeshop::domain::Clock;
 use rusqlite::Connection;
 use rustix::process::Signal;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use coffeeshop::model::{Timestamp, UserCursor, UserId, UserSort, Word};
+use coffeeshop::domain::{Timestamp, UserCursor, UserId, UserSort, Word};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 

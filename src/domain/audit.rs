@@ -1,0 +1,229 @@
+//! An audit event: what was done to an account, by whom, when and from where; never a secret, never the content of a
+//! profile.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Client, Limit, Timestamp, UserId, Word};
+
+/// Where a change was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Over the HTTP API.
+    #[default]
+    Api,
+    /// On a page for customers.
+    Page,
+    /// In the web console for admins: reserved, nothing writes it yet.
+    Console,
+    /// On the command line.
+    Cli,
+    /// In a scheduled job.
+    Job,
+}
+
+impl Word for Channel {
+    const ALL: &'static [Self] = &[Self::Api, Self::Page, Self::Console, Self::Cli, Self::Job];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Page => "page",
+            Self::Console => "console",
+            Self::Cli => "cli",
+            Self::Job => "job",
+        }
+    }
+}
+
+/// Where a request or a command came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// How they came in.
+    pub channel: Channel,
+    /// The program and the address.
+    pub client: Client,
+    /// At the console: the user id in the operating system.
+    pub uid: Option<u32>,
+    /// Over HTTP: the id under which the request is in the log.
+    pub request_id: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// The server itself, by the clock.
+    #[must_use]
+    pub fn job() -> Self {
+        Self { channel: Channel::Job, ..Self::default() }
+    }
+
+    /// The command line, run by this user of the operating system.
+    #[must_use]
+    pub fn cli(uid: u32) -> Self {
+        Self { channel: Channel::Cli, uid: Some(uid), ..Self::default() }
+    }
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    UserSignedUp,
+    UserInvited,
+    UserCreated,
+    UserVerified,
+    UserEdited,
+    UserDeleted,
+    UserExpired,
+    UserRejected,
+    InvitationAccepted,
+    EmailChangeRequested,
+    EmailChangeCancelled,
+    EmailChanged,
+    PasswordResetRequested,
+    PasswordResetLinkCreated,
+    PasswordReset,
+    PasswordChanged,
+    SessionStarted,
+    SessionEnded,
+    SessionRefreshReuseDetected,
+    SessionsEnded,
+}
+
+impl Word for Action {
+    const ALL: &'static [Self] = &[
+        Self::UserSignedUp,
+        Self::UserInvited,
+        Self::UserCreated,
+        Self::UserVerified,
+        Self::UserEdited,
+        Self::UserDeleted,
+        Self::UserExpired,
+        Self::UserRejected,
+        Self::InvitationAccepted,
+        Self::EmailChangeRequested,
+        Self::EmailChangeCancelled,
+        Self::EmailChanged,
+        Self::PasswordResetRequested,
+        Self::PasswordResetLinkCreated,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::SessionStarted,
+        Self::SessionEnded,
+        Self::SessionRefreshReuseDetected,
+        Self::SessionsEnded,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::UserSignedUp => "user.signed_up",
+            Self::UserInvited => "user.invited",
+            Self::UserCreated => "user.created",
+            Self::UserVerified => "user.verified",
+            Self::UserEdited => "user.edited",
+            Self::UserDeleted => "user.deleted",
+            Self::UserExpired => "user.expired",
+            Self::UserRejected => "user.rejected",
+            Self::InvitationAccepted => "invitation.accepted",
+            Self::EmailChangeRequested => "email.change_requested",
+            Self::EmailChangeCancelled => "email.change_cancelled",
+            Self::EmailChanged => "email.changed",
+            Self::PasswordResetRequested => "password.reset_requested",
+            Self::PasswordResetLinkCreated => "password.reset_link_created",
+            Self::PasswordReset => "password.reset",
+            Self::PasswordChanged => "password.changed",
+            Self::SessionStarted => "session.started",
+            Self::SessionEnded => "session.ended",
+            Self::SessionRefreshReuseDetected => "session.refresh_reuse_detected",
+            Self::SessionsEnded => "sessions.ended",
+        }
+    }
+}
+
+/// A field that an edit changed. What people tell about themselves stays out of it: for an address or a name there is
+/// neither value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The field, as the API calls it.
+    pub field: String,
+    /// What it was.
+    pub from: Option<String>,
+    /// What it is.
+    pub to: Option<String>,
+}
+
+/// Something that was done to an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// A UUIDv7.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub action: Action,
+    /// By whom; none if nobody was signed in.
+    pub actor_id: Option<UserId>,
+    /// To whose account, which may be gone.
+    pub user_id: UserId,
+    /// From where.
+    pub origin: Origin,
+    /// The fields of an edit.
+    pub changes: Vec<FieldChange>,
+}
+
+/// Which page of which events, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct AuditQuery {
+    /// Only what was done to this account.
+    pub user_id: Option<UserId>,
+    /// Only what this user did.
+    pub actor_id: Option<UserId>,
+    /// Only this.
+    pub action: Option<Action>,
+    /// From where on; from the newest if there is none.
+    pub cursor: Option<AuditCursor>,
+    /// How many.
+    pub limit: Limit,
+}
+
+/// The last event of the page before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditCursor(pub i64);
+
+impl AuditCursor {
+    /// The place as clients hand it back, who need not know what is in it.
+    #[must_use]
+    pub fn encode(self) -> String {
+        format!("e{:x}", self.0)
+    }
+
+    /// The place that a client hands back, if it is one.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('e').filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        i64::from_str_radix(digits, 16).ok().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_its_own() {
+        for action in Action::ALL {
+            assert_eq!(Action::named(action.word()), Some(*action));
+        }
+        let last = Action::SessionsEnded as usize;
+        assert_eq!(Action::ALL.len(), last + 1, "every action is in the list");
+    }
+
+    #[test]
+    fn a_cursor_comes_back_or_is_refused() {
+        let cursor = AuditCursor(0x1234_5678_9abc);
+        assert_eq!(AuditCursor::decode(&cursor.encode()), Some(cursor));
+        for text in ["", "e", "12", "e-1", "e+1", "e1g", "effffffffffffffffff", "ｅ1"] {
+            assert_eq!(AuditCursor::decode(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A few threads that read, each with a connection of its own: a hop to one costs a seventh of a pool's checkout.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use rusqlite::Connection;
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::dedicated_connection::DedicatedConnection;
+use crate::store::{Error, Snapshot, tx::execute};
+
+/// How many closures may wait; past it the caller is told to come back.
+const QUEUE: usize = 4096;
+
+/// After how many steps of SQLite's machine, a millisecond or less, a read looks whether its caller is still there.
+const STEPS: i32 = 10_000;
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+#[derive(Clone)]
+pub(in crate::store) struct Readers(Sender<Job>);
+
+impl Readers {
+    /// Starts a thread, called `name` and a number, for each connection, which owns it until the last `Readers` is gone.
+    pub(in crate::store) fn start(
+        name: &str,
+        connections: impl Iterator<Item = DedicatedConnection>,
+    ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+        let (queue, jobs) = bounded(QUEUE);
+        let mut threads = Vec::new();
+        for (number, connection) in connections.enumerate() {
+            let (runtime, jobs) = (Handle::current(), jobs.clone());
+            let thread = thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
+                let _runtime = runtime.enter();
+                let connection = connection; // given back before the runtime is left: the pool needs it for that
+                run(&connection, &jobs);
+            })?;
+            threads.push(thread);
+        }
+        Ok((Self(queue), threads))
+    }
+
+    /// Runs `work` in a transaction, so that all its statements see one state of the store. Where the caller goes away it is
+    /// not begun, or stops at its next statement that takes long.
+    pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(job(work, reply)).map_err(|refusal| {
+            Error::Unavailable(match refusal {
+                TrySendError::Full(_) => "too many reads wait".to_owned(),
+                TrySendError::Disconnected(_) => "the readers have stopped".to_owned(),
+            })
+        })?;
+        answer.await.unwrap_or_else(|_| Err(Error::Defect("a read panicked".to_owned()).into()))
+    }
+}
+
+/// Work with its answer, whatever their types are.
+fn job<T, E, F>(work: F, reply: oneshot::Sender<Result<T, E>>) -> Job
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+    F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+{
+    Box::new(move |connection| {
+        if reply.is_closed() {
+            return;
+        }
+        let reply = Arc::new(reply);
+        let caller = Arc::downgrade(&reply);
+        let has_gone = move || caller.upgrade().is_none_or(|caller| caller.is_closed());
+        let watched = connection.progress_handler(STEPS, Some(has_gone));
+        let begun = watched.map_err(Error::from).and_then(|()| execute(connection, "BEGIN"));
+        let result = begun.map_err(E::from).and_then(|()| work(&Snapshot::new(connection)));
+        if let Some(reply) = Arc::into_inner(reply) {
+            let _ = reply.send(result);
+        }
+    })
+}
+
+fn run(connection: &DedicatedConnection, jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        let Some(connection) = connection.lock() else { return };
+        read(&connection, job);
+    }
+}
+
+fn read(connection: &Connection, job: Job) {
+    // A job that panics answers by not answering; the connection is as good as before.
+    let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
+    let _ = connection.progress_handler(0, None::<fn() -> bool>);
+    if !connection.is_autocommit() {
+        let _ = execute(connection, "ROLLBACK");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_that_takes_long_ends_when_its_caller_goes() {
+        const WITHOUT_END: &str =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+        let connection = Connection::open_in_memory().expect("memory");
+        let (reply, answer) = oneshot::channel();
+        let (tell, told) = std::sync::mpsc::channel();
+        let work = move |snapshot: &Snapshot<'_>| {
+            drop(answer);
+            let counted = snapshot.number(WITHOUT_END, []);
+            let _ = tell.send(counted.is_err());
+            counted
+        };
+        read(&connection, job(work, reply));
+        assert!(told.recv().expect("an end"));
+        assert!(connection.is_autocommit());
+        // The next one is not stopped by it.
+        connection
+            .execute_batch(&WITHOUT_END.replace("FROM n)", "FROM n WHERE i < 100000)"))
+            .expect("an end");
+    }
+}

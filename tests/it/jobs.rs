@@ -1,0 +1,304 @@
+//! What happens by the clock, and what does not happen when the clock is perhaps wrong.
+
+use std::time::{Duration, Instant};
+
+use coffeeshop::{
+    accounts::{ClockSeen, HoldReason, PurgeScope},
+    domain::Origin,
+    jobs::PurgeGuard,
+};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::{
+    app::App,
+    interrupted::interrupted,
+    shop::{Shop, wait_for},
+};
+
+const ANN: &str = "ann@example.com";
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// A turn of the timer: a clean-up, if it is not held. Answers whether it was.
+async fn turn(brake: &mut PurgeGuard, app: &App, tick: Instant) -> bool {
+    let is_held = !brake.allows(&app.accounts, tick).await;
+    if !is_held {
+        clean_up(app).await;
+    }
+    is_held
+}
+
+async fn clean_up(app: &App) {
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
+    app.accounts.purge(&plan, |_| {}).await.unwrap();
+}
+
+/// Why a clean-up would be held now, by a server that has just started.
+async fn why(app: &App) -> Option<HoldReason> {
+    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
+    let held = app.accounts.held(&plan, ClockSeen::Steady(Duration::ZERO)).await.unwrap();
+    held.map(|held| held.why)
+}
+
+#[tokio::test]
+async fn the_clean_up_waits_an_hour_after_the_clock_leapt() {
+    let app = App::start().await;
+    let mut brake = PurgeGuard::default();
+    let start = Instant::now();
+    assert!(brake.allows(&app.accounts, start).await, "nothing is known of the clock yet");
+    app.wait(HOUR);
+    assert!(brake.allows(&app.accounts, start + HOUR).await, "time has passed by both clocks");
+    app.wait(Duration::from_mins(59));
+    assert!(brake.allows(&app.accounts, start + HOUR).await, "so much may be a correction");
+    app.wait(72 * HOUR);
+    let leap = start + HOUR;
+    assert!(!brake.allows(&app.accounts, leap).await);
+    app.wait(Duration::from_secs(2));
+    assert!(!brake.allows(&app.accounts, leap + Duration::from_secs(2)).await, "the next turn is soon");
+    app.wait(HOUR);
+    assert!(brake.allows(&app.accounts, leap + HOUR).await, "an hour later it goes on");
+    assert!(brake.allows(&app.accounts, leap + HOUR).await);
+}
+
+#[tokio::test]
+async fn a_clock_that_leaps_again_has_the_clean_up_wait_again() {
+    let app = App::start().await;
+    let mut brake = PurgeGuard::default();
+    let start = Instant::now();
+    assert!(brake.allows(&app.accounts, start).await);
+    app.wait(72 * HOUR);
+    assert!(!brake.allows(&app.accounts, start).await);
+    app.wait(72 * HOUR);
+    assert!(!brake.allows(&app.accounts, start + HOUR).await, "an hour, and two days more");
+    app.wait(HOUR);
+    assert!(brake.allows(&app.accounts, start + 2 * HOUR).await);
+}
+
+#[tokio::test]
+async fn the_clean_up_waits_if_the_store_cannot_say_when_the_last_one_was() {
+    let app = App::start().await;
+    let start = Instant::now();
+    let mut brake = PurgeGuard::default();
+    let store = app.opened();
+    store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
+    assert!(!brake.allows(&app.accounts, start).await);
+    store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
+    assert!(brake.allows(&app.accounts, start).await, "it is not held for an hour");
+}
+
+#[tokio::test]
+async fn a_leap_is_remembered_until_the_store_has_noted_it() {
+    let app = App::start().await;
+    let start = Instant::now();
+    let mut brake = PurgeGuard::default();
+    assert!(brake.allows(&app.accounts, start).await);
+    app.wait(3 * DAY);
+    let store = app.opened();
+    store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
+    assert!(!brake.allows(&app.accounts, start).await);
+    store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
+    assert!(!brake.allows(&app.accounts, start).await);
+    assert_eq!(why(&app).await, Some(HoldReason::Leapt));
+}
+
+#[tokio::test]
+async fn a_purge_ends_the_hold_whenever_it_comes() {
+    for at in 0.. {
+        let app = App::start().await;
+        clean_up(&app).await;
+        let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
+        app.accounts.held(&plan, ClockSeen::Leapt).await.unwrap();
+        assert_eq!(why(&app).await, Some(HoldReason::Leapt));
+        let look = app.accounts.held(&plan, ClockSeen::Steady(Duration::ZERO));
+        if !interrupted(look, at, clean_up(&app)).await.in_time {
+            assert!(at >= 1, "it waits for the store");
+            break;
+        }
+        assert_eq!(why(&app).await, None, "step {at}");
+    }
+}
+
+#[tokio::test]
+async fn the_clean_up_waits_an_hour_if_most_users_would_go() {
+    let app = App::start().await;
+    for number in 0..20 {
+        app.sign_up(&format!("user{number}@example.com")).await;
+    }
+    app.wait(Duration::from_hours(48));
+    let start = Instant::now();
+    assert!(PurgeGuard::default().allows(&app.accounts, start).await, "so few may always go");
+    app.sign_up("user20@example.com").await;
+    app.wait(Duration::from_hours(48));
+    let mut brake = PurgeGuard::default();
+    assert!(!brake.allows(&app.accounts, start).await);
+    app.wait(HOUR / 2);
+    assert!(!brake.allows(&app.accounts, start + HOUR / 2).await);
+    app.wait(HOUR / 2);
+    assert!(brake.allows(&app.accounts, start + HOUR).await);
+}
+
+#[tokio::test]
+async fn a_clean_up_of_most_users_sessions_or_events_is_held() {
+    const MANY: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
+    let users = format!(
+        "{MANY} INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, \
+         expires_at) SELECT randomblob(16), i, i, i, 'user', 'unverified', 0, 1, 1, iif(i <= ?2, 1, 1 << 60) FROM n"
+    );
+    let sessions = format!(
+        "{MANY} INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) \
+         SELECT randomblob(16), (SELECT id FROM users), randomblob(32), 1, 1, iif(i <= ?2, 1, 1 << 60) FROM n"
+    );
+    let events = format!(
+        "{MANY} INSERT INTO audit_events (id, at, action, user_id, channel, changes) \
+         SELECT randomblob(16), iif(i <= ?2, 1, 1 << 60), 'user.edited', randomblob(16), 'api', '[]' FROM n"
+    );
+    for (sql, most) in [
+        (users, HoldReason::MostUsers),
+        (sessions, HoldReason::MostSessions),
+        (events, HoldReason::MostEvents),
+    ] {
+        for (due, all, is_held) in
+            [(0, 0, false), (20, 20, false), (21, 21, true), (21, 42, false), (22, 43, true)]
+        {
+            let app = App::start().await;
+            if most != HoldReason::MostUsers {
+                app.make_admin(ANN).await;
+            }
+            app.opened().execute("DELETE FROM audit_events", []).unwrap();
+            if all > 0 {
+                app.opened().execute(&sql, [all, due]).unwrap();
+            }
+            assert_eq!(why(&app).await, is_held.then_some(most), "{due} of {all}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_start_under_a_clock_that_is_far_ahead_deletes_nothing() {
+    let app = App::start().await;
+    let boss = app.admin().await;
+    let tokens = app.tokens("boss@example.com").await;
+    app.sign_up(ANN).await;
+    let events = app.stored::<i64>("SELECT count(*) FROM audit_events");
+    clean_up(&app).await;
+    app.wait(400 * DAY);
+    for _ in 0..3 {
+        let (mut brake, start) = (PurgeGuard::default(), Instant::now());
+        assert!(turn(&mut brake, &app, start).await);
+        boss.get("/me").await.refused(401, "invalid_token");
+        assert!(turn(&mut brake, &app, start + Duration::from_mins(1)).await);
+    }
+    app.clock.set_back(400 * DAY);
+    boss.get("/me").await.is(200);
+    let body = json!({ "refresh_token": tokens["refresh_token"] });
+    app.anyone().post("/auth/refresh", body).await.is(200);
+    app.verify(ANN).await;
+    assert!(app.stored::<i64>("SELECT count(*) FROM audit_events") > events);
+    assert!(!turn(&mut PurgeGuard::default(), &app, Instant::now()).await, "the clock is right");
+}
+
+#[tokio::test]
+async fn a_server_that_was_off_for_a_weekend_cleans_up_at_once() {
+    let app = App::start().await;
+    clean_up(&app).await;
+    app.wait(7 * DAY);
+    assert!(!turn(&mut PurgeGuard::default(), &app, Instant::now()).await);
+    app.wait(7 * DAY + Duration::from_secs(1));
+    assert_eq!(why(&app).await, Some(HoldReason::FarAhead));
+}
+
+#[tokio::test]
+async fn a_clock_far_ahead_holds_the_clean_up_for_a_day_over_restarts() {
+    let app = App::start().await;
+    clean_up(&app).await;
+    app.wait(30 * DAY);
+    for hours in 0..4 {
+        // Seven hours at a time, with an hour between two turns.
+        let (mut brake, start) = (PurgeGuard::default(), Instant::now());
+        for hour in 0..=6 {
+            let ran = hours * 6 + hour;
+            assert_eq!(turn(&mut brake, &app, start + hour * HOUR).await, ran < 24, "after {ran} hours");
+            app.wait(HOUR);
+        }
+    }
+    assert_eq!(why(&app).await, None, "it has run");
+}
+
+#[tokio::test]
+async fn the_wait_after_a_leap_goes_on_after_a_restart() {
+    let app = App::start().await;
+    clean_up(&app).await;
+    let (mut brake, start) = (PurgeGuard::default(), Instant::now());
+    assert!(!turn(&mut brake, &app, start).await);
+    app.wait(3 * DAY);
+    assert!(turn(&mut brake, &app, start).await);
+    app.wait(HOUR / 2);
+    assert!(turn(&mut brake, &app, start + HOUR / 2).await);
+    let mut brake = PurgeGuard::default();
+    assert_eq!(why(&app).await, Some(HoldReason::Leapt));
+    assert!(turn(&mut brake, &app, start).await);
+    app.wait(HOUR / 2);
+    assert!(!turn(&mut brake, &app, start + HOUR / 2).await);
+    assert_eq!(why(&app).await, None);
+}
+
+#[tokio::test]
+async fn a_clean_up_under_a_clock_far_behind_the_last_one_waits_an_hour() {
+    let app = App::start().await;
+    app.wait(400 * DAY);
+    clean_up(&app).await;
+    app.clock.set_back(400 * DAY);
+    let (mut brake, start) = (PurgeGuard::default(), Instant::now());
+    assert_eq!(why(&app).await, Some(HoldReason::Behind));
+    assert!(turn(&mut brake, &app, start).await);
+    app.wait(HOUR);
+    assert!(!turn(&mut brake, &app, start + HOUR).await);
+    assert_eq!(why(&app).await, None, "the last one is measured by the clock of now");
+}
+
+#[tokio::test]
+async fn a_store_of_an_earlier_version_knows_when_it_was_last_used() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    app.opened().execute_batch("DROP TABLE clean_up").unwrap();
+    app.opened().execute_batch(include_str!("../../migrations/sqlite/V15__clean_up.sql")).unwrap();
+    assert_eq!(why(&app).await, None);
+    app.wait(8 * DAY);
+    assert_eq!(why(&app).await, Some(HoldReason::FarAhead));
+}
+
+#[test]
+fn a_server_says_why_it_does_not_clean_up_and_purge_overrides_it() {
+    let shop = Shop::with_admin();
+    let server = shop.serve();
+    let token = server.token("boss@example.com");
+    server.get_as(&token, "/me").is(200);
+    let last_run = || {
+        shop.sql().query_row("SELECT last_run FROM clean_up", [], |row| row.get::<_, Option<i64>>(0)).unwrap()
+    };
+    wait_for("a clean-up", last_run);
+    server.stop(Signal::TERM).is(0);
+    let year = "UPDATE clean_up SET last_run = last_run - 400 * 86400000; UPDATE sessions SET expires_at = 1";
+    shop.sql().execute_batch(year).unwrap();
+    for _ in 0..2 {
+        let server = shop.serve();
+        wait_for("a warning", || server.logged().contains("is held: ").then_some(()));
+        let ran = server.stop(Signal::TERM).is(0);
+        let lines: Vec<_> = ran.err.lines().filter(|line| line.contains("is held: ")).collect();
+        let [line] = lines[..] else { panic!("{}", ran.err) };
+        for part in
+            ["WARN", "the clock is 400 days ahead of the last clean-up", "coffeeshop purge", "sessions=1"]
+        {
+            assert!(line.contains(part), "{line}");
+        }
+        assert_eq!(shop.count("sessions"), 1);
+    }
+    shop.run(&["purge"]).is(0);
+    assert_eq!(shop.count("sessions"), 0);
+    let server = shop.serve();
+    let purged = last_run();
+    wait_for("a clean-up", || (last_run() != purged).then_some(()));
+    let ran = server.stop(Signal::TERM).is(0);
+    assert!(!ran.err.contains("is held: "), "{}", ran.err);
+}

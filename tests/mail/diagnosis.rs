@@ -1,0 +1,120 @@
+//! Trouble with a mail server: it is named, and it stays with whom it concerns.
+
+use rustix::process::Signal;
+
+use crate::{
+    mail_server,
+    proxy::{Manner, Proxy},
+    server::{Door, MailServer},
+    shop,
+    shop::Shop,
+    shop_behind, tried, waiting,
+};
+
+fn says(shop: &Shop, hint: &str) {
+    shop.run(&["messages", "test", "--to", "hint@example.com"]).refused(hint);
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn one_recipient_at_whom_the_server_falls_silent_holds_up_no_other() {
+    let proxy =
+        Proxy::start(mail_server().port(Door::Plain), Manner::SilentFrom("RCPT TO:<poison@example.com>"));
+    let shop = shop_behind(proxy.port()).with("SMTP__TIMEOUT", "2s");
+    let server = shop.serve();
+    server.sign_up("poison@example.com").is(201);
+    for number in 0..4 {
+        server.sign_up(&format!("behind-{number}@example.com")).is(201);
+    }
+    tried(&shop, "poison@example.com", 3);
+    let left: Vec<_> = waiting(&shop).iter().map(|message| message["to"].to_string()).collect();
+    assert_eq!(left, ["\"poison@example.com\""]);
+    drop(server);
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_shop_whose_own_domain_has_other_letters_sends_from_it() {
+    let proxy = Proxy::start(mail_server().port(Door::Plain), Manner::Honest);
+    let shop = shop_behind(proxy.port()).with("MESSAGES__FROM", "post@bücher.example");
+    shop.run(&["messages", "test", "--to", "own-domain@example.com"]).is(0);
+    let mail = mail_server().mail_to("own-domain@example.com");
+    assert!(mail.message_id().ends_with("@xn--bcher-kva.example>"), "{}", mail.message_id());
+    assert!(proxy.heard().is_ascii());
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_server_that_wants_tls_first_is_not_blamed_on_the_sender() {
+    let shop = Shop::new()
+        .with("MESSAGES__TRANSPORT", "smtp")
+        .with("SMTP__HOST", "localhost")
+        .with("SMTP__SECURITY", "none")
+        .with("SMTP__PORT", mail_server().port(Door::StartTls).to_string());
+    says(&shop, "smtp.security");
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_login_that_is_missing_is_named() {
+    let shop = Shop::new()
+        .with("MESSAGES__TRANSPORT", "smtp")
+        .with("SMTP__HOST", "localhost")
+        .with("SMTP__CA_FILE", mail_server().ca_file().to_str().unwrap())
+        .with("SMTP__PORT", mail_server().port(Door::Tls).to_string());
+    says(&shop, "smtp.username");
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_door_that_waits_for_tls_gets_a_hint_at_the_security() {
+    let shop = shop(mail_server(), Door::Tls).with("SMTP__SECURITY", "starttls").with("SMTP__TIMEOUT", "2s");
+    says(&shop, "smtp.security");
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_file_without_a_certificate_is_refused() {
+    says(&shop(mail_server(), Door::Tls).with("SMTP__CA_FILE", "/etc/passwd"), "holds no certificate");
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_shop_name_that_makes_a_line_too_long_is_refused() {
+    says(&shop(mail_server(), Door::Tls).with("MESSAGES__SHOP_NAME", "x".repeat(1500)), "messages.shop_name");
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_setback_is_one_object_in_the_log() {
+    let mut down = MailServer::start();
+    down.stop();
+    let shop = shop(&down, Door::Tls).with("LOG__FORMAT", "json");
+    let server = shop.serve();
+    server.sign_up("json@example.com").is(201);
+    tried(&shop, "json@example.com", 1);
+    let log = server.stop(Signal::TERM).err;
+    for line in log.lines() {
+        assert_eq!(line.matches("\"message\":").count(), 1, "{line}");
+    }
+}
+
+#[test]
+#[ignore = "needs a mail server: .ci/run starts it"]
+fn a_server_that_has_no_room_for_now_gets_the_mail_within_a_minute_of_having_some() {
+    let proxy = Proxy::start(mail_server().port(Door::Plain), Manner::Full);
+    let shop = shop_behind(proxy.port());
+    let server = shop.serve();
+    server.sign_up("room@example.com").is(201);
+    for _ in 0..2 {
+        tried(&shop, "room@example.com", 1);
+        let sql = "UPDATE outbox SET due_at = 0, attempts = 50, last_error = NULL";
+        shop.sql().execute(sql, []).unwrap();
+    }
+    let message = tried(&shop, "room@example.com", 51);
+    let due_at: String = message["due_at"].as_str().unwrap().to_owned();
+    let left = chrono::DateTime::parse_from_rfc3339(&due_at).unwrap().timestamp_millis()
+        - coffeeshop::domain::Clock::system().now().millis();
+    assert!(left < 60_000, "{left} ms: {message}");
+    drop(server);
+}
