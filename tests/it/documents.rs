@@ -232,6 +232,50 @@ fn words(schema: &str, field: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_table_of_problems_is_complete() {
+fn the_tables_of_problems_and_audit_events_are_complete() {
     assert_eq!(first_column("docs/reference/problems.md"), words("Problem", "code"));
+    let audit = &words("AuditEvent", "action") | &words("AuditEvent", "channel");
+    assert_eq!(first_column("docs/reference/audit.md"), audit);
+}
+
+/// The names of test functions and modules, and of the files that hold them.
+fn names_of_tests() -> Vec<String> {
+    let mut names = Vec::new();
+    let mut folders = vec![root().join("tests"), root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            names.push(path.file_stem().unwrap().to_string_lossy().into_owned());
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let functions = text
+                    .lines()
+                    .filter_map(|line| line.trim_start().trim_start_matches("async ").strip_prefix("fn "));
+                names.extend(functions.map(|line| line.split('(').next().unwrap().to_owned()));
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn the_tests_behind_measurements_exist() {
+    let names = names_of_tests();
+    let text = read("docs/reliability.md");
+    let mut missing = Vec::new();
+    for row in text.lines().filter(|line| line.starts_with("| R") || line.starts_with("| S")) {
+        let shown_by = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        // A number of rounds, a variable and an option are no names of tests, nor is a command but for its last words.
+        let filters = quoted(shown_by).flat_map(|quote| quote.rsplit("--lib ").next().unwrap().split(' '));
+        let filters = filters.filter(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        for filter in
+            filters.filter(|word| !["cargo", "test", "mutants", "coffeeshop", "migrate"].contains(word))
+        {
+            if !names.iter().any(|name| name.contains(filter)) {
+                missing.push(format!("{filter}: {}", row.split(" | ").next().unwrap()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no test has these names:\n  {}", missing.join("\n  "));
 }
