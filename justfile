@@ -14,9 +14,9 @@ check:
     cargo clippy --locked --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# Rewrite the snapshot of the OpenAPI document after a wanted change.
+# Rewrite the OpenAPI document and docs/reference after a wanted change.
 snapshot:
-    INSTA_UPDATE=always cargo test --locked --test it -- openapi
+    INSTA_UPDATE=always cargo test --locked --test it -- openapi documents
 
 # Compare the speed with that of a bare handler, hash and disk on this machine.
 bench *rows:
