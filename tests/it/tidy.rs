@@ -1,5 +1,7 @@
 //! What must stay true about the source itself, read as text.
 
+mod words;
+
 use std::{
     fs,
     path::{Path, PathBuf},

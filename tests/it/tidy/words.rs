@@ -1,0 +1,103 @@
+//! Roles have names: operator, client, user, admin, caller. These words stand for none of them.
+
+use std::{fs, path::Path};
+
+use super::{entries, none, root};
+
+/// Also as a part of a name in code.
+const VAGUE: [&str; 5] = ["whoever", "somebody", "nobody", "anybody", "everybody"];
+
+/// Where they are looked for. Migrations are not: they are never edited once shipped.
+const PLACES: [&str; 15] = [
+    "src",
+    "tests",
+    "bench",
+    "docs",
+    "examples",
+    "templates",
+    ".ci",
+    ".github",
+    "README.md",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "config.toml",
+    "Cargo.toml",
+    "Dockerfile",
+];
+
+/// Where they still stand. This list only shrinks.
+const UNFINISHED: [&str; 23] = [
+    "src/accounts",
+    "src/api",
+    "src/auth",
+    "src/cli",
+    "src/config",
+    "src/core",
+    "src/crypto",
+    "src/delivery",
+    "src/domain",
+    "src/http",
+    "src/isolate_panics.rs",
+    "src/jobs",
+    "src/messaging",
+    "src/operations",
+    "src/store",
+    "src/telemetry.rs",
+    "src/web",
+    "tests",
+    "bench",
+    "docs",
+    ".ci",
+    "config.toml",
+    "src/server.rs",
+];
+
+/// Calls `found` with each text file below `path`, and its name below the root.
+fn each_file(path: &Path, found: &mut impl FnMut(&str, &str)) {
+    let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
+    if path.is_dir() {
+        if path.file_name().is_some_and(|name| name != "node_modules" && name != "__pycache__") {
+            entries(path).iter().for_each(|path| each_file(path, found));
+        }
+    } else if let Ok(text) = fs::read_to_string(path) {
+        found(name, &text);
+    }
+}
+
+fn vague_word(line: &str) -> Option<&'static str> {
+    let line = line.to_lowercase();
+    let mut words = line.split(|c: char| !c.is_alphabetic());
+    words.find_map(|word| VAGUE.into_iter().find(|vague| *vague == word))
+}
+
+fn is_unfinished(name: &str) -> bool {
+    // A folder that becomes a file, or the other way round, stays the same place.
+    let name = name.strip_suffix(".rs").unwrap_or(name);
+    UNFINISHED.iter().any(|place| Path::new(name).starts_with(place.trim_end_matches(".rs")))
+}
+
+#[test]
+fn roles_are_called_by_their_names() {
+    let mut vague = Vec::new();
+    for place in PLACES {
+        each_file(&root().join(place), &mut |name, text| {
+            if name == "tests/it/tidy/words.rs" || is_unfinished(name) {
+                return;
+            }
+            for (index, line) in text.lines().enumerate() {
+                if let Some(word) = vague_word(line) {
+                    vague.push(format!("{name}:{}: {word}: {}", index + 1, line.trim()));
+                }
+            }
+        });
+    }
+    none(&vague, "say who is meant: an operator, a client, a user, an admin, a caller");
+}
+
+#[test]
+fn a_vague_word_is_found_in_text_and_in_names() {
+    assert_eq!(vague_word("/// Somebody's."), Some("somebody"));
+    assert_eq!(vague_word("fn as_nobody()"), Some("nobody"));
+    assert_eq!(vague_word("the body of a request"), None);
+}
