@@ -19,6 +19,7 @@ use coffeeshop::{
         Change, Clock, Email, Name, Origin, Password, ProfileChange, UserCursor, UserQuery, UserSort, fold,
         searchable,
     },
+    server,
     store::{OpenMode, Store},
 };
 use criterion::Criterion;
@@ -144,7 +145,7 @@ fn json(criterion: &mut Criterion, Shop { runtime, accounts, actor, .. }: &Shop)
 
 fn requests(criterion: &mut Criterion, Shop { runtime, accounts, config, customer, admin, .. }: &Shop) {
     let mut group = criterion.benchmark_group("requests");
-    let endpoint = api::endpoint(accounts.clone(), config);
+    let endpoint = server::endpoint(accounts, config);
     for (path, tokens) in [("/healthz", customer), ("/me", customer), ("/users", admin)] {
         group.bench_function(format!("GET {path}"), |bencher| {
             bencher.iter(|| {

@@ -13,11 +13,12 @@ pub mod accounts; // RULES: every use case, the only way to the store
 mod files; // files and folders that are made, and who may open them
 mod isolate_panics; // work that comes again and again: a run that panics ends alone
 
-pub mod api; // HTTP: translate, call, translate
+pub mod http; // connections and requests: listener, limits and timeouts, middleware, refusals
+pub mod api; // JSON: parse, call, present
+pub mod web; // pages for people
 pub mod delivery; // MESSAGES out
 pub mod jobs; // what runs on a schedule
 
-pub mod http; // connections: the listener, its limits and timeouts
 pub mod server; // puts the pieces together
 pub mod telemetry; // the log
 pub mod cli; // the command line: the same use cases

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use poem::EndpointExt;
+use poem::{Endpoint, EndpointExt, Request, Response};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
@@ -10,8 +10,9 @@ use crate::{
     api,
     config::Config,
     delivery::{ConfiguredTransport, Delivery},
-    http::Listener,
+    http::{Cors, Listener, Proxies, RequestMiddleware},
     jobs::{JobError, Jobs},
+    web,
 };
 
 /// How long a stop waits for requests that are being answered.
@@ -47,7 +48,7 @@ pub async fn run(
     let jobs = Jobs::start(accounts.clone(), &config.cleanup, stopped.clone()).await?;
     let mut background = JoinSet::new();
     background.spawn(Delivery::new(accounts.clone(), transport).run(stopped));
-    let endpoint = api::endpoint(accounts.clone(), config).map_to_response();
+    let endpoint = endpoint(&accounts, config).map_to_response();
     let (closing, closed) = watch::channel(false);
     let served = Listener::new(listener, &config.server).serve(endpoint, closed, DRAIN);
     let asked = async {
@@ -64,4 +65,34 @@ pub async fn run(
     }
     accounts.close().await;
     Ok(served?)
+}
+
+/// Pages at their paths, the API at every other, all in one middleware.
+pub fn endpoint(accounts: &Accounts, config: &Config) -> impl Endpoint<Output = Response> + 'static {
+    RequestMiddleware {
+        inner: Site { pages: web::endpoint(accounts, config), api: api::endpoint(accounts, config) },
+        clock: accounts.clock(),
+        proxies: Proxies::new(config.server.trusted_proxies.clone()),
+        cors: Cors(config.server.cors_origins.clone()),
+        deadline: config.server.request_timeout.get(),
+        is_https: config.server.public_url.starts_with("https://"),
+        error_pages: web::ErrorPage { shop_name: config.messages.shop_name.clone() },
+    }
+}
+
+struct Site<W, A> {
+    pages: W,
+    api: A,
+}
+
+impl<W: Endpoint<Output = Response>, A: Endpoint<Output = Response>> Endpoint for Site<W, A> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        if web::has(request.uri().path()) {
+            self.pages.call(request).await
+        } else {
+            self.api.call(request).await
+        }
+    }
 }

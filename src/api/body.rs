@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use poem::{Request, RequestBody, error::ReadBodyError, http::header};
+use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
@@ -14,14 +14,12 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::error::{ApiError, Code};
+use super::error::not_json;
 use crate::{
     accounts::Error,
     domain::{FieldError, Invalid},
+    http::{self, ApiError, Code, has_media_type},
 };
-
-/// The most bytes a body may have.
-pub const LIMIT: usize = 16 * 1024;
 
 /// The deepest that a body may be nested. Nothing that is asked for is nested at all.
 const DEEPEST: usize = 32;
@@ -97,19 +95,12 @@ async fn read<T: Type + ParseFromJSON>(
     request: &Request,
     body: &mut RequestBody,
 ) -> Result<Body<T>, ApiError> {
-    if !is_of_type(request, "application/json") {
-        return Err(ApiError::not_json());
+    if !has_media_type(request, "application/json") {
+        return Err(not_json());
     }
     let malformed = |detail: String| ApiError::new(Code::MalformedRequest, detail);
     let body = body.take().map_err(|_| malformed("The request has no body.".to_owned()))?;
-    let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > LIMIT) {
-        return Err(too_large());
-    }
-    let bytes = body.into_bytes_limit(LIMIT).await.map_err(|error| match error {
-        ReadBodyError::PayloadTooLarge => too_large(),
-        _ => malformed("The request body is incomplete.".to_owned()),
-    })?;
+    let bytes = http::read_body(body, request).await?;
     if depth(&bytes) > DEEPEST {
         return Err(malformed(format!("The body must be nested {DEEPEST} deep at most.")));
     }
@@ -139,14 +130,6 @@ fn depth(bytes: &[u8]) -> usize {
         }
     }
     deepest
-}
-
-/// Whether a body says that it is of this media type, and nothing else (RFC 9110, section 8.3: the header comes once).
-pub fn is_of_type(request: &Request, wanted: &str) -> bool {
-    let mut types = request.headers().get_all(header::CONTENT_TYPE).iter();
-    let (Some(only), None) = (types.next(), types.next()) else { return false };
-    let media_type = only.to_str().ok().and_then(|text| text.split(';').next());
-    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(wanted))
 }
 
 /// The members of an object in the order in which they came, doubles included: a map would hide them.
@@ -240,11 +223,6 @@ fn fault(name: &str, value: &Value, wanted: &MetaSchemaRef, registry: &Registry)
         return Some(FieldError::new(name, "too_long", message));
     }
     None
-}
-
-/// A body with more bytes than one may have.
-pub fn too_large() -> ApiError {
-    ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {LIMIT} bytes."))
 }
 
 /// A body that is no JSON, or of another type at the top.

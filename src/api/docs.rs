@@ -17,7 +17,7 @@ use poem::{
 };
 use poem_openapi::OpenApiService;
 
-use super::{error::ApiError, headers};
+use crate::http::{ApiError, headers};
 
 /// The paths of the documentation.
 pub const PATHS: [&str; 4] = ["/docs", "/docs/docs.css", "/docs/docs.js", "/openapi.json"];

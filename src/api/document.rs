@@ -15,7 +15,8 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{error::Code, examples, schemas};
+use super::{examples, schemas};
+use crate::http::Code;
 
 const DESCRIPTION: &str = "\
 User accounts of a coffee shop: sign-up, login, verified e-mail, roles and sessions.

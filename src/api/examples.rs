@@ -2,15 +2,11 @@
 
 use serde_json::Value;
 
-use super::{
-    body,
-    error::{ApiError, Code},
-    middleware, query, verification,
-    views::cursor,
-};
+use super::{body, error, query, verification, views::cursor};
 use crate::{
     accounts::Error as E,
     domain::{Email, FieldError, Invalid, Name, PasswordPolicy, Profile},
+    http::{self, ApiError, Code},
 };
 
 /// Seconds until an address that logged in wrongly too often may try again.
@@ -22,12 +18,12 @@ pub fn refusal(operation: &Value, code: Code) -> ApiError {
     let error = match code {
         Code::MalformedRequest => return malformed(id, operation),
         Code::ValidationFailed => return ApiError::invalid(wrong_fields(id)),
-        Code::PayloadTooLarge => return body::too_large(),
-        Code::UnsupportedMediaType => return ApiError::not_json(),
+        Code::PayloadTooLarge => return http::payload_too_large(),
+        Code::UnsupportedMediaType => return error::not_json(),
         Code::MethodNotAllowed => return ApiError::method_not_allowed(&["POST".to_owned()]),
-        Code::RequestTimeout => return middleware::timeout(),
-        Code::UriTooLong => return middleware::uri_too_long(),
-        Code::HeadersTooLarge => return middleware::headers_too_large(),
+        Code::RequestTimeout => return http::timeout(),
+        Code::UriTooLong => return http::uri_too_long(),
+        Code::HeadersTooLarge => return http::headers_too_large(),
         Code::InvalidCredentials if id == "login" => E::InvalidCredentials,
         Code::InvalidCredentials => E::WrongPassword,
         Code::VerificationFailed => E::VerificationFailed,

@@ -1,18 +1,24 @@
 //! Who may come in: the proofs that a handler asks for by taking them as arguments.
 
+use std::sync::Arc;
+
 use poem::{Request, http::header};
 use poem_openapi::{SecurityScheme, auth::Bearer};
 use uuid::Uuid;
 
-use super::{
-    error::{ApiError, Code},
-    origin::{Context, origin},
-    query,
-};
+use super::query;
 use crate::{
     accounts::{Accounts, Actor, Admin},
     domain::SessionId,
+    http::{ApiError, Code, origin},
 };
+
+/// What the guards need, set on every request.
+#[derive(Clone)]
+pub struct Context {
+    /// Whom the guards ask.
+    pub accounts: Arc<Accounts>,
+}
 
 /// The access token of a login or a refresh, as `Authorization: Bearer …`.
 #[derive(SecurityScheme)]

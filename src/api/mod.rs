@@ -3,22 +3,16 @@
 mod answers;
 mod audit;
 mod body;
-mod origin;
-mod cors;
 mod docs;
 mod document;
-mod middleware;
 mod emails;
 mod error;
 mod examples;
 mod export;
 mod guards;
-mod headers;
 mod health;
 mod invitations;
 mod keys;
-mod page;
-mod pages;
 mod passwords;
 mod profile;
 mod query;
@@ -38,21 +32,15 @@ use std::{
 use poem::{Endpoint, IntoEndpoint, Request, Response, Route};
 use poem_openapi::{OpenApiService, Tags, types::ToJSON};
 
-use self::{
-    cors::Cors,
-    error::ApiError,
-    middleware::RequestMiddleware,
-    origin::{Context, Proxies},
-};
+use self::guards::Context;
 use crate::{
     accounts::Accounts,
     config::Config,
     domain::{AuditEvent, Session, User},
+    http::ApiResult,
 };
 
-type ApiResult<T> = Result<T, ApiError>;
-
-/// The methods of each path, for whoever uses another.
+/// The methods of each path, named in the refusal of another method.
 static METHODS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(methods);
 
 /// The chapters of the documentation.
@@ -73,26 +61,18 @@ enum Tag {
     Operation,
 }
 
-/// The whole HTTP side, ready to be served.
-#[must_use]
-pub fn endpoint(accounts: Accounts, config: &Config) -> impl Endpoint + 'static {
-    let service = OpenApiService::new(api(&accounts), "", "");
-    let pages = docs::add(pages::add(Route::new(), &accounts, config), config.public_path());
-    let clock = accounts.clock();
-    let proxies = Proxies::new(config.server.trusted_proxies.clone());
-    let context = Context { accounts: Arc::new(accounts) };
-    let inner = Site { pages, api: service.into_endpoint(), context };
-    let cors = Cors(config.server.cors_origins.clone());
-    let is_https = config.server.public_url.starts_with("https://");
-    let deadline = config.server.request_timeout.get();
-    let shop_name = config.messages.shop_name.clone();
-    RequestMiddleware { inner, clock, methods: &METHODS, proxies, cors, deadline, is_https, shop_name }
+/// The JSON API and its documentation.
+pub fn endpoint(accounts: &Accounts, config: &Config) -> impl Endpoint<Output = Response> + 'static {
+    let service = OpenApiService::new(api(accounts), "", "");
+    let docs = docs::add(Route::new(), config.public_path());
+    let context = Context { accounts: Arc::new(accounts.clone()) };
+    Site { docs, api: service.into_endpoint(), context }
 }
 
-/// Pages and documents at their few paths, the API everywhere else. (A route around the API's own would take every path
-/// apart twice, and put it together again in between.)
+/// Documentation at its few paths, the API everywhere else. (A route around the API's own would take every path apart
+/// twice, and put it together again in between.)
 struct Site<A> {
-    pages: Route,
+    docs: Route,
     api: A,
     context: Context,
 }
@@ -100,25 +80,33 @@ struct Site<A> {
 impl<A: Endpoint<Output = Response>> Endpoint for Site<A> {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        request.set_data(self.context.clone());
-        let path = request.uri().path();
-        let is_page = docs::PATHS.contains(&path) || pages::PATHS.iter().any(|(page, _)| *page == path);
-        if is_page {
-            return self.pages.call(request).await;
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let uri = request.uri().clone();
+        let answer = self.answer(request).await;
+        answer.map_err(|error| error::from_poem(error, methods_of(uri.path())).into())
+    }
+}
+
+impl<A: Endpoint<Output = Response>> Site<A> {
+    async fn answer(&self, mut request: Request) -> poem::Result<Response> {
+        if docs::PATHS.contains(&request.uri().path()) {
+            return self.docs.call(request).await;
         }
+        request.set_data(self.context.clone());
         query::check_public(&request)?;
         self.api.call(request).await
     }
+}
+
+fn methods_of(path: &str) -> &'static [String] {
+    let found = METHODS.iter().find(|(template, _)| document::matches(template, path));
+    found.map_or(&[], |(_, methods)| methods)
 }
 
 fn methods() -> BTreeMap<String, Vec<String>> {
     let mut methods = document::methods(&openapi());
     for path in docs::PATHS {
         methods.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
-    }
-    for (path, allowed) in pages::PATHS {
-        methods.insert(path.to_owned(), allowed.iter().map(|&method| method.to_owned()).collect());
     }
     methods
 }

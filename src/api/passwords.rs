@@ -7,12 +7,12 @@ use super::{
     answers::{Accepted, NoContent},
     body::Body,
     guards::SignedIn,
-    origin::RequestOrigin,
     verification::{Address, proof},
 };
 use crate::{
     accounts::Accounts,
     domain::{Invalid, Password},
+    http::RequestOrigin,
 };
 
 pub struct Passwords(pub Accounts);

@@ -6,8 +6,8 @@ use poem::{Request, http::Method};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{document, error::ApiError};
-use crate::domain::FieldError;
+use super::document;
+use crate::{domain::FieldError, http::ApiError};
 
 /// How many problems one answer names: a query of 8 KiB could have thousands.
 const MOST_PROBLEMS: usize = 20;

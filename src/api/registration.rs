@@ -2,8 +2,11 @@
 
 use poem_openapi::{ApiResponse, Object, OpenApi, types::Example};
 
-use super::{ApiResult, Tag, answers::Json, body::Body, origin::RequestOrigin, users::UserView};
-use crate::accounts::{Accounts, Registered, SignupDraft};
+use super::{ApiResult, Tag, answers::Json, body::Body, users::UserView};
+use crate::{
+    accounts::{Accounts, Registered, SignupDraft},
+    http::RequestOrigin,
+};
 
 pub struct Registration(pub Accounts);
 

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{document::members, error::Code};
-use crate::domain::FieldError;
+use super::document::members;
+use crate::{domain::FieldError, http::Code};
 
 const PREFIX: &str = "#/components/schemas/";
 

@@ -7,11 +7,11 @@ use super::{
     answers::NoContent,
     body::Body,
     guards::{Along, SignedIn},
-    origin::RequestOrigin,
 };
 use crate::{
     accounts::{Accounts, TokenPair},
     domain::{Email, Invalid, Password, Problems, typed::without_spaces},
+    http::RequestOrigin,
 };
 
 pub struct Sessions(pub Accounts);

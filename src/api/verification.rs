@@ -7,12 +7,12 @@ use super::{
     answers::{Accepted, Json},
     body::Body,
     guards::Along,
-    origin::RequestOrigin,
     users::UserView,
 };
 use crate::{
     accounts::{Accounts, Proof},
     domain::{Email, FieldError, Invalid, PlainToken},
+    http::RequestOrigin,
 };
 
 pub struct Verification(pub Accounts);

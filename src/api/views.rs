@@ -10,8 +10,10 @@ use poem_openapi::{
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{ApiResult, error::ApiError};
-use crate::domain::{self, Word};
+use crate::{
+    domain::{self, Word},
+    http::{ApiError, ApiResult},
+};
 
 /// How many items a page has at most, in a query.
 pub mod limit {

@@ -1,7 +1,20 @@
-//! Connections: accepted, limited in number and time, and handed to the endpoint.
+//! Connections and requests: accepted, limited in number and time, and what every answer has whichever endpoint gives it.
 
+mod body;
 mod connection;
 mod connection_limiter;
+mod cors;
+pub mod headers;
 mod listener;
+mod middleware;
+mod origin;
+mod problem;
 
-pub use self::listener::Listener;
+pub use self::{
+    body::{has_media_type, payload_too_large, read_body},
+    cors::Cors,
+    listener::Listener,
+    middleware::{ErrorPages, RequestMiddleware, headers_too_large, timeout, uri_too_long},
+    origin::{Proxies, RequestOrigin, origin},
+    problem::{ApiError, ApiResult, Code},
+};

@@ -13,6 +13,7 @@ use coffeeshop::{
     config::Config,
     delivery::{Console, Delivery},
     domain::{AuditQuery, Client, Clock, Timestamp, User},
+    server,
     store::{OpenMode, Store},
 };
 use poem::{
@@ -118,7 +119,7 @@ impl App {
         let accounts = Accounts::open(&config, store, clock.clone()).await.unwrap();
         let printed = Printed::default();
         Self {
-            endpoint: api::endpoint(accounts.clone(), &config).map_to_response().boxed(),
+            endpoint: server::endpoint(&accounts, &config).map_to_response().boxed(),
             document: Document::read(),
             delivery: Delivery::new(
                 accounts.clone(),

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// What each layer may use of the others. Settings and log stand beside them.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("telemetry", &["config"]),
@@ -16,11 +16,12 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("files", &[]),
     ("store", &["domain", "files"]),
     ("accounts", &["domain", "store", "config", "files"]),
-    ("http", &["config", "domain"]),
-    ("api", &["domain", "accounts", "config"]),
+    ("http", &["domain", "accounts", "config"]),
+    ("api", &["domain", "accounts", "config", "http"]),
+    ("web", &["domain", "accounts", "config", "http"]),
     ("delivery", &["domain", "accounts", "config", "isolate_panics", "files"]),
     ("jobs", &["domain", "accounts", "config", "isolate_panics"]),
-    ("server", &["domain", "accounts", "http", "api", "delivery", "jobs", "config", "telemetry"]),
+    ("server", &["domain", "accounts", "http", "api", "web", "delivery", "jobs", "config", "telemetry"]),
     (
         "cli",
         &["domain", "store", "accounts", "api", "delivery", "jobs", "server", "config", "telemetry", "files"],
@@ -32,12 +33,12 @@ const PLACES: [(&str, &[&str]); 24] = [
     ("rusqlite", &["store/"]),
     ("refinery", &["store/"]),
     ("deadpool_sqlite", &["store/"]),
-    ("poem", &["api/", "server.rs", "http/"]),
+    ("poem", &["http/", "api/", "web/", "server.rs"]),
     ("poem_openapi", &["api/"]),
     ("flate2", &["api/docs.rs"]),
     ("hyper", &["http/"]),
     ("hyper_util", &["http/"]),
-    ("askama", &["api/page.rs", "delivery/mail.rs"]),
+    ("askama", &["web/layout.rs", "delivery/mail.rs"]),
     ("lettre", &["delivery/"]),
     ("tokio_rustls", &["delivery/tls.rs"]),
     ("webpki", &["delivery/tls.rs"]),

@@ -2,28 +2,16 @@
 
 use std::sync::Arc;
 
-use poem::{Endpoint, Request, Response, Route, endpoint::make, error::ReadBodyError, get, http::header};
+use poem::{Endpoint, Request, Response, Route, endpoint::make, get};
 use serde::{Deserialize, Deserializer};
 
-use super::{
-    ApiResult,
-    body::{LIMIT, is_of_type},
-    error::{ApiError, Code},
-    origin::origin,
-    page::{Form, Page, STYLE},
-};
+use super::layout::{Form, Page};
 use crate::{
     accounts::{Accounts, Error, LinkInfo, Proof, Rejected},
     config::Config,
     domain::{Channel, Email, Origin, PlainToken, Purpose},
+    http::{self, ApiError, ApiResult, Code, has_media_type, origin},
 };
-
-/// The paths of the pages, and the methods that each takes.
-pub const PATHS: [(&str, &[&str]); 3] = [
-    ("/verify", &["GET", "HEAD", "POST"]),
-    ("/reset", &["GET", "HEAD", "POST"]),
-    ("/pages.css", &["GET", "HEAD"]),
-];
 
 /// What is on the pages of this shop.
 #[derive(Clone)]
@@ -54,20 +42,12 @@ pub fn add(route: Route, accounts: &Accounts, config: &Config) -> Route {
         shop_name: config.messages.shop_name.as_str().into(),
         min_length: config.password.min_length,
     };
-    let style = make(|_| async { Response::builder().content_type("text/css; charset=utf-8").body(STYLE) });
     route
         .at(
             "/verify",
             get(pages.clone().page(Pages::open_verify)).post(pages.clone().page(Pages::post_verify)),
         )
         .at("/reset", get(pages.clone().page(Pages::open_reset)).post(pages.page(Pages::post_reset)))
-        .at("/pages.css", get(style))
-}
-
-/// Whether a person looks at this, in a browser.
-pub fn is_for_people(request: &Request) -> bool {
-    let accepts_html = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
-    accepts_html && PATHS.iter().any(|(path, _)| *path == request.uri().path())
 }
 
 impl Pages {
@@ -365,15 +345,11 @@ async fn said(mut request: Request) -> ApiResult<Said> {
         let query = request.uri().query().unwrap_or_default();
         return serde_urlencoded::from_str(query).map_err(|_| malformed());
     }
-    if !is_of_type(&request, "application/x-www-form-urlencoded") {
+    if !has_media_type(&request, "application/x-www-form-urlencoded") {
         let detail = "The body must be a form: Content-Type: application/x-www-form-urlencoded.";
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
-    let bytes = request.take_body().into_bytes_limit(LIMIT).await.map_err(|error| match error {
-        ReadBodyError::PayloadTooLarge => {
-            ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {LIMIT} bytes."))
-        }
-        _ => malformed(),
-    })?;
+    let body = request.take_body();
+    let bytes = http::read_body(body, &request).await?;
     serde_urlencoded::from_bytes(&bytes).map_err(|_| malformed())
 }

@@ -2,14 +2,16 @@
 
 use askama::Template;
 use poem::{
-    Response,
+    Endpoint, Request, Response,
+    endpoint::make,
+    get,
     http::{StatusCode, header},
 };
 
-use super::{error::ApiError, headers};
+use crate::http::{ApiError, ErrorPages, headers};
 
 /// How the pages look.
-pub const STYLE: &str = include_str!("../../templates/pages.css");
+const STYLE: &str = include_str!("../../templates/pages.css");
 
 /// What is on a page.
 #[derive(Default)]
@@ -92,14 +94,29 @@ impl Page {
     }
 }
 
-/// A refusal for somebody who looks at it in a browser: its headers and status, and a page instead of JSON.
-pub fn refused(error: ApiError, request_id: &str, shop_name: &str) -> Response {
-    let next = format!("If it stays like this, tell the shop this number: {request_id}");
-    let page = Page::note("That did not work", [error.to_string(), next]).into_answer(shop_name, 0);
-    let mut answer = error.into_answer(request_id);
-    for (name, value) in page.headers() {
-        answer.headers_mut().insert(name, value.clone());
+/// Answers with the style of the pages.
+pub fn style() -> impl Endpoint {
+    get(make(|_| async { Response::builder().content_type("text/css; charset=utf-8").body(STYLE) }))
+}
+
+/// A refusal as a page.
+pub struct ErrorPage {
+    pub shop_name: String,
+}
+
+impl ErrorPages for ErrorPage {
+    fn apply_to(&self, request: &Request) -> bool {
+        super::is_for_people(request)
     }
-    answer.set_body(page.into_body());
-    answer
+
+    fn show(&self, error: ApiError, request_id: &str) -> Response {
+        let next = format!("If it stays like this, tell the shop this number: {request_id}");
+        let page = Page::note("That did not work", [error.to_string(), next]).into_answer(&self.shop_name, 0);
+        let mut answer = error.into_answer(request_id);
+        for (name, value) in page.headers() {
+            answer.headers_mut().insert(name, value.clone());
+        }
+        answer.set_body(page.into_body());
+        answer
+    }
 }

@@ -8,7 +8,6 @@ use std::{
 use poem::{FromRequest, Request, RequestBody, http::header};
 
 use crate::{
-    accounts::Accounts,
     config::Proxy,
     domain::{Client, Origin},
 };
@@ -23,13 +22,6 @@ pub struct RequestInfo {
     pub id: Arc<str>,
     /// Whom it comes from; nobody if it came by no network.
     pub client: Option<IpAddr>,
-}
-
-/// What every request is given along on its way in.
-#[derive(Clone)]
-pub struct Context {
-    /// Whom the guards ask.
-    pub accounts: Arc<Accounts>,
 }
 
 /// Where a request comes from.

@@ -2,7 +2,6 @@
 //! is logged once.
 
 use std::{
-    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     panic::AssertUnwindSafe,
     sync::{
@@ -18,11 +17,9 @@ use uuid::{Builder, Uuid};
 
 use super::{
     cors::Cors,
-    document,
-    error::{ApiError, Code},
     headers,
     origin::{Proxies, RequestInfo},
-    page, pages,
+    problem::{ApiError, Code},
 };
 use crate::domain::{Clock, Timestamp};
 
@@ -33,14 +30,21 @@ const LARGEST_HEADERS: usize = 16 * 1024;
 /// have 64 KiB.
 const LONGEST_LOGGED: usize = 300;
 
+/// Refusals for people: pages in the place of problem details.
+pub trait ErrorPages: Send + Sync {
+    /// Whether a refusal of this request is shown to a person, in a browser.
+    fn apply_to(&self, request: &Request) -> bool;
+
+    /// The refusal as a page.
+    fn show(&self, error: ApiError, request_id: &str) -> Response;
+}
+
 /// An endpoint in the outermost layer.
-pub struct RequestMiddleware<E> {
+pub struct RequestMiddleware<E, P> {
     /// What answers.
     pub inner: E,
     /// What time it is.
     pub clock: Clock,
-    /// The methods of each path.
-    pub methods: &'static LazyLock<BTreeMap<String, Vec<String>>>,
     /// The proxies whose word about clients counts.
     pub proxies: Proxies,
     /// Whose scripts may read the answers.
@@ -49,11 +53,11 @@ pub struct RequestMiddleware<E> {
     pub deadline: Duration,
     /// Whether people come by https.
     pub is_https: bool,
-    /// What the shop is called.
-    pub shop_name: String,
+    /// What people see of a refusal.
+    pub error_pages: P,
 }
 
-impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
+impl<E: Endpoint, P: ErrorPages> Endpoint for RequestMiddleware<E, P> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -67,7 +71,7 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
             Some(answer) => answer,
             None => {
                 request.set_data(RequestInfo { id: Arc::clone(&id), client });
-                self.answer(request, uri.path(), &id).await
+                self.answer(request, &id).await
             }
         };
         self.cors.allow(origin, answer.headers_mut());
@@ -86,19 +90,19 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
     }
 }
 
-impl<E: Endpoint> RequestMiddleware<E> {
-    async fn answer(&self, request: Request, path: &str, id: &str) -> Response {
-        let for_people = pages::is_for_people(&request);
+impl<E: Endpoint, P: ErrorPages> RequestMiddleware<E, P> {
+    async fn answer(&self, request: Request, id: &str) -> Response {
+        let for_people = self.error_pages.apply_to(&request);
         let error = match self.in_bounds(request).await {
             Ok(Ok(Ok(output))) => return output.into_response(),
-            Ok(Ok(Err(error))) => ApiError::from_poem(error, self.methods_of(path)),
+            Ok(Ok(Err(error))) => ApiError::from_poem(error, &[]),
             Ok(Err(_)) => ApiError::internal("a handler panicked".to_owned()),
             Err(error) => error,
         };
         if let Some(cause) = &error.cause {
             tracing::error!(request_id = id, cause, "{:?}", error.code);
         }
-        if for_people { page::refused(error, id, &self.shop_name) } else { error.into_answer(id) }
+        if for_people { self.error_pages.show(error, id) } else { error.into_answer(id) }
     }
 
     /// What comes of a request that is neither too large nor too slow.
@@ -109,11 +113,6 @@ impl<E: Endpoint> RequestMiddleware<E> {
         check_head(&request)?;
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         tokio::time::timeout(self.deadline, answer).await.map_err(|_| timeout())
-    }
-
-    fn methods_of(&self, path: &str) -> &[String] {
-        let found = self.methods.iter().find(|(template, _)| document::matches(template, path));
-        found.map_or(&[], |(_, methods)| methods)
     }
 }
 
@@ -185,7 +184,17 @@ mod tests {
 
     use super::*;
 
-    static METHODS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(BTreeMap::new);
+    struct NoPages;
+
+    impl ErrorPages for NoPages {
+        fn apply_to(&self, _request: &Request) -> bool {
+            false
+        }
+
+        fn show(&self, error: ApiError, request_id: &str) -> Response {
+            error.into_answer(request_id)
+        }
+    }
 
     #[test]
     fn a_duration_is_logged_with_three_decimals_at_most() {
@@ -202,11 +211,10 @@ mod tests {
             proxies: Proxies::new(Vec::new()),
             inner: make_sync(|request: Request| assert_ne!(request.uri().path(), "/panics")),
             clock: Clock::system(),
-            methods: &METHODS,
             cors: Cors(Vec::new()),
             deadline: Duration::from_secs(30),
             is_https: false,
-            shop_name: String::new(),
+            error_pages: NoPages,
         };
         for (path, status) in [("/panics", StatusCode::INTERNAL_SERVER_ERROR), ("/", StatusCode::OK)] {
             let request = Request::builder().uri_str(path).finish();

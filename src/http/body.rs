@@ -1,0 +1,38 @@
+//! The body of a request: its media type and its size limit.
+
+use bytes::Bytes;
+use poem::{Body, Request, error::ReadBodyError, http::header};
+
+use super::problem::{ApiError, ApiResult, Code};
+
+/// In bytes.
+const LIMIT: usize = 16 * 1024;
+
+/// Whether a body says that it is of this media type, and nothing else (RFC 9110, section 8.3: the header comes once).
+pub fn has_media_type(request: &Request, wanted: &str) -> bool {
+    let mut types = request.headers().get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else { return false };
+    let media_type = only.to_str().ok().and_then(|text| text.split(';').next());
+    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// Reads the body of `request`.
+///
+/// # Errors
+/// `payload_too_large`, before anything is read if the request announces more than the limit; `malformed_request` if the
+/// client stops in the middle.
+pub async fn read_body(body: Body, request: &Request) -> ApiResult<Bytes> {
+    let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > LIMIT) {
+        return Err(payload_too_large());
+    }
+    body.into_bytes_limit(LIMIT).await.map_err(|error| match error {
+        ReadBodyError::PayloadTooLarge => payload_too_large(),
+        _ => ApiError::new(Code::MalformedRequest, "The request body is incomplete."),
+    })
+}
+
+/// A body of more bytes than the limit.
+pub fn payload_too_large() -> ApiError {
+    ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {LIMIT} bytes."))
+}

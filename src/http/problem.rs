@@ -1,0 +1,274 @@
+//! The one table from every refusal to its status and code, and how it looks: problem details (RFC 9457).
+
+use poem::{
+    Response,
+    error::{MethodNotAllowedError, NotFoundError, ResponseError},
+    http::{HeaderName, StatusCode, header},
+};
+use serde_json::{Value, json};
+
+use crate::{accounts, domain::FieldError};
+
+/// How long to wait before trying again when the server cannot say better, in seconds.
+const RETRY_AFTER: u64 = 2;
+
+/// What a handler answers, or why it refuses.
+pub type ApiResult<T> = Result<T, ApiError>;
+
+/// What programs tell refusals apart by. Stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    MalformedRequest,
+    VerificationFailed,
+    InvalidCredentials,
+    InvalidToken,
+    InvalidRefreshToken,
+    Forbidden,
+    AccountDisabled,
+    EmailNotVerified,
+    NotFound,
+    MethodNotAllowed,
+    EmailTaken,
+    LastAdmin,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    ValidationFailed,
+    RequestTimeout,
+    UriTooLong,
+    HeadersTooLarge,
+    TooManyRequests,
+    Internal,
+    Unavailable,
+    StorageFull,
+}
+
+impl Code {
+    /// Every code, in the order of their statuses.
+    pub const ALL: [Self; 22] = [
+        Self::MalformedRequest,
+        Self::VerificationFailed,
+        Self::InvalidCredentials,
+        Self::InvalidToken,
+        Self::InvalidRefreshToken,
+        Self::Forbidden,
+        Self::AccountDisabled,
+        Self::EmailNotVerified,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::EmailTaken,
+        Self::LastAdmin,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::ValidationFailed,
+        Self::RequestTimeout,
+        Self::UriTooLong,
+        Self::HeadersTooLarge,
+        Self::TooManyRequests,
+        Self::Internal,
+        Self::Unavailable,
+        Self::StorageFull,
+    ];
+
+    /// Status, word and title of a code.
+    pub const fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::MalformedRequest => (StatusCode::BAD_REQUEST, "malformed_request", "Malformed request"),
+            Self::VerificationFailed => {
+                (StatusCode::BAD_REQUEST, "verification_failed", "Verification failed")
+            }
+            Self::InvalidCredentials => {
+                (StatusCode::UNAUTHORIZED, "invalid_credentials", "Invalid credentials")
+            }
+            Self::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token", "Invalid access token"),
+            Self::InvalidRefreshToken => {
+                (StatusCode::UNAUTHORIZED, "invalid_refresh_token", "Invalid refresh token")
+            }
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+            Self::AccountDisabled => (StatusCode::FORBIDDEN, "account_disabled", "Account disabled"),
+            Self::EmailNotVerified => (StatusCode::FORBIDDEN, "email_not_verified", "E-mail not verified"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
+            }
+            Self::EmailTaken => (StatusCode::CONFLICT, "email_taken", "E-mail taken"),
+            Self::LastAdmin => (StatusCode::CONFLICT, "last_admin", "Last admin"),
+            Self::PayloadTooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "Payload too large")
+            }
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
+            }
+            Self::ValidationFailed => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Validation failed")
+            }
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout"),
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long", "URI too long"),
+            Self::HeadersTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "Headers too large")
+            }
+            Self::TooManyRequests => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests")
+            }
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service unavailable"),
+            Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full", "Storage full"),
+        }
+    }
+}
+
+/// A refusal on its way to the client.
+#[derive(Debug)]
+pub struct ApiError {
+    /// Which one.
+    pub code: Code,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after: Option<u64>,
+    allow: Option<String>,
+    /// For the log alone.
+    pub cause: Option<String>,
+}
+
+impl ApiError {
+    /// A refusal with a sentence that a person can act on.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, allow: None, cause: None }
+    }
+
+    /// Fields that break a rule.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => only.message.clone(),
+            several => format!("{} fields break a rule; errors names each one.", several.len()),
+        };
+        Self { errors, ..Self::new(Code::ValidationFailed, detail) }
+    }
+
+    /// Parameters of a query that break a rule.
+    pub fn malformed_query(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => only.message.clone(),
+            several => format!("{} query parameters break a rule; errors names each one.", several.len()),
+        };
+        Self { errors, ..Self::new(Code::MalformedRequest, detail) }
+    }
+
+    /// A method that this path does not have; `allowed` are those that it has.
+    pub fn method_not_allowed(allowed: &[String]) -> Self {
+        let allow = allowed.join(", ");
+        let detail = format!("This path takes {allow}.");
+        Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed, detail) }
+    }
+
+    /// What the framework refused; `allowed` are the methods of the path.
+    pub fn from_poem(error: poem::Error, allowed: &[String]) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(ours) => return ours,
+            Err(theirs) => theirs,
+        };
+        if error.is::<NotFoundError>() {
+            return Self::new(Code::NotFound, "There is nothing at this path.");
+        }
+        if error.is::<MethodNotAllowedError>() {
+            return Self::method_not_allowed(allowed);
+        }
+        if error.status().is_client_error() {
+            return Self::new(Code::MalformedRequest, "The request cannot be read.");
+        }
+        Self::internal(error.to_string())
+    }
+
+    /// A defect, with what the log should know.
+    pub fn internal(cause: String) -> Self {
+        accounts::Error::Internal(cause).into()
+    }
+
+    /// The answer, for the request with this id. The log finds the code among its extensions.
+    pub fn into_answer(self, request_id: &str) -> Response {
+        let problem = self.problem(request_id);
+        let (status, code, _) = self.code.row();
+        let mut answer =
+            Response::builder().status(status).content_type("application/problem+json").extension(self.code);
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 6750, section 3: the word is for access tokens alone.
+            let scheme = if code == "invalid_token" { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            answer = answer.header(header::WWW_AUTHENTICATE, scheme);
+        }
+        let retry_after = self.retry_after.map(|seconds| (header::RETRY_AFTER, seconds.to_string()));
+        let allow = self.allow.map(|methods| (header::ALLOW, methods));
+        for (name, value) in [retry_after, allow].into_iter().flatten() {
+            let name: HeaderName = name;
+            answer = answer.header(name, value);
+        }
+        answer.body(problem.to_string())
+    }
+
+    /// The body of the answer, for the request with this id.
+    pub fn problem(&self, request_id: &str) -> Value {
+        let (status, code, title) = self.code.row();
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": title,
+            "status": status.as_u16(),
+            "detail": self.detail,
+            "code": code,
+            "request_id": request_id,
+        });
+        if !self.errors.is_empty() {
+            problem["errors"] = self.errors.iter().map(field_problem).collect();
+        }
+        problem
+    }
+}
+
+fn field_problem(error: &FieldError) -> Value {
+    json!({ "field": error.field, "code": error.code, "message": error.message })
+}
+
+/// The table.
+impl From<accounts::Error> for ApiError {
+    fn from(error: accounts::Error) -> Self {
+        use accounts::Error as E;
+        let detail = error.to_string();
+        let (code, retry_after, cause) = match error {
+            E::Invalid(invalid) => return Self::invalid(invalid.0),
+            E::InvalidCredentials | E::WrongPassword => (Code::InvalidCredentials, None, None),
+            E::InvalidToken => (Code::InvalidToken, None, None),
+            E::InvalidRefreshToken => (Code::InvalidRefreshToken, None, None),
+            E::VerificationFailed => (Code::VerificationFailed, None, None),
+            E::Forbidden => (Code::Forbidden, None, None),
+            E::AccountDisabled => (Code::AccountDisabled, None, None),
+            E::EmailNotVerified => (Code::EmailNotVerified, None, None),
+            E::NotFound => (Code::NotFound, None, None),
+            E::EmailTaken => (Code::EmailTaken, None, None),
+            E::LastAdmin => (Code::LastAdmin, None, None),
+            E::TooManyRequests { retry_after } => (Code::TooManyRequests, Some(retry_after), None),
+            E::Busy => (Code::Unavailable, Some(RETRY_AFTER), None),
+            E::Unavailable(cause) => (Code::Unavailable, Some(RETRY_AFTER), Some(cause)),
+            E::StorageFull(cause) => (Code::StorageFull, Some(RETRY_AFTER), Some(cause)),
+            E::Internal(cause) => (Code::Internal, None, Some(cause)),
+        };
+        Self { retry_after, cause, ..Self::new(code, detail) }
+    }
+}
+
+impl From<crate::domain::Invalid> for ApiError {
+    fn from(invalid: crate::domain::Invalid) -> Self {
+        Self::invalid(invalid.0)
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+/// Lets a refusal travel through poem; the middleware turns it into the answer.
+impl ResponseError for ApiError {
+    fn status(&self) -> StatusCode {
+        self.code.row().0
+    }
+}
