@@ -1,35 +1,11 @@
 //! `POST /me/email`.
 
-use poem_openapi::{ApiResponse, Object, OpenApi, types::Example};
+use poem_openapi::{ApiResponse, OpenApi};
 
-use super::{ApiResult, Tag, body::Body, guards::SignedIn, passwords::current_password};
-use crate::{
-    accounts::Accounts,
-    domain::{Email, Invalid, Password, Problems},
-};
+use super::{ApiResult, Tag, body::Body, guards::SignedIn, inputs::ChangeEmail};
+use crate::accounts::Accounts;
 
 pub struct Emails(pub Accounts);
-
-/// A change of the e-mail address.
-#[derive(Object)]
-#[oai(example)]
-struct ChangeEmail {
-    /// The new e-mail address of the account.
-    #[oai(validator(max_length = 254))]
-    new_email: String,
-    /// The present password.
-    #[oai(validator(max_length = 256))]
-    current_password: String,
-}
-
-impl Example for ChangeEmail {
-    fn example() -> Self {
-        Self {
-            new_email: "ann.smith@example.com".to_owned(),
-            current_password: "mocha stirs slowly".to_owned(),
-        }
-    }
-}
 
 #[derive(ApiResponse)]
 enum Asked {
@@ -54,14 +30,5 @@ impl Emails {
         let (new, current) = body.check(ChangeEmail::parse)?;
         self.0.change_email(&who.0, new, current).await?;
         Ok(Asked::Noted)
-    }
-}
-
-impl ChangeEmail {
-    fn parse(self) -> Result<(Email, Password), Invalid> {
-        let mut problems = Problems::new();
-        let new = problems.take(Email::parse("new_email", &self.new_email));
-        let current = problems.take_from_all(current_password(&self.current_password));
-        problems.finish(new.zip(current))
     }
 }

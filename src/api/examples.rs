@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use super::{body, error, query, verification, views::cursor};
+use super::{
+    body, error,
+    inputs::{page::foreign_cursor, proof},
+    query,
+};
 use crate::{
     accounts::Error as E,
     domain::{Email, FieldError, Invalid, Name, PasswordPolicy, Profile},
@@ -45,8 +49,8 @@ pub fn refusal(operation: &Value, code: Code) -> ApiError {
 
 fn malformed(id: &str, operation: &Value) -> ApiError {
     match id {
-        "list_users" => cursor::foreign("a list in this sort"),
-        "list_audit" => cursor::foreign("this list"),
+        "list_users" => foreign_cursor("a list in this sort"),
+        "list_audit" => foreign_cursor("this list"),
         _ if operation.get("requestBody").is_some() => body::not_an_object(),
         _ => query::takes_none("verbose"),
     }
@@ -59,7 +63,7 @@ fn wrong_fields(id: &str) -> Vec<FieldError> {
         "refresh" | "logout" => Some(body::missing("refresh_token")),
         "delete_me" => Some(body::missing("current_password")),
         "verify" => {
-            let no_code = verification::proof(Some("ann@example.com".to_owned()), None, None);
+            let no_code = proof(Some("ann@example.com".to_owned()), None, None);
             return no_code.err().map(|Invalid(errors)| errors).unwrap_or_default();
         }
         "reset_password" | "change_password" => new_password("new_password"),

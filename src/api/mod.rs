@@ -11,7 +11,7 @@ mod examples;
 mod export;
 mod guards;
 mod health;
-mod invitations;
+mod inputs;
 mod keys;
 mod passwords;
 mod profile;
@@ -126,19 +126,19 @@ pub fn openapi_at(server: &str) -> serde_json::Value {
 /// A user as the API shows them.
 #[must_use]
 pub fn user_json(user: &User) -> serde_json::Value {
-    users::UserView::from(user).to_json().unwrap_or_default()
+    views::UserView::from(user).to_json().unwrap_or_default()
 }
 
 /// A session as the API shows it to somebody else.
 #[must_use]
 pub fn session_json(session: Session) -> serde_json::Value {
-    session_list::SessionView::new(session, None).to_json().unwrap_or_default()
+    views::SessionView::new(session, None).to_json().unwrap_or_default()
 }
 
 /// An audit event as the API shows it.
 #[must_use]
 pub fn audit_json(event: AuditEvent) -> serde_json::Value {
-    audit::AuditEventView::from(event).to_json().unwrap_or_default()
+    views::AuditEventView::from(event).to_json().unwrap_or_default()
 }
 
 /// Every noun.
@@ -153,7 +153,7 @@ type Api = (
     users::Users,
     session_list::SessionList,
     audit::Audit,
-    health::Health,
+    health::Probes,
     keys::Keys,
 );
 
@@ -169,7 +169,7 @@ fn api(accounts: &Accounts) -> Api {
         users::Users(accounts.clone()),
         session_list::SessionList(accounts.clone()),
         audit::Audit(accounts.clone()),
-        health::Health(accounts.clone()),
+        health::Probes(accounts.clone()),
         keys::Keys(accounts.clone()),
     )
 }

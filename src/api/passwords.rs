@@ -1,69 +1,17 @@
 //! `/auth/password/forgot`, `/auth/password/reset` and `/me/password`.
 
-use poem_openapi::{Object, OpenApi, types::Example};
+use poem_openapi::OpenApi;
 
 use super::{
     ApiResult, Tag,
     answers::{Accepted, NoContent},
     body::Body,
     guards::SignedIn,
-    verification::{Address, proof},
+    inputs::{Address, ChangePassword, Reset},
 };
-use crate::{
-    accounts::Accounts,
-    domain::{Invalid, Password},
-    http::RequestOrigin,
-};
+use crate::{accounts::Accounts, http::RequestOrigin};
 
 pub struct Passwords(pub Accounts);
-
-/// A new password, with the proof that the account belongs to the sender: either `email` and `code`, or `token` alone.
-#[derive(Object)]
-#[oai(example, skip_serializing_if_is_none)]
-struct Reset {
-    /// The e-mail address that the code was sent to. With `code`.
-    #[oai(validator(max_length = 254))]
-    email: Option<String>,
-    /// The six-digit code in the message. With `email`. Spaces and dashes in it do not count, and the digits may be those of
-    /// any script.
-    #[oai(validator(max_length = 64))]
-    code: Option<String>,
-    /// The `token` parameter of the link in the message. Without `email` and `code`. The whole link is accepted,
-    /// too, and punctuation around it does not count.
-    #[oai(validator(max_length = 2048))]
-    token: Option<String>,
-    /// The new password: 8 to 256 characters, by the same rules as at sign-up.
-    #[oai(validator(max_length = 256))]
-    new_password: String,
-}
-
-impl Example for Reset {
-    fn example() -> Self {
-        let token = Some("vR0mW3q0yXkq9f0cJ2m5Zr7s1uT8aBcDeFgHiJkLmNo".to_owned());
-        Self { email: None, code: None, token, new_password: "lungo hums at dawn".to_owned() }
-    }
-}
-
-/// A change of the password.
-#[derive(Object)]
-#[oai(example)]
-struct ChangePassword {
-    /// The present password.
-    #[oai(validator(max_length = 256))]
-    current_password: String,
-    /// The new password: 8 to 256 characters, by the same rules as at sign-up.
-    #[oai(validator(max_length = 256))]
-    new_password: String,
-}
-
-impl Example for ChangePassword {
-    fn example() -> Self {
-        Self {
-            current_password: "mocha stirs slowly".to_owned(),
-            new_password: "lungo hums at dawn".to_owned(),
-        }
-    }
-}
 
 #[OpenApi]
 impl Passwords {
@@ -98,8 +46,7 @@ impl Passwords {
         tag = "Tag::Registration"
     )]
     async fn reset(&self, from: RequestOrigin, body: Body<Reset>) -> ApiResult<NoContent> {
-        let (proof, password) =
-            body.check(|reset| Ok((proof(reset.email, reset.code, reset.token)?, reset.new_password)))?;
+        let (proof, password) = body.check(Reset::parse)?;
         self.0.reset_password(proof, password, from.0).await?;
         Ok(NoContent::Done)
     }
@@ -111,14 +58,8 @@ impl Passwords {
     /// current password gets `401 invalid_credentials` and counts towards the limit on failed logins (`429`).
     #[oai(path = "/me/password", method = "post", operation_id = "change_password", tag = "Tag::OwnAccount")]
     async fn change(&self, who: SignedIn, body: Body<ChangePassword>) -> ApiResult<NoContent> {
-        let (current, new) =
-            body.check(|change| Ok((current_password(&change.current_password)?, change.new_password)))?;
+        let (current, new) = body.check(ChangePassword::parse)?;
         self.0.change_password(&who.0, current, &new).await?;
         Ok(NoContent::Done)
     }
-}
-
-/// The password that whoever is signed in gives once more.
-pub fn current_password(typed: &str) -> Result<Password, Invalid> {
-    Password::parse("current_password", typed).map_err(|error| Invalid(vec![error]))
 }

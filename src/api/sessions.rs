@@ -1,81 +1,18 @@
 //! `/auth/login`, `/auth/refresh`, `/auth/logout` and `/auth/logout-all`.
 
-use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{OpenApi, payload::Json};
 
 use super::{
     ApiResult, Tag,
     answers::NoContent,
     body::Body,
     guards::{Along, SignedIn},
+    inputs::{Login, Refresh},
+    views::Tokens,
 };
-use crate::{
-    accounts::{Accounts, TokenPair},
-    domain::{Email, Invalid, Password, Problems, typed::without_spaces},
-    http::RequestOrigin,
-};
+use crate::{accounts::Accounts, http::RequestOrigin};
 
 pub struct Sessions(pub Accounts);
-
-/// Login credentials.
-#[derive(Object)]
-#[oai(example)]
-struct Login {
-    /// The e-mail address of the account. Upper and lower case do not differ.
-    #[oai(validator(max_length = 254))]
-    email: String,
-    /// The password of the account.
-    #[oai(validator(max_length = 256))]
-    password: String,
-}
-
-impl Example for Login {
-    fn example() -> Self {
-        Self { email: "ann@example.com".to_owned(), password: "mocha stirs slowly".to_owned() }
-    }
-}
-
-/// A refresh token, as a login or a refresh gave it.
-#[derive(Object)]
-#[oai(example)]
-struct Refresh {
-    /// The latest refresh token of the session.
-    #[oai(validator(max_length = 4096))]
-    refresh_token: String,
-}
-
-impl Example for Refresh {
-    fn example() -> Self {
-        Self { refresh_token: "eyJ0eXAiOiJydCtqd3QiLCJhbGciOiJFZERTQSJ9.…".to_owned() }
-    }
-}
-
-/// A pair of access and refresh tokens.
-#[derive(Object)]
-#[oai(example)]
-struct Tokens {
-    /// The access token. Send it with every request, as `Authorization: Bearer …`.
-    access_token: String,
-    /// Always `Bearer`.
-    token_type: String,
-    /// How many seconds the access token is valid.
-    expires_in: u64,
-    /// The refresh token. It gives a new pair with `POST /auth/refresh`, once. Store it safely.
-    refresh_token: String,
-    /// How many seconds the refresh token is valid.
-    refresh_expires_in: u64,
-}
-
-impl Example for Tokens {
-    fn example() -> Self {
-        Self {
-            access_token: "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSJ9.…".to_owned(),
-            token_type: "Bearer".to_owned(),
-            expires_in: 900,
-            refresh_token: "eyJ0eXAiOiJydCtqd3QiLCJhbGciOiJFZERTQSJ9.…".to_owned(),
-            refresh_expires_in: 2_592_000,
-        }
-    }
-}
 
 #[OpenApi(tag = "Tag::Sessions")]
 impl Sessions {
@@ -107,7 +44,7 @@ impl Sessions {
     /// `401 invalid_refresh_token` is final: the user has to log in again.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(&self, from: RequestOrigin, body: Body<Refresh>) -> ApiResult<Json<Tokens>> {
-        let token = body.check(|refresh| Ok(without_spaces(&refresh.refresh_token)))?;
+        let token = body.check(Refresh::parse)?;
         let tokens = self.0.refresh(&token, from.0).await?;
         Ok(Json(tokens.into()))
     }
@@ -118,7 +55,7 @@ impl Sessions {
     /// Idempotent: an expired or revoked token also gives `204`.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, from: RequestOrigin, body: Body<Refresh>) -> ApiResult<NoContent> {
-        let token = body.check(|refresh| Ok(without_spaces(&refresh.refresh_token)))?;
+        let token = body.check(Refresh::parse)?;
         self.0.logout(&token, from.0).await?;
         Ok(NoContent::Done)
     }
@@ -131,21 +68,5 @@ impl Sessions {
     async fn logout_all(&self, who: SignedIn) -> ApiResult<NoContent> {
         self.0.logout_all(&who.0).await?;
         Ok(NoContent::Done)
-    }
-}
-
-impl Login {
-    fn parse(self) -> Result<(Email, Password), Invalid> {
-        let mut problems = Problems::new();
-        let email = problems.take(Email::parse("email", &self.email));
-        let password = problems.take(Password::parse("password", &self.password));
-        problems.finish(email.zip(password))
-    }
-}
-
-impl From<TokenPair> for Tokens {
-    fn from(pair: TokenPair) -> Self {
-        let TokenPair { access_token, expires_in, refresh_token, refresh_expires_in } = pair;
-        Self { access_token, token_type: "Bearer".to_owned(), expires_in, refresh_token, refresh_expires_in }
     }
 }

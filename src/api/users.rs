@@ -1,11 +1,9 @@
 //! `/users`.
 
 use poem_openapi::{
-    Object, OpenApi,
+    ApiResponse, OpenApi,
     param::{Path, Query},
-    types::{Example, MaybeUndefined},
 };
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
@@ -13,131 +11,24 @@ use super::{
     answers::{Json, NoContent},
     body::Body,
     guards::{AsAdmin, OwnOrAdmin},
-    invitations::{Invite, Invited},
-    profile::profile_change,
-    views::{Role, Status, Time, UserSort, cursor, limit},
+    inputs::{
+        EditUser, Invite,
+        page::{default_limit, limit as page_limit, user_cursor},
+    },
+    views::{Role, Status, UserPage, UserSort, UserView},
 };
 use crate::{
     accounts::{Accounts, InvitationDraft},
-    domain::{
-        Change, Email, Invalid, Name, Page, Problems, User, UserChange, UserCursor, UserFilter, UserId,
-        UserQuery, Verification,
-    },
+    domain::{UserFilter, UserId, UserQuery},
 };
 
 pub struct Users(pub Accounts);
 
-/// A user. Absent values are `null`.
-#[derive(Object, Serialize)]
-#[oai(rename = "User", example)]
-pub struct UserView {
-    /// The id of the user, a UUIDv7. It never changes and is never used again.
-    id: Uuid,
-    /// The e-mail address, as it was typed.
-    email: String,
-    /// The first name.
-    #[oai(nullable)]
-    first_name: Option<String>,
-    /// The last name.
-    #[oai(nullable)]
-    last_name: Option<String>,
-    /// What the user may do.
-    role: Role,
-    /// Whether the user has confirmed the e-mail address.
-    status: Status,
-    /// Whether an admin has disabled the account. A disabled user cannot log in.
-    disabled: bool,
-    /// When the account was created.
-    created_at: Time,
-    /// When the e-mail address, a name, the role, the status or `disabled` last changed.
-    updated_at: Time,
-    /// When the e-mail address was confirmed.
-    #[oai(nullable)]
-    verified_at: Option<Time>,
-    /// When the user last logged in.
-    #[oai(nullable)]
-    last_login_at: Option<Time>,
-    /// When the account will be deleted unless it is verified before. Set while the status is `unverified`, `null` after.
-    #[oai(nullable)]
-    expires_at: Option<Time>,
-}
-
-impl Example for UserView {
-    fn example() -> Self {
-        let created_at = Time(crate::domain::Timestamp::from_millis(1_795_339_800_000));
-        Self {
-            id: Uuid::from_u128(0x019a_af6e_5040_7b52_8f4e_2d1b_93c6_a7d0),
-            email: "ann@example.com".to_owned(),
-            first_name: Some("Ann".to_owned()),
-            last_name: Some("Smith".to_owned()),
-            role: Role::User,
-            status: Status::Unverified,
-            disabled: false,
-            created_at,
-            updated_at: created_at,
-            verified_at: None,
-            last_login_at: None,
-            expires_at: Some(Time(created_at.0 + std::time::Duration::from_hours(48))),
-        }
-    }
-}
-
-/// One page of users.
-#[derive(Object, Serialize)]
-#[oai(example)]
-struct UserPage {
-    /// The users of this page.
-    items: Vec<UserView>,
-    /// Send it as `cursor` to get the next page. `null` on the last page.
-    #[oai(nullable)]
-    next_cursor: Option<String>,
-    /// How many users match in all pages. Only if `include_total` is true.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-}
-
-impl Example for UserPage {
-    fn example() -> Self {
-        let next_cursor = Some("eyJzb3J0IjoiLWNyZWF0ZWRfYXQiLCJhdCI6WzE3OTUzMzk4MDAwMDAsIjAx…".to_owned());
-        Self { items: vec![UserView::example()], next_cursor, total: Some(1234) }
-    }
-}
-
-/// A change to a user. A field that is left out stays as it is; `null` clears a name. Users may change their own names,
-/// everything else is for admins.
-#[derive(Object)]
-#[oai(example)]
-struct EditUser {
-    /// The first name, with 1 to 100 characters, or `null` to clear it.
-    #[oai(validator(max_length = 100), nullable)]
-    first_name: MaybeUndefined<String>,
-    /// The last name, with 1 to 100 characters, or `null` to clear it.
-    #[oai(validator(max_length = 100), nullable)]
-    last_name: MaybeUndefined<String>,
-    /// The new e-mail address, in force at once: every session of the user ends, and codes and links that were sent to the
-    /// old address are no longer valid. Admins only.
-    #[oai(validator(max_length = 254))]
-    email: MaybeUndefined<String>,
-    /// The new role. Admins only.
-    role: MaybeUndefined<Role>,
-    /// The new status. An account that is set to `unverified` expires as after a sign-up. Admins only.
-    status: MaybeUndefined<Status>,
-    /// `true` disables the account and ends every session of the user, `false` enables it again. Admins only.
-    disabled: MaybeUndefined<bool>,
-}
-
-impl Example for EditUser {
-    fn example() -> Self {
-        Self {
-            first_name: MaybeUndefined::Undefined,
-            last_name: MaybeUndefined::Undefined,
-            email: MaybeUndefined::Undefined,
-            role: MaybeUndefined::Value(Role::Admin),
-            status: MaybeUndefined::Undefined,
-            disabled: MaybeUndefined::Value(false),
-        }
-    }
+#[derive(ApiResponse)]
+enum Invited {
+    /// The account was created. The body is the new user, with the status `unverified`.
+    #[oai(status = 201)]
+    Created(Json<UserView>),
 }
 
 #[OpenApi(tag = "Tag::Users")]
@@ -153,7 +44,7 @@ impl Users {
         &self,
         by: AsAdmin,
         /// The most users in a page.
-        #[oai(validator(minimum(value = "1"), maximum(value = "200")), default = "limit::default")]
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")), default = "default_limit")]
         limit: Query<i64>,
         /// The `next_cursor` of the page before, in the same `sort`. Leave it out to get the first page.
         #[oai(validator(max_length = 1024))]
@@ -179,8 +70,14 @@ impl Users {
             status: status.0.map(Into::into),
             disabled: disabled.0,
         };
-        let query = query(filter, sort.0, cursor.0.as_deref(), limit.0, include_total.0)?;
-        let sort = query.sort;
+        let sort = sort.0.map(Into::into).unwrap_or_default();
+        let query = UserQuery {
+            filter,
+            sort,
+            cursor: user_cursor(cursor.0, sort)?,
+            limit: page_limit(limit.0)?,
+            count: include_total.0.unwrap_or(false),
+        };
         let page = self.0.users(&by.0, query).await?;
         Ok(Json(UserPage::new(page, sort)))
     }
@@ -252,78 +149,4 @@ impl Users {
         self.0.delete_user(&by.0, UserId::from_uuid(id.0)).await?;
         Ok(NoContent::Done)
     }
-}
-
-impl From<&User> for UserView {
-    fn from(user: &User) -> Self {
-        let (verified_at, expires_at) = match user.verification {
-            Verification::Verified { verified_at } => (Some(Time(verified_at)), None),
-            Verification::Unverified { expires_at } => (None, Some(Time(expires_at))),
-        };
-        let name = |name: &Option<Name>| name.as_ref().map(|name| name.as_str().to_owned());
-        Self {
-            id: *user.id.as_uuid(),
-            email: user.profile.email.as_str().to_owned(),
-            role: user.role.into(),
-            status: user.status().into(),
-            disabled: user.disabled,
-            created_at: Time(user.created_at),
-            updated_at: Time(user.updated_at),
-            verified_at,
-            last_login_at: user.last_login_at.map(Time),
-            expires_at,
-            first_name: name(&user.profile.first_name),
-            last_name: name(&user.profile.last_name),
-        }
-    }
-}
-
-impl UserPage {
-    fn new(page: Page<User, UserCursor>, sort: crate::domain::UserSort) -> Self {
-        Self {
-            items: page.items.iter().map(Into::into).collect(),
-            next_cursor: page.next.map(|cursor| cursor.encode(sort)),
-            total: page.total,
-        }
-    }
-}
-
-impl EditUser {
-    fn parse(self) -> Result<UserChange, Invalid> {
-        let mut problems = Problems::new();
-        let email = match &self.email {
-            MaybeUndefined::Value(typed) => problems.take(Email::parse("email", typed)).map(Change::Set),
-            MaybeUndefined::Undefined | MaybeUndefined::Null => Some(Change::Keep),
-        };
-        let profile = problems.take_from_all(profile_change(&self.first_name, &self.last_name));
-        problems.finish(profile.zip(email).map(|(profile, email)| UserChange {
-            profile,
-            email,
-            role: change(self.role.map_value(Into::into)),
-            status: change(self.status.map_value(Into::into)),
-            disabled: change(self.disabled),
-        }))
-    }
-}
-
-/// A change to a field that cannot be cleared: `null` was refused with the form of the body.
-fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
-    match value {
-        MaybeUndefined::Value(value) => Change::Set(value),
-        MaybeUndefined::Undefined | MaybeUndefined::Null => Change::Keep,
-    }
-}
-
-fn query(
-    filter: UserFilter,
-    sort: Option<UserSort>,
-    cursor: Option<&str>,
-    limit: i64,
-    include_total: Option<bool>,
-) -> ApiResult<UserQuery> {
-    let sort = sort.map(Into::into).unwrap_or_default();
-    let decode = |text| UserCursor::decode(text, sort).ok_or_else(|| cursor::foreign("a list in this sort"));
-    let cursor = cursor.map(decode).transpose()?;
-    let limit = limit::parse(limit)?;
-    Ok(UserQuery { filter, sort, cursor, limit, count: include_total.unwrap_or(false) })
 }

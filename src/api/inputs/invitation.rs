@@ -1,9 +1,8 @@
-//! What an invitation takes and gives; the operation is with the others of `/users`.
+//! The body of an invitation.
 
-use poem_openapi::{ApiResponse, Object, types::Example};
+use poem_openapi::{Object, types::Example};
 
-use super::{answers::Json, users::UserView, views::Role};
-use crate::{accounts::InvitationDraft, domain};
+use crate::{accounts::InvitationDraft, api::views::Role, domain};
 
 /// An invitation.
 #[derive(Object)]
@@ -33,13 +32,6 @@ impl Example for Invite {
             role: Some(Role::User),
         }
     }
-}
-
-#[derive(ApiResponse)]
-pub enum Invited {
-    /// The account was created. The body is the new user, with the status `unverified`.
-    #[oai(status = 201)]
-    Created(Json<UserView>),
 }
 
 impl From<Invite> for InvitationDraft {
