@@ -75,6 +75,18 @@ fn whatever_is_simplified_is_listed() {
     assert_eq!(listed, simplified);
 }
 
+#[test]
+fn the_architecture_names_every_part_of_the_source() {
+    let architecture = read("docs/architecture.md");
+    for path in fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // The settings have a file beside their folder.
+        let has_folder = path.is_file() && path.with_extension("").is_dir();
+        let is_named = has_folder || architecture.contains(&format!("`src/{name}`"));
+        assert!(is_named || name == "main.rs", "docs/architecture.md does not say what src/{name} holds");
+    }
+}
+
 /// The names of test functions, and the paths of the files that hold them.
 fn names_of_tests() -> Vec<String> {
     let mut names = Vec::new();
