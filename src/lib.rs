@@ -8,6 +8,10 @@ pub mod domain; // VALUES: checked on the way in, no I/O
 pub mod config; // settings: defaults, config.toml, environment
 
 pub mod store; // SQL, no rules: one writer that groups commits, a few readers
+mod crypto; // hashing, sealing, tokens
+mod core; // what every use case shares
+mod auth; // sessions
+mod operations; // the clean-up
 pub mod accounts; // RULES: every use case, the only way to the store
 
 mod files; // files and folders that are made, and who may open them

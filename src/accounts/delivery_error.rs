@@ -22,9 +22,9 @@ const LONGEST_DEFERRAL: Duration = Duration::from_mins(15);
 /// The pause of a message that may have arrived; it doubles with each further attempt.
 const FIRST_UNANSWERED: Duration = Duration::from_mins(15);
 /// The longest of these.
-pub(super) const LONGEST_UNANSWERED: Duration = Duration::from_hours(1);
+pub(crate) const LONGEST_UNANSWERED: Duration = Duration::from_hours(1);
 /// No message is put off for longer, but for those that may have arrived.
-pub(super) const LONGEST_PAUSE: Duration = LONGEST_DEFERRAL;
+pub(crate) const LONGEST_PAUSE: Duration = LONGEST_DEFERRAL;
 /// After so many different mailboxes in a row were refused for now, and none was not, it is the mail server's trouble.
 const SEVERAL: usize = 5;
 
@@ -38,7 +38,7 @@ pub struct DeliveryError {
 
 /// Which messages have to wait after a setback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spread {
+pub(crate) enum Spread {
     /// This one alone.
     One,
     /// Every message that was tried before; the first attempts of others go on, and tell when the trouble is over.
@@ -50,7 +50,7 @@ pub(super) enum Spread {
 /// The circuit breaker: how long nothing has been sent at all, and until when nothing is: what is written while we are
 /// not let in waits, too, and does not knock.
 #[derive(Debug, Default)]
-pub(super) struct CircuitBreaker {
+pub(crate) struct CircuitBreaker {
     /// How often nothing was sent since something was, but for the locks.
     setbacks: AtomicU32,
     /// How often we were not let in since something was sent: an outage before that says nothing about the login.
@@ -63,12 +63,12 @@ pub(super) struct CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    pub(super) fn locked_until(&self) -> Timestamp {
+    pub(crate) fn locked_until(&self) -> Timestamp {
         Timestamp::from_millis(self.locked_until.load(Ordering::Relaxed))
     }
 
     /// Something was sent.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.setbacks.store(0, Ordering::Relaxed);
         self.locks.store(0, Ordering::Relaxed);
         self.locked_until.store(0, Ordering::Relaxed);
@@ -78,12 +78,12 @@ impl CircuitBreaker {
     }
 
     /// Whether the latest messages to several mailboxes were deferred, and none was sent since.
-    pub(super) fn is_widespread(&self) -> bool {
+    pub(crate) fn is_widespread(&self) -> bool {
         self.deferred.lock().unwrap_or_else(PoisonError::into_inner).len() >= SEVERAL
     }
 
     /// A message to this mailbox was not sent; answers which messages that concerns.
-    pub(super) fn spread(&self, delivery_error: &DeliveryError, mailbox: &str) -> Spread {
+    pub(crate) fn spread(&self, delivery_error: &DeliveryError, mailbox: &str) -> Spread {
         match delivery_error.reach {
             Reach::Silence | Reach::Locked => Spread::All,
             Reach::Refused | Reach::Untried => Spread::One,
@@ -95,12 +95,12 @@ impl CircuitBreaker {
     }
 
     /// A mailbox was refused for good; answers whether it is the one that makes it several in a row.
-    pub(super) fn is_every_one_refused(&self, mailbox: &str) -> bool {
+    pub(crate) fn is_every_one_refused(&self, mailbox: &str) -> bool {
         note(&self.refused, mailbox) == Some(SEVERAL)
     }
 
     /// Nothing was sent once more; answers until when nothing is.
-    pub(super) fn go_on(&self, delivery_error: &DeliveryError, now: Timestamp) -> Timestamp {
+    pub(crate) fn go_on(&self, delivery_error: &DeliveryError, now: Timestamp) -> Timestamp {
         if delivery_error.reach != Reach::Locked {
             return now + growing(FIRST_PAUSE, one_more(&self.setbacks), LONGEST_SILENCE);
         }
@@ -230,7 +230,7 @@ impl DeliveryError {
 }
 
 /// How long a message waits after so many attempts.
-pub(super) fn pause(attempts: u32, delivery_error: &DeliveryError, spread: Spread) -> Duration {
+pub(crate) fn pause(attempts: u32, delivery_error: &DeliveryError, spread: Spread) -> Duration {
     let (first, longest) = match (delivery_error.reach, spread) {
         (Reach::Unanswered, _) => (FIRST_UNANSWERED, LONGEST_UNANSWERED),
         // It waits with all the others, and how often it was tried before says nothing about the login.

@@ -55,7 +55,7 @@ impl Accounts {
     /// Moves a user to an address that they have proven to own. Every session ends and every open code dies, as if
     /// another person had the account from now on: perhaps it is so. Only when it is verified for the first time the
     /// session `kept` goes on, as after a verification of the address that it had.
-    pub(super) fn apply_email_change(
+    pub(crate) fn apply_email_change(
         &self,
         tx: &Tx<'_>,
         old: &User,
@@ -78,7 +78,7 @@ impl Accounts {
     }
 
     /// What has to end because a user has another address, but for the session `kept`, and who has to hear of it.
-    pub(super) fn after_email_change(
+    pub(crate) fn after_email_change(
         &self,
         tx: &Tx<'_>,
         old: &User,

@@ -1,37 +1,26 @@
 //! RULES, one file a noun: the only door to the store, whichever way one comes in.
 
-mod actor;
-mod audit;
-mod change_limits;
-mod codes;
 mod email_change;
-mod error;
 mod export;
-mod hashing;
-mod purge_hold;
 mod invitations;
-mod key_ring;
-mod signing_keys;
-mod rate_limits;
-mod links;
-mod memory;
-mod outbox;
+pub(crate) mod outbox;
 mod passwords;
 mod profile;
-mod purge;
-mod registration;
+pub(crate) mod registration;
 mod reminders;
-mod secret;
-mod sessions;
 mod delivery_error;
-mod session_cache;
-mod timing;
-mod tasks;
-mod tokens;
-mod password_attempts;
-mod attempts_in_progress;
-mod users;
-mod verification;
+pub(crate) mod users;
+pub(crate) mod verification;
+
+pub(crate) use crate::{
+    auth::{session_cache, sessions, signing_keys},
+    core::{
+        actor, attempts_in_progress, audit, change_limits, codes, error, links, password_attempts,
+        rate_limits, tasks, timing,
+    },
+    crypto::{hashing, key_ring, memory, secret, tokens},
+    operations::{purge, purge_hold},
+};
 
 use std::{sync::Arc, time::Duration};
 
@@ -76,34 +65,34 @@ const DRAIN_TRIES: Duration = Duration::from_secs(1);
 /// Every use case of user management, as a method. Cheap to clone.
 #[derive(Clone)]
 pub struct Accounts {
-    store: Store,
-    clock: Clock,
-    hasher: Hasher,
-    tokens: Arc<Tokens>,
-    session_cache: Arc<SessionCache>,
-    last_reload: Arc<signing_keys::LastReload>,
-    secret: Arc<InstallationSecret>,
-    limits: Arc<RateLimits>,
-    tasks: Tasks,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) hasher: Hasher,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) session_cache: Arc<SessionCache>,
+    pub(crate) last_reload: Arc<signing_keys::LastReload>,
+    pub(crate) secret: Arc<InstallationSecret>,
+    pub(crate) limits: Arc<RateLimits>,
+    pub(crate) tasks: Tasks,
     /// Rung when a message was put into the outbox.
-    posted: Arc<Notify>,
-    circuit_breaker: Arc<delivery_error::CircuitBreaker>,
-    rules: Arc<Rules>,
+    pub(crate) posted: Arc<Notify>,
+    pub(crate) circuit_breaker: Arc<delivery_error::CircuitBreaker>,
+    pub(crate) rules: Arc<Rules>,
 }
 
 /// The settings that rules depend on.
-struct Rules {
-    policy: PasswordPolicy,
-    unverified_after: Duration,
-    code_ttl: Duration,
-    refresh_ttl: Duration,
-    session_ttl: Duration,
-    reuse_grace: Duration,
-    audit_retention: Duration,
-    allow_unverified_login: bool,
-    hide_taken_emails: bool,
-    verify_url: String,
-    reset_url: String,
+pub(crate) struct Rules {
+    pub(crate) policy: PasswordPolicy,
+    pub(crate) unverified_after: Duration,
+    pub(crate) code_ttl: Duration,
+    pub(crate) refresh_ttl: Duration,
+    pub(crate) session_ttl: Duration,
+    pub(crate) reuse_grace: Duration,
+    pub(crate) audit_retention: Duration,
+    pub(crate) allow_unverified_login: bool,
+    pub(crate) hide_taken_emails: bool,
+    pub(crate) verify_url: String,
+    pub(crate) reset_url: String,
 }
 
 /// Why the accounts cannot be opened, in words for whoever starts the program.
@@ -249,7 +238,7 @@ impl Rules {
 }
 
 /// A user who is still there: an expired account counts as deleted, purged or not.
-fn not_expired(user: Option<User>, now: Timestamp) -> Option<User> {
+pub(crate) fn not_expired(user: Option<User>, now: Timestamp) -> Option<User> {
     user.filter(|user| !user.is_expired(now))
 }
 

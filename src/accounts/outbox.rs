@@ -25,7 +25,7 @@ const TRIED_FOR: Duration = Duration::from_hours(48);
 /// How long a notice, which carries nothing that expires, is worth reading.
 const NOTICE_TTL: Duration = Duration::from_hours(7 * 24);
 /// How long a message that nobody would read any more can still be seen.
-pub(super) const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
+pub(crate) const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// A message to send now.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl OutboxMessage {
 
 impl Accounts {
     /// Puts a message for a user into the outbox, in the commit of what caused it.
-    pub(super) fn post(
+    pub(crate) fn post(
         &self,
         tx: &Tx<'_>,
         user: &User,
@@ -84,7 +84,7 @@ impl Accounts {
 
     /// Puts a notice into the outbox: a message that says what happened to an account. It outlives the account, so that
     /// nobody silences it by deleting that.
-    pub(super) fn notify(
+    pub(crate) fn notify(
         &self,
         tx: &Tx<'_>,
         to: &Email,
@@ -96,7 +96,7 @@ impl Accounts {
 
     /// Puts a notice into the outbox with the address of the form for a new password; not past the most that an address
     /// is sent of a kind, since it can be caused again and again.
-    pub(super) fn notify_with_form(
+    pub(crate) fn notify_with_form(
         &self,
         tx: &Tx<'_>,
         counted_as: &str,
@@ -292,7 +292,7 @@ impl Accounts {
     }
 
     /// A message as its keeper sees it; one that cannot be read any more is about nothing.
-    pub(super) fn posted(&self, sealed: &SealedMessage, now: Timestamp) -> OutboxEntry {
+    pub(crate) fn posted(&self, sealed: &SealedMessage, now: Timestamp) -> OutboxEntry {
         let (to, kind) = match self.open_message(sealed) {
             Ok(message) => (message.to, Some(message.kind)),
             Err(_) => (sealed.recipient.clone(), None),

@@ -133,13 +133,13 @@ impl Accounts {
 
 /// Adds a user; an expired account gives its address up first. There is no look before the insert: the database alone
 /// decides whose address it is.
-pub(super) fn insert(tx: &Tx<'_>, user: &User, hash: Option<&PasswordHash>) -> Result<(), Error> {
+pub(crate) fn insert(tx: &Tx<'_>, user: &User, hash: Option<&PasswordHash>) -> Result<(), Error> {
     free(tx, &user.profile.email, user.created_at)?;
     tx.insert_user(user, hash).map_err(|error: store::Error| error.into())
 }
 
 /// A name that may have been told.
-pub(super) fn name(
+pub(crate) fn name(
     field: &'static str,
     typed: Option<&str>,
 ) -> Result<Option<Name>, crate::domain::FieldError> {

@@ -33,7 +33,7 @@ impl Admin {
     }
 
     /// Who does what they do.
-    pub(super) const fn audit_actor(&self) -> &AuditActor {
+    pub(crate) const fn audit_actor(&self) -> &AuditActor {
         &self.audit_actor
     }
 
@@ -45,7 +45,7 @@ impl Admin {
 
     /// Looks again, inside the transaction: between the request and now the session may have ended, or somebody may have
     /// taken the rights away.
-    pub(super) fn recheck_admin(&self, tx: &Snapshot<'_>, now: Timestamp) -> Result<(), Error> {
+    pub(crate) fn recheck_admin(&self, tx: &Snapshot<'_>, now: Timestamp) -> Result<(), Error> {
         let Some(session_id) = self.session_id else { return Ok(()) };
         let user = active_session_user(tx, session_id, now)?;
         if user.is_active_admin() { Ok(()) } else { Err(Error::Forbidden) }
@@ -207,7 +207,7 @@ impl Accounts {
 }
 
 /// Deletes a user and everything that belongs to them.
-pub(super) fn delete(tx: &Tx<'_>, user: &User, by: &AuditActor, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn delete(tx: &Tx<'_>, user: &User, by: &AuditActor, now: Timestamp) -> Result<(), Error> {
     if user.is_active_admin() {
         not_the_last_admin(tx)?;
     }
@@ -216,7 +216,7 @@ pub(super) fn delete(tx: &Tx<'_>, user: &User, by: &AuditActor, now: Timestamp) 
 }
 
 /// Makes an address free whose account has expired and was not purged yet.
-pub(super) fn free(tx: &Tx<'_>, email: &Email, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn free(tx: &Tx<'_>, email: &Email, now: Timestamp) -> Result<(), Error> {
     match tx.delete_expired_user(email, now)? {
         Some(id) => AuditActor::anonymous(Origin::job()).record(tx, Action::UserExpired, id, now),
         None => Ok(()),

@@ -195,7 +195,7 @@ impl Accounts {
     }
 
     /// Sends an unverified user what they need to become verified, if they were not sent too much already.
-    pub(super) fn ask_to_verify(
+    pub(crate) fn ask_to_verify(
         &self,
         tx: &Tx<'_>,
         user: &User,
@@ -207,7 +207,7 @@ impl Accounts {
     }
 
     /// Reminds an unverified user of what they need to become verified.
-    pub(super) fn remind_to_verify(
+    pub(crate) fn remind_to_verify(
         &self,
         tx: &Tx<'_>,
         user: &User,
@@ -233,7 +233,7 @@ fn verified_by(tx: &Snapshot<'_>, id: UserId) -> Result<Purpose, Error> {
 }
 
 /// Writes that a user owns their address. Whoever had it before and asked for another one was perhaps somebody else.
-pub(super) fn confirm(tx: &Tx<'_>, user: User, now: Timestamp) -> Result<User, Error> {
+pub(crate) fn confirm(tx: &Tx<'_>, user: User, now: Timestamp) -> Result<User, Error> {
     let user = User { verification: Verification::Verified { verified_at: now }, updated_at: now, ..user };
     tx.update_user(&user)?;
     tx.delete_code(user.id, Purpose::VerifyEmail)?;
@@ -242,7 +242,7 @@ pub(super) fn confirm(tx: &Tx<'_>, user: User, now: Timestamp) -> Result<User, E
 }
 
 /// Ends a pending change of address, with the link by which its owner could cancel it.
-pub(super) fn end_email_change(tx: &Tx<'_>, id: UserId) -> Result<(), Error> {
+pub(crate) fn end_email_change(tx: &Tx<'_>, id: UserId) -> Result<(), Error> {
     tx.delete_code(id, Purpose::ChangeEmail)?;
     Ok(tx.delete_code(id, Purpose::CancelEmailChange)?)
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{
+use crate::accounts::{
     Accounts, Error,
     audit::AuditActor,
     rate_limits::{Budget, Rate, take_from_all},
@@ -24,7 +24,7 @@ const ADMINS: u32 = 10;
 /// thief edits without end, keeps the owner neither from logging in nor from choosing another password, and neither do the edits
 /// of other accounts behind the same address.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum ChangeKind {
+pub(crate) enum ChangeKind {
     /// Logging in, or changing the password: what takes the right one.
     WithPassword,
     /// An edit of one's own account.
@@ -39,7 +39,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `TooManyRequests`.
-    pub(super) fn charge_change(
+    pub(crate) fn charge_change(
         &self,
         tx: &Tx<'_>,
         deed: ChangeKind,
@@ -63,7 +63,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `TooManyRequests`.
-    pub(super) async fn charge_export(&self, id: UserId, now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn charge_export(&self, id: UserId, now: Timestamp) -> Result<(), Error> {
         if !self.limits.enabled {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use crate::domain::CountKey;
 
 /// How many tries are under way at each budget.
 #[derive(Clone, Default)]
-pub(super) struct AttemptsInProgress(Arc<Mutex<HashMap<CountKey, Tries>>>);
+pub(crate) struct AttemptsInProgress(Arc<Mutex<HashMap<CountKey, Tries>>>);
 
 #[derive(Default)]
 struct Tries {
@@ -23,7 +23,7 @@ struct Tries {
 }
 
 /// A try that is under way, until it ends or this is dropped.
-pub(super) struct InProgress {
+pub(crate) struct InProgress {
     all: AttemptsInProgress,
     paid_from: Vec<CountKey>,
     has_ended: AtomicBool,
@@ -31,7 +31,7 @@ pub(super) struct InProgress {
 
 impl AttemptsInProgress {
     /// Begins a try that was paid from these budgets.
-    pub(super) fn begin(&self, paid_from: Vec<CountKey>) -> InProgress {
+    pub(crate) fn begin(&self, paid_from: Vec<CountKey>) -> InProgress {
         let mut all = self.lock();
         for key in &paid_from {
             all.entry(*key).or_default().count += 1;
@@ -41,12 +41,12 @@ impl AttemptsInProgress {
     }
 
     /// How many tries that were paid from a budget are under way.
-    pub(super) fn count(&self, key: CountKey) -> u32 {
+    pub(crate) fn count(&self, key: CountKey) -> u32 {
         self.lock().get(&key).map_or(0, |tries| tries.count)
     }
 
     /// The end of one of the tries that were paid from a budget; none if there are none.
-    pub(super) fn next_end(&self, key: CountKey) -> Option<OwnedNotified> {
+    pub(crate) fn next_end(&self, key: CountKey) -> Option<OwnedNotified> {
         self.lock().get(&key).map(|tries| Arc::clone(&tries.settled).notified_owned())
     }
 
@@ -57,7 +57,7 @@ impl AttemptsInProgress {
 
 impl InProgress {
     /// The end of the try, once.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if self.has_ended.swap(true, Ordering::Relaxed) {
             return;
         }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::{Accounts, Error, Proof, attempts_in_progress::AttemptsInProgress};
+use crate::accounts::{Accounts, Error, Proof, attempts_in_progress::AttemptsInProgress};
 use crate::{
     config::RateLimit,
     domain::{Client, CountKey, PlainCode, Timestamp, network, site},
@@ -19,43 +19,43 @@ use crate::{
 const MOST_WAITING: usize = 512;
 
 /// Every budget's size, and the tries that are under way.
-pub(super) struct RateLimits {
-    pub(super) enabled: bool,
+pub(crate) struct RateLimits {
+    pub(crate) enabled: bool,
     /// Tries at an account from one network, and at its password from one session.
-    pub(super) login: Rate,
+    pub(crate) login: Rate,
     /// The same from one network or site in the long run.
-    pub(super) lasting: Rate,
+    pub(crate) lasting: Rate,
     /// Tries at an account from anywhere.
-    pub(super) account: Rate,
+    pub(crate) account: Rate,
     /// Tries at an account from wherever its owner is logged in.
-    pub(super) home: Rate,
+    pub(crate) home: Rate,
     /// The same, those of sessions of the account included.
-    pub(super) signed_in: Rate,
+    pub(crate) signed_in: Rate,
     /// Tries at all accounts from one client: at passwords, and at codes.
-    pub(super) client: Rate,
+    pub(crate) client: Rate,
     /// New passwords that are judged for one client, of which each costs some milliseconds of a processor.
     judged: Rate,
     mail: Rate,
     /// Changes by one account.
-    pub(super) change: Rate,
+    pub(crate) change: Rate,
     /// Changes from one network.
-    pub(super) client_change: Rate,
-    pub(super) in_progress: AttemptsInProgress,
-    pub(super) line: Arc<Semaphore>,
+    pub(crate) client_change: Rate,
+    pub(crate) in_progress: AttemptsInProgress,
+    pub(crate) line: Arc<Semaphore>,
 }
 
 /// So much at once, and one more after each `refill`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
-    pub(super) burst: u32,
-    pub(super) refill: Duration,
+pub(crate) struct Rate {
+    pub(crate) burst: u32,
+    pub(crate) refill: Duration,
 }
 
 /// A budget: what it is kept under, and its size.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
-    pub(super) key: CountKey,
-    pub(super) rate: Rate,
+pub(crate) struct Budget {
+    pub(crate) key: CountKey,
+    pub(crate) rate: Rate,
 }
 
 impl Rate {
@@ -65,13 +65,13 @@ impl Rate {
     }
 
     /// So many times as much.
-    pub(super) fn times(self, factor: u32) -> Self {
+    pub(crate) fn times(self, factor: u32) -> Self {
         Self { burst: self.burst.saturating_mul(factor), refill: self.refill / factor }
     }
 }
 
 impl RateLimits {
-    pub(super) fn new(settings: &RateLimit) -> Self {
+    pub(crate) fn new(settings: &RateLimit) -> Self {
         let rate = |burst, refill: crate::config::Period| Rate { burst, refill: refill.get() };
         let login = rate(settings.login_burst, settings.login_refill);
         let account = rate(settings.account_burst, settings.account_refill);
@@ -102,7 +102,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `TooManyRequests`.
-    pub(super) fn charge_code(
+    pub(crate) fn charge_code(
         &self,
         tx: &Tx<'_>,
         proof: &Proof,
@@ -113,7 +113,7 @@ impl Accounts {
     }
 
     /// The code was good.
-    pub(super) fn refund_code(
+    pub(crate) fn refund_code(
         &self,
         tx: &Tx<'_>,
         proof: &Proof,
@@ -127,7 +127,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `TooManyRequests`.
-    pub(super) fn charge_code_and_strength_check(
+    pub(crate) fn charge_code_and_strength_check(
         &self,
         tx: &Tx<'_>,
         proof: &Proof,
@@ -140,7 +140,7 @@ impl Accounts {
     }
 
     /// The guess was wrong, and no password was judged.
-    pub(super) fn refund_strength_check(
+    pub(crate) fn refund_strength_check(
         &self,
         tx: &Tx<'_>,
         client: &Client,
@@ -154,7 +154,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `TooManyRequests`, also if there is no message left.
-    pub(super) async fn charge_strength_check(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn charge_strength_check(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
         let mut budgets = self.budgets_of("judged", self.limits.judged, client);
         let messages = self.budgets_of("messages", self.limits.mail, client);
         if budgets.is_empty() {
@@ -172,7 +172,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `TooManyRequests`.
-    pub(super) fn charge_message(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
+    pub(crate) fn charge_message(&self, tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
         take_from_all(tx, &self.budgets_of("messages", self.limits.mail, client), now)
     }
 
@@ -187,7 +187,7 @@ impl Accounts {
     }
 
     /// The budgets of a client, and of the site that it is at; none where there are no limits or it came by no network.
-    pub(super) fn budgets_of(&self, kind: &str, rate: Rate, client: &Client) -> Vec<Budget> {
+    pub(crate) fn budgets_of(&self, kind: &str, rate: Rate, client: &Client) -> Vec<Budget> {
         let Some(ip) = client.ip.filter(|_| self.limits.enabled) else { return Vec::new() };
         let budget = |kind, from: String, rate| Budget { key: self.secret.hash_limit(kind, &[&from]), rate };
         let own = budget(kind, network(ip).to_string(), rate);
@@ -200,7 +200,7 @@ impl Accounts {
 ///
 /// # Errors
 /// `TooManyRequests` for as long as all of them take: a caller that waits for that is not refused again by another.
-pub(super) fn take_from_all(tx: &Tx<'_>, budgets: &[Budget], now: Timestamp) -> Result<(), Error> {
+pub(crate) fn take_from_all(tx: &Tx<'_>, budgets: &[Budget], now: Timestamp) -> Result<(), Error> {
     let mut longest = None;
     for budget in budgets {
         longest = longest.max(wait_for(tx, *budget, now)?);
@@ -220,7 +220,7 @@ fn refund_all(tx: &Tx<'_>, budgets: &[Budget], now: Timestamp) -> Result<(), Err
 ///
 /// # Errors
 /// Of either.
-pub(super) fn longer_refusal(one: Result<(), Error>, other: Result<(), Error>) -> Result<(), Error> {
+pub(crate) fn longer_refusal(one: Result<(), Error>, other: Result<(), Error>) -> Result<(), Error> {
     match (one, other) {
         (Err(Error::TooManyRequests { retry_after: one }), Err(Error::TooManyRequests { retry_after })) => {
             Err(Error::TooManyRequests { retry_after: retry_after.max(one) })
@@ -230,7 +230,7 @@ pub(super) fn longer_refusal(one: Result<(), Error>, other: Result<(), Error>) -
 }
 
 /// How long it takes until there is something in a budget; none if there is now.
-pub(super) fn wait_for(
+pub(crate) fn wait_for(
     tx: &Snapshot<'_>,
     Budget { key, rate }: Budget,
     now: Timestamp,
@@ -241,19 +241,19 @@ pub(super) fn wait_for(
 }
 
 /// Takes one out of a budget, whatever is in it.
-pub(super) fn take(tx: &Tx<'_>, budget: Budget, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn take(tx: &Tx<'_>, budget: Budget, now: Timestamp) -> Result<(), Error> {
     let (used, since) = used(tx, budget, now)?;
     put(tx, budget, used.saturating_add(1), since)
 }
 
 /// Puts so much back into a budget.
-pub(super) fn refund(tx: &Tx<'_>, budget: Budget, much: u32, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn refund(tx: &Tx<'_>, budget: Budget, much: u32, now: Timestamp) -> Result<(), Error> {
     let (used, since) = used(tx, budget, now)?;
     put(tx, budget, used.saturating_sub(much), since)
 }
 
 /// How much of a budget is gone after time has given back what it gives, and since when it gives the next.
-pub(super) fn used(
+pub(crate) fn used(
     tx: &Snapshot<'_>,
     Budget { key, rate }: Budget,
     now: Timestamp,
@@ -272,7 +272,7 @@ pub(super) fn used(
     })
 }
 
-pub(super) fn put(
+pub(crate) fn put(
     tx: &Tx<'_>,
     Budget { key, rate }: Budget,
     used: u32,

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 const STEP: Duration = Duration::from_millis(50);
 
 /// Answers at the end of a step, whether the work took a tenth of one or nine tenths.
-pub(super) async fn pad_to_step<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn pad_to_step<T>(work: impl Future<Output = T>) -> T {
     let start = Instant::now();
     let done = work.await;
     sleep_until(start + end_of_step(start.elapsed())).await;

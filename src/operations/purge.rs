@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Accounts, Error, audit::AuditActor, outbox::KEPT_FOR};
+use crate::accounts::{Accounts, Error, audit::AuditActor, outbox::KEPT_FOR};
 use crate::{
     domain::{Action, Origin, Timestamp, User},
     store::{Snapshot, Tx},
@@ -80,10 +80,10 @@ pub struct PurgeInterrupted {
 #[derive(Clone, Debug)]
 pub struct PurgePlan {
     /// Unverified users who expire by then.
-    pub(super) by: Timestamp,
-    pub(super) now: Timestamp,
+    pub(crate) by: Timestamp,
+    pub(crate) now: Timestamp,
     /// Events that happened before.
-    pub(super) kept_since: Timestamp,
+    pub(crate) kept_since: Timestamp,
     audit_actor: AuditActor,
 }
 

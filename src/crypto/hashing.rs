@@ -13,7 +13,7 @@ use aws_lc_rs::constant_time;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
-use super::{Error, memory::Memory, secret};
+use crate::accounts::{Error, memory::Memory, secret};
 use crate::{
     config,
     domain::{NewPassword, Password, PasswordHash},

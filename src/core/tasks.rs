@@ -7,18 +7,18 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinSet};
 
-use super::Error;
+use crate::accounts::Error;
 
 /// What runs at present.
 #[derive(Clone, Default)]
-pub(super) struct Tasks(Arc<Mutex<JoinSet<()>>>);
+pub(crate) struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 impl Tasks {
     /// Runs `work` to its end, and answers what came of it.
     ///
     /// # Errors
     /// What `work` answers.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
@@ -30,14 +30,14 @@ impl Tasks {
     }
 
     /// Runs `work` to its end.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while running.try_join_next().is_some() {} // what has ended needs no place
         running.spawn(work);
     }
 
     /// Waits until all of it has ended, for `patience` at most; answers how much has not.
-    pub(super) async fn drain(&self, patience: Duration) -> usize {
+    pub(crate) async fn drain(&self, patience: Duration) -> usize {
         let mut running = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let ended = async { while running.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(patience, ended).await;

@@ -5,7 +5,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Accounts, Error, PurgePlan};
+use crate::accounts::{Accounts, Error, PurgePlan};
 use crate::{
     domain::Timestamp,
     store::{CleanUpRow, Snapshot, Tx},
@@ -129,7 +129,7 @@ impl Accounts {
     }
 
     /// Notes that a clean-up has run: by this time the next is measured.
-    pub(super) async fn note_clean_up(&self, now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn note_clean_up(&self, now: Timestamp) -> Result<(), Error> {
         let row = CleanUpRow { last_run: Some(now), ..CleanUpRow::default() };
         self.store.write(move |tx: &Tx<'_>| Ok::<_, Error>(tx.put_clean_up(row)?)).await
     }

@@ -10,7 +10,7 @@ use jsonwebtoken::decode_header;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-use super::{
+use crate::accounts::{
     Error,
     key_ring::{KeyRing, PublicKey},
     secret::{self, InstallationSecret},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Accounts, Error, Proof, links::with_token, not_expired, secret};
+use crate::accounts::{Accounts, Error, Proof, links::with_token, not_expired, secret};
 use crate::{
     domain::{
         Client, Code, CountKey, Email, Message, MessageKind, PlainCode, PlainToken, Purpose, Timestamp, User,
@@ -29,34 +29,34 @@ const COUNTED_FOR: Duration = Duration::from_hours(24);
 const RESETS_COUNTED_FOR: Duration = Duration::from_hours(365 * 24);
 
 /// A code and link that are made before the transaction that stores them.
-pub(super) struct FreshCode {
+pub(crate) struct FreshCode {
     code: Option<PlainCode>,
     link: PlainToken,
 }
 
 impl FreshCode {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { code: Some(secret::random_code()), link: secret::random_token() }
     }
 
     /// A link alone.
-    pub(super) fn link() -> Self {
+    pub(crate) fn link() -> Self {
         Self { code: None, link: secret::random_token() }
     }
 }
 
 /// What is sent, to whom, and what for.
-pub(super) struct CodeMessage<'a> {
-    pub(super) user: &'a User,
+pub(crate) struct CodeMessage<'a> {
+    pub(crate) user: &'a User,
     /// Where to; for a change of address it is not the user's yet.
-    pub(super) to: &'a Email,
-    pub(super) purpose: Purpose,
-    pub(super) kind: MessageKind,
+    pub(crate) to: &'a Email,
+    pub(crate) purpose: Purpose,
+    pub(crate) kind: MessageKind,
 }
 
 impl<'a> CodeMessage<'a> {
     /// To the user's own address, with the usual words.
-    pub(super) fn to(user: &'a User, purpose: Purpose) -> Self {
+    pub(crate) fn to(user: &'a User, purpose: Purpose) -> Self {
         let kind = match purpose {
             Purpose::VerifyEmail => MessageKind::VerifyEmail,
             Purpose::ChangeEmail => MessageKind::ChangeEmail,
@@ -71,13 +71,13 @@ impl<'a> CodeMessage<'a> {
 }
 
 /// A proof that was good, and is not any more.
-pub(super) struct Redeemed {
+pub(crate) struct Redeemed {
     /// Whose it was.
-    pub(super) user: User,
+    pub(crate) user: User,
     /// What it was good for.
-    pub(super) purpose: Purpose,
+    pub(crate) purpose: Purpose,
     /// The address that it proves.
-    pub(super) email: Email,
+    pub(crate) email: Email,
 }
 
 /// A code or link with its owner, or the codes at which a proof was a wrong try.
@@ -89,7 +89,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `TooManyRequests` if it was not sent; whoever must not learn that answers the same for it.
-    pub(super) fn send_code(
+    pub(crate) fn send_code(
         &self,
         tx: &Tx<'_>,
         sending: CodeMessage<'_>,
@@ -117,12 +117,12 @@ impl Accounts {
     }
 
     /// The owner has chosen a new password by what was sent: nothing of it counts any more.
-    pub(super) fn forget_resets(&self, tx: &Tx<'_>, email: &Email) -> Result<(), Error> {
+    pub(crate) fn forget_resets(&self, tx: &Tx<'_>, email: &Email) -> Result<(), Error> {
         Ok(tx.delete_sent_codes(self.secret.hash_count(counted_as(Purpose::ResetPassword), email))?)
     }
 
     /// Sends a code like `send_code`, or not, and nobody outside is told; answers whether it did.
-    pub(super) fn send_code_quietly(
+    pub(crate) fn send_code_quietly(
         &self,
         tx: &Tx<'_>,
         sending: CodeMessage<'_>,
@@ -137,7 +137,7 @@ impl Accounts {
 
     /// Makes a link for a user's own address, which is handed over in some other way; the one before it for the same
     /// purpose dies.
-    pub(super) fn make_link(
+    pub(crate) fn make_link(
         &self,
         tx: &Tx<'_>,
         user: &User,
@@ -156,7 +156,7 @@ impl Accounts {
     }
 
     /// Keeps a link for a user's own address and a page that is shown at once.
-    pub(super) fn keep_link(
+    pub(crate) fn keep_link(
         &self,
         tx: &Tx<'_>,
         user: &User,
@@ -214,7 +214,7 @@ impl Accounts {
 
     /// Whose proof this is and what for, if it is good for one of these purposes; it is not good a second time. A wrong
     /// code is counted, so this must be committed whatever the answer is.
-    pub(super) fn redeem(
+    pub(crate) fn redeem(
         &self,
         tx: &Tx<'_>,
         proof: &Proof,
@@ -237,7 +237,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `TooManyRequests` from this client, before a code is looked at.
-    pub(super) async fn try_proof(
+    pub(crate) async fn try_proof(
         &self,
         proof: &Proof,
         purposes: &'static [Purpose],
@@ -269,7 +269,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `VerificationFailed`.
-    pub(super) async fn look_for(&self, proof: &Proof, now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn look_for(&self, proof: &Proof, now: Timestamp) -> Result<(), Error> {
         let Proof::Link(link) = proof else { return Ok(()) };
         let link = link.clone();
         let found = self.store.read(move |tx| find_by_link(tx, &link, now)).await?;
@@ -280,7 +280,7 @@ impl Accounts {
     ///
     /// # Errors
     /// Those of `work`, or that the store cannot.
-    pub(super) async fn write_to_the_end<T: Send + 'static>(
+    pub(crate) async fn write_to_the_end<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -348,7 +348,7 @@ fn count_wrong_try(tx: &Tx<'_>, codes: Vec<Code>) -> Result<(), Error> {
 ///
 /// # Errors
 /// `TooManyRequests` if there may be no more.
-pub(super) fn count_one(tx: &Tx<'_>, key: CountKey, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn count_one(tx: &Tx<'_>, key: CountKey, now: Timestamp) -> Result<(), Error> {
     let sent = counted(tx, key, now)?;
     Ok(tx.put_sent_codes(key, sent.saturating_add(1), now, now + COUNTED_FOR)?)
 }
@@ -369,7 +369,7 @@ fn counted(tx: &Snapshot<'_>, key: CountKey, now: Timestamp) -> Result<u8, Error
 }
 
 /// What was sent with a link, and to whom, if the link still counts.
-pub(super) fn find_by_link(
+pub(crate) fn find_by_link(
     tx: &Snapshot<'_>,
     link: &PlainToken,
     now: Timestamp,

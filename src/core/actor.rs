@@ -1,6 +1,6 @@
 //! Whoever is signed in: found behind an access token, and asked for the password again where that matters.
 
-use super::{
+use crate::accounts::{
     Accounts, Error,
     audit::AuditActor,
     not_expired,
@@ -34,30 +34,30 @@ impl Actor {
     }
 
     /// Where the request came from.
-    pub(super) fn origin(&self) -> &Origin {
+    pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }
 
     /// Who does what they do.
-    pub(super) fn audit_actor(&self) -> AuditActor {
+    pub(crate) fn audit_actor(&self) -> AuditActor {
         AuditActor::user(self.user().id, self.origin.clone())
     }
 
     /// Looks again, inside the transaction: the session may have ended since the request came.
-    pub(super) fn recheck_session(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
+    pub(crate) fn recheck_session(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
         active_session_user(tx, self.session_id(), now)
     }
 }
 
 /// Somebody who is signed in and has just given the password.
-pub(super) struct Confirmed {
+pub(crate) struct Confirmed {
     actor: Actor,
     hash: PasswordHash,
 }
 
 impl Confirmed {
     /// Looks again, inside the transaction: the session may have ended, the password may have changed.
-    pub(super) fn recheck_session(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
+    pub(crate) fn recheck_session(&self, tx: &Tx<'_>, now: Timestamp) -> Result<User, Error> {
         let user = self.actor.recheck_session(tx, now)?;
         match tx.password(user.id)? {
             Some(hash) if hash == self.hash => Ok(user),
@@ -108,7 +108,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `WrongPassword`, `TooManyRequests`.
-    pub(super) async fn confirm(&self, actor: &Actor, password: Password) -> Result<Confirmed, Error> {
+    pub(crate) async fn confirm(&self, actor: &Actor, password: Password) -> Result<Confirmed, Error> {
         let claim = Claim::by(actor);
         let (accounts, actor) = (self.clone(), actor.clone());
         let confirmed = self.attempt(claim, async move |tried| {

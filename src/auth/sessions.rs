@@ -1,6 +1,6 @@
 //! Sessions: logging in, renewing tokens, logging out, and who is behind an access token.
 
-use super::{
+use crate::accounts::{
     Accounts, Actor, Admin, Error,
     audit::AuditActor,
     change_limits::ChangeKind,
@@ -284,7 +284,7 @@ impl Accounts {
     }
 
     /// Whether a user may have a session.
-    pub(super) fn may_log_in(&self, user: &User) -> Result<(), Error> {
+    pub(crate) fn may_log_in(&self, user: &User) -> Result<(), Error> {
         if user.disabled {
             return Err(Error::AccountDisabled);
         }
@@ -371,11 +371,11 @@ fn end_all(tx: &Tx<'_>, user_id: UserId, by: &AuditActor, now: Timestamp) -> Res
 }
 
 /// Whose session this is, if it has not ended.
-pub(super) fn active_session_user(tx: &Snapshot<'_>, id: SessionId, now: Timestamp) -> Result<User, Error> {
+pub(crate) fn active_session_user(tx: &Snapshot<'_>, id: SessionId, now: Timestamp) -> Result<User, Error> {
     let found = tx.session(id)?.filter(|(session, user)| is_open(session, user, now));
     found.map(|(_, user)| user).ok_or(Error::InvalidToken)
 }
 
-pub(super) fn is_open(session: &Session, user: &User, now: Timestamp) -> bool {
+pub(crate) fn is_open(session: &Session, user: &User, now: Timestamp) -> bool {
     session.expires_at > now && !user.disabled && !user.is_expired(now)
 }

@@ -77,7 +77,7 @@ impl Error {
     }
 
     /// Too many, for so long.
-    pub(super) fn too_many_requests(wait: Duration) -> Self {
+    pub(crate) fn too_many_requests(wait: Duration) -> Self {
         let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
         Self::TooManyRequests { retry_after: seconds.max(1) }
     }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Accounts, Admin, Error};
+use crate::accounts::{Accounts, Admin, Error};
 use crate::{
     domain::{
         Action, AuditCursor, AuditEvent, AuditQuery, Client, FieldChange, Origin, Page, Timestamp, User,
@@ -13,34 +13,34 @@ use crate::{
 
 /// Who does something, and from where.
 #[derive(Clone, Debug)]
-pub(super) struct AuditActor {
+pub(crate) struct AuditActor {
     actor_id: Option<UserId>,
     origin: Origin,
 }
 
 impl AuditActor {
     /// Somebody who is signed in.
-    pub(super) const fn user(id: UserId, origin: Origin) -> Self {
+    pub(crate) const fn user(id: UserId, origin: Origin) -> Self {
         Self { actor_id: Some(id), origin }
     }
 
     /// Somebody who is not signed in, as which the console and the timers count.
-    pub(super) const fn anonymous(origin: Origin) -> Self {
+    pub(crate) const fn anonymous(origin: Origin) -> Self {
         Self { actor_id: None, origin }
     }
 
     /// Who is signed in.
-    pub(super) const fn actor_id(&self) -> Option<UserId> {
+    pub(crate) const fn actor_id(&self) -> Option<UserId> {
         self.actor_id
     }
 
     /// The program and the address that it was done from.
-    pub(super) const fn client(&self) -> &Client {
+    pub(crate) const fn client(&self) -> &Client {
         &self.origin.client
     }
 
     /// Writes down what was done to an account.
-    pub(super) fn record(
+    pub(crate) fn record(
         &self,
         tx: &Tx<'_>,
         action: Action,
@@ -51,7 +51,7 @@ impl AuditActor {
     }
 
     /// Writes down which fields an edit changed.
-    pub(super) fn record_edit(&self, tx: &Tx<'_>, old: &User, new: &User) -> Result<(), Error> {
+    pub(crate) fn record_edit(&self, tx: &Tx<'_>, old: &User, new: &User) -> Result<(), Error> {
         self.record_with(tx, Action::UserEdited, new.id, new.updated_at, changes(old, new))
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::{Accounts, Admin, Error, key_ring};
+use crate::accounts::{Accounts, Admin, Error, key_ring};
 use crate::{
     domain::{Action, Timestamp},
     store::{Snapshot, Tx},
@@ -38,7 +38,7 @@ pub enum Rotation {
 
 /// When the keys were last looked at because of a token; locked while they are.
 #[derive(Default)]
-pub(super) struct LastReload(Mutex<Option<(Timestamp, Reload)>>);
+pub(crate) struct LastReload(Mutex<Option<(Timestamp, Reload)>>);
 
 /// Whether they could be.
 #[derive(Clone, Copy)]
@@ -48,7 +48,7 @@ enum Reload {
 }
 
 /// Issuers, without when they were last used.
-pub(super) fn names(issuers: Vec<(String, Timestamp)>) -> Vec<String> {
+pub(crate) fn names(issuers: Vec<(String, Timestamp)>) -> Vec<String> {
     issuers.into_iter().map(|(issuer, _)| issuer).collect()
 }
 
@@ -107,7 +107,7 @@ impl Accounts {
 
     /// The same because of a token, which came `now`, with a key or an issuer that is not known; at most once a second. Answers
     /// whether there was a look since it came: a request that comes during one waits for it.
-    pub(super) async fn reload_on_unknown_kid(&self, now: Timestamp) -> Result<bool, Error> {
+    pub(crate) async fn reload_on_unknown_kid(&self, now: Timestamp) -> Result<bool, Error> {
         let mut last_reload = self.last_reload.0.lock().await;
         if let Some((last, looked)) = *last_reload
             && now.distance(last) < RELOAD_INTERVAL
@@ -125,7 +125,7 @@ impl Accounts {
 
     /// Forgets the keys that can have signed nothing that is still valid, and the issuers under which nothing can have
     /// been signed that is.
-    pub(super) async fn forget_keys(&self, now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn forget_keys(&self, now: Timestamp) -> Result<(), Error> {
         let before = now - self.rules.refresh_ttl.max(self.rules.session_ttl) - SPARE;
         let look = |tx: &Snapshot<'_>| Ok::<_, Error>((tx.signing_keys()?, tx.issuers()?));
         let (rows, issuers) = self.store.read(look).await?;

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{
+use crate::accounts::{
     Accounts, Actor, Error,
     attempts_in_progress::InProgress,
     rate_limits::{Budget, put, refund, take, used, wait_for},
@@ -36,7 +36,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// An account that is claimed with a password, and where from.
 #[derive(Clone, Debug)]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     email: Email,
     client: Client,
     /// Counts if it is an open one of this account.
@@ -56,7 +56,7 @@ struct Price {
 
 /// A try that was paid for, and is under way for as long as there is this.
 #[derive(Clone)]
-pub(super) struct PasswordAttempt {
+pub(crate) struct PasswordAttempt {
     paid_from: Price,
     in_progress: Arc<InProgress>,
     /// There for as long as the request that made it.
@@ -72,12 +72,12 @@ enum Admission {
 
 impl Claim {
     /// By a client that logs in, perhaps with the access token of a session that it has already.
-    pub(super) fn at_login(email: Email, client: Client, along: Option<SessionId>) -> Self {
+    pub(crate) fn at_login(email: Email, client: Client, along: Option<SessionId>) -> Self {
         Self { email, client, session: along }
     }
 
     /// By a user who is signed in.
-    pub(super) fn by(actor: &Actor) -> Self {
+    pub(crate) fn by(actor: &Actor) -> Self {
         let (email, client) = (actor.user().profile.email.clone(), actor.origin().client.clone());
         Self { email, client, session: Some(actor.session_id()) }
     }
@@ -85,7 +85,7 @@ impl Claim {
 
 impl PasswordAttempt {
     /// Whether a request still waits for what comes of it; one that is made without limits ends with its request by itself.
-    pub(super) fn is_wanted(attempt: Option<&Self>) -> impl Fn() -> bool + Clone + Send + use<> {
+    pub(crate) fn is_wanted(attempt: Option<&Self>) -> impl Fn() -> bool + Clone + Send + use<> {
         let request = attempt.map(|attempt| attempt.request.clone());
         move || request.as_ref().is_none_or(|request| request.strong_count() > 0)
     }
@@ -103,7 +103,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `TooManyRequests`; `Busy` if others took too long; what `work` answers.
-    pub(super) async fn attempt<T, W>(
+    pub(crate) async fn attempt<T, W>(
         &self,
         claim: Claim,
         work: impl FnOnce(Option<PasswordAttempt>) -> W + Send + 'static,
@@ -183,7 +183,7 @@ impl Accounts {
 
     /// The password was right: what this client attempt before it is forgiven. What others attempt goes on to count, and so do
     /// tries that are still under way.
-    pub(super) fn settle_correct(
+    pub(crate) fn settle_correct(
         &self,
         tx: &Tx<'_>,
         attempt: Option<PasswordAttempt>,
@@ -225,7 +225,7 @@ impl Accounts {
 
     /// The owner has proven themself in another way: whatever others attempt is forgiven, and what they go on to try elsewhere
     /// does not count here for a while.
-    pub(super) fn reset_login_limits(
+    pub(crate) fn reset_login_limits(
         &self,
         tx: &Tx<'_>,
         email: &Email,

@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use quick_cache::sync::Cache;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Error, secret::InstallationSecret, tokens::Access};
+use crate::accounts::{Error, secret::InstallationSecret, tokens::Access};
 use crate::{domain::Timestamp, store::SigningKeyRow};
 
 /// How many tokens are remembered: some 200 bytes each.

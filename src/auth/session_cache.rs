@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::{Accounts, Error};
+use crate::accounts::{Accounts, Error};
 use crate::{
     domain::{Session, SessionId, User},
     store::Version,
@@ -14,13 +14,13 @@ use crate::{
 const REMEMBERED: usize = 4 * 1024;
 
 /// A session and whose it is.
-pub(super) type Found = Arc<(Session, User)>;
+pub(crate) type Found = Arc<(Session, User)>;
 
 /// What the latest look at each session found, and in which version of the store.
 ///
 /// It cannot be older than the store: whatever ends a session or changes a user, in this process or at the command line,
 /// is a commit, and every commit is another version.
-pub(super) struct SessionCache(Cache<SessionId, (Version, Found)>);
+pub(crate) struct SessionCache(Cache<SessionId, (Version, Found)>);
 
 impl Default for SessionCache {
     fn default() -> Self {
@@ -47,7 +47,7 @@ impl Accounts {
     }
 
     /// A session and whose it is, as the store knows them now; whether it is open is another question.
-    pub(super) async fn session_with_user(&self, id: SessionId) -> Result<Option<Found>, Error> {
+    pub(crate) async fn session_with_user(&self, id: SessionId) -> Result<Option<Found>, Error> {
         // Before the store is read: what is read then is of this version, or of a later one and never served again.
         let version = self.store.version();
         if let (Some(version), Some((seen_in, found))) = (version, self.session_cache.0.get(&id))
