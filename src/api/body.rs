@@ -1,73 +1,73 @@
-//! A JSON body: read with a bound, and looked through for everything that is wrong before anything is done with it.
+//! JSON bodies: read up to the size limit, and checked so that one answer names every error.
 
 use std::fmt;
 
 use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
+    registry::{MetaMediaType, MetaRequest, Registry},
     types::{ParseFromJSON, Type},
 };
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::error::not_json;
+use super::{error::not_json, form::Form};
 use crate::{
     accounts::Error,
     domain::{FieldError, Invalid},
-    http::{self, ApiError, Code, has_media_type},
+    http::{self, ApiError, ApiResult, Code, has_media_type},
 };
 
-/// The deepest that a body may be nested. Nothing that is asked for is nested at all.
-const DEEPEST: usize = 32;
+/// The maximum nesting. No field takes a nested value.
+const MAX_DEPTH: usize = 32;
 
-/// A body as it came, with what is wrong with its form: fields missing, unknown, twice, or of the wrong type. The
-/// documented schema is the rule; what it says is checked here.
+/// A body with the errors in its form: fields that are missing, unknown, repeated, or of the wrong type or length. They
+/// are reported together with the errors in its content.
 pub struct Body<T> {
     value: T,
-    problems: Vec<FieldError>,
+    errors: Vec<FieldError>,
 }
 
 impl<T> Body<T> {
-    /// What `check` makes of the body, if there is nothing wrong with its form or its content.
+    /// Checks the content.
     ///
     /// # Errors
-    /// Everything that is wrong with either. A field that is wrong in its form is not judged by its content, too.
-    pub fn check<U>(self, check: impl FnOnce(T) -> Result<U, Invalid>) -> Result<U, ApiError> {
-        both(self.problems, check(self.value))
+    /// `validation_failed`, with every error in the form and in the content. A field with an error in its form has no
+    /// second one for its content.
+    pub fn check<U>(self, check: impl FnOnce(T) -> Result<U, Invalid>) -> ApiResult<U> {
+        merge_errors(self.errors, check(self.value))
     }
 
-    /// The same where judging the content takes its time.
+    /// Checks the content with a check that has to wait, such as for the strength of a password.
     ///
     /// # Errors
-    /// The same, and whatever keeps it from being judged.
-    pub async fn judge<U>(self, judge: impl AsyncFnOnce(T) -> Result<U, Error>) -> Result<U, ApiError> {
-        match judge(self.value).await {
-            Ok(judged) => both(self.problems, Ok(judged)),
-            Err(Error::Invalid(invalid)) => both(self.problems, Err(invalid)),
+    /// As for [`Body::check`], and any other error of the check.
+    pub async fn check_async<U>(self, check: impl AsyncFnOnce(T) -> Result<U, Error>) -> ApiResult<U> {
+        match check(self.value).await {
+            Ok(checked) => merge_errors(self.errors, Ok(checked)),
+            Err(Error::Invalid(invalid)) => merge_errors(self.errors, Err(invalid)),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// What was made of a body whose form has these problems.
-fn both<U>(mut problems: Vec<FieldError>, checked: Result<U, Invalid>) -> Result<U, ApiError> {
+fn merge_errors<U>(mut errors: Vec<FieldError>, checked: Result<U, Invalid>) -> ApiResult<U> {
     match checked {
-        Ok(checked) if problems.is_empty() => return Ok(checked),
+        Ok(checked) if errors.is_empty() => return Ok(checked),
         Ok(_) => {}
         Err(Invalid(found)) => {
-            let new = |error: &FieldError| problems.iter().all(|problem| problem.field != error.field);
-            let found: Vec<_> = found.into_iter().filter(new).collect();
-            problems.extend(found);
+            let is_new = |error: &FieldError| errors.iter().all(|known| known.field != error.field);
+            let found: Vec<_> = found.into_iter().filter(is_new).collect();
+            errors.extend(found);
         }
     }
-    Err(ApiError::invalid(problems))
+    Err(ApiError::invalid(errors))
 }
 
-impl<'a, T: Type + ParseFromJSON> ApiExtractor<'a> for Body<T> {
+impl<'a, T: Type + ParseFromJSON + 'static> ApiExtractor<'a> for Body<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();
@@ -91,48 +91,46 @@ impl<'a, T: Type + ParseFromJSON> ApiExtractor<'a> for Body<T> {
     }
 }
 
-async fn read<T: Type + ParseFromJSON>(
+async fn read<T: Type + ParseFromJSON + 'static>(
     request: &Request,
     body: &mut RequestBody,
-) -> Result<Body<T>, ApiError> {
+) -> ApiResult<Body<T>> {
     if !has_media_type(request, "application/json") {
         return Err(not_json());
     }
     let malformed = |detail: String| ApiError::new(Code::MalformedRequest, detail);
     let body = body.take().map_err(|_| malformed("The request has no body.".to_owned()))?;
     let bytes = http::read_body(body, request).await?;
-    if depth(&bytes) > DEEPEST {
-        return Err(malformed(format!("The body must be nested {DEEPEST} deep at most.")));
+    if depth(&bytes) > MAX_DEPTH {
+        return Err(malformed(format!("The body must be nested at most {MAX_DEPTH} levels deep.")));
     }
     let Members(members) = serde_json::from_slice(&bytes).map_err(|_| not_an_object())?;
-    let mut registry = Registry::new();
-    let schema = registry.create_fake_schema::<T>();
-    let (object, problems) = validate_object(members, &schema, &registry);
+    let (object, errors) = Form::of::<T>().validate_object(members);
     let value = T::parse_from_json(Some(Value::Object(object)))
-        .map_err(|_| malformed("The body does not fit the schema in the documentation.".to_owned()))?;
-    Ok(Body { value, problems })
+        .map_err(|_| malformed("The body does not fit its schema in the documentation.".to_owned()))?;
+    Ok(Body { value, errors })
 }
 
-/// How deep JSON is nested; of what is no JSON, anything.
+/// How deep JSON is nested. For other text the number has no meaning.
 fn depth(bytes: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in bytes {
         match byte {
             _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => {
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
                 depth += 1;
                 deepest = deepest.max(depth);
             }
-            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
     deepest
 }
 
-/// The members of an object in the order in which they came, doubles included: a map would hide them.
+/// The members of an object in the order of the body, including repeated ones, which a map would hide.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -157,99 +155,8 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// An object that fits the schema, with something harmless in the place of what is wrong, and what is wrong.
-fn validate_object(
-    members: Vec<(String, Value)>,
-    schema: &MetaSchema,
-    registry: &Registry,
-) -> (Map<String, Value>, Vec<FieldError>) {
-    let mut object = Map::new();
-    let mut problems = Vec::new();
-    for (name, value) in members {
-        let Some((_, wanted)) = schema.properties.iter().find(|(property, _)| *property == name) else {
-            // The name came from outside: a long one is cut, so that an answer is not made longer than a question.
-            let name: String = name.chars().take(64).collect();
-            let message = format!("Unknown field {name}.");
-            problems.push(FieldError::new(name, "unknown_field", message));
-            continue;
-        };
-        if object.contains_key(&name) {
-            problems.push(FieldError::new(&name, "duplicate_field", format!("The field {name} came twice.")));
-            continue;
-        }
-        match fault(&name, &value, wanted, registry) {
-            Some(problem) => {
-                problems.push(problem);
-                if schema.required.contains(&name.as_str()) {
-                    object.insert(name, Value::String(String::new()));
-                }
-            }
-            None => {
-                object.insert(name, value);
-            }
-        }
-    }
-    for &name in &schema.required {
-        if !object.contains_key(name) {
-            problems.push(missing(name));
-            object.insert(name.to_owned(), Value::String(String::new()));
-        }
-    }
-    (object, problems)
-}
-
-/// What is wrong with the form of a value, if anything is.
-fn fault(name: &str, value: &Value, wanted: &MetaSchemaRef, registry: &Registry) -> Option<FieldError> {
-    let schema = resolve(wanted, registry)?;
-    let nullable = matches!(wanted, MetaSchemaRef::Inline(wanted) if wanted.nullable);
-    let fits = match value {
-        Value::Null if nullable => return None,
-        Value::String(_) => schema.ty == "string",
-        Value::Bool(_) => schema.ty == "boolean",
-        _ => false,
-    };
-    if !fits {
-        let or_null = if nullable { " or null" } else { "" };
-        let message = format!("The field {name} must be a {}{or_null}.", schema.ty);
-        return Some(FieldError::new(name, "wrong_type", message));
-    }
-    if !schema.enum_items.is_empty() && !schema.enum_items.contains(value) {
-        let choices: Vec<_> = schema.enum_items.iter().filter_map(Value::as_str).collect();
-        return Some(none_of(name, &choices));
-    }
-    let most = schema.max_length.unwrap_or(usize::MAX);
-    if value.as_str().is_some_and(|text| text.chars().count() > most) {
-        let message = format!("The field {name} must have at most {most} characters.");
-        return Some(FieldError::new(name, "too_long", message));
-    }
-    None
-}
-
-/// A body that is no JSON, or of another type at the top.
 pub fn not_an_object() -> ApiError {
-    ApiError::new(Code::MalformedRequest, "The body must be a JSON object, in UTF-8.")
-}
-
-/// A field that is required and is not there.
-pub fn missing(name: &str) -> FieldError {
-    FieldError::new(name, "required", format!("The field {name} is missing."))
-}
-
-/// A field with a value that is none of those that it may have.
-pub fn none_of(name: &str, choices: &[&str]) -> FieldError {
-    let message = format!("The field {name} must be one of: {}.", choices.join(", "));
-    FieldError::new(name, "unknown_value", message)
-}
-
-/// The schema itself, where the document only refers to it.
-fn resolve<'r>(wanted: &'r MetaSchemaRef, registry: &'r Registry) -> Option<&'r MetaSchema> {
-    match wanted {
-        MetaSchemaRef::Reference(name) => registry.schemas.get(name),
-        MetaSchemaRef::Inline(schema) => match schema.all_of.first() {
-            Some(inner) => resolve(inner, registry),
-            None => Some(schema),
-        },
-    }
+    ApiError::new(Code::MalformedRequest, "The body must be a JSON object in UTF-8.")
 }
 
 #[cfg(test)]
@@ -257,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn depth_is_counted_outside_of_texts() {
+    fn depth_is_counted_outside_of_strings() {
         for (json, wanted) in [
             (r#"{"a":"b"}"#, 1),
             (r#"{"a":[[{}]],"b":[]}"#, 4),

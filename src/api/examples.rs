@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    body, error,
+    body, error, form,
     inputs::{page::foreign_cursor, proof},
     query,
 };
@@ -60,8 +60,8 @@ fn malformed(id: &str, operation: &Value) -> ApiError {
 fn wrong_fields(id: &str) -> Vec<FieldError> {
     let wrong = match id {
         "signup" => return [address("email"), new_password("password")].into_iter().flatten().collect(),
-        "refresh" | "logout" => Some(body::missing("refresh_token")),
-        "delete_me" => Some(body::missing("current_password")),
+        "refresh" | "logout" => Some(form::missing("refresh_token")),
+        "delete_me" => Some(form::missing("current_password")),
         "verify" => {
             let no_code = proof(Some("ann@example.com".to_owned()), None, None);
             return no_code.err().map(|Invalid(errors)| errors).unwrap_or_default();
@@ -69,7 +69,7 @@ fn wrong_fields(id: &str) -> Vec<FieldError> {
         "reset_password" | "change_password" => new_password("new_password"),
         "change_email" => address("new_email"),
         "edit_me" => Name::parse("first_name", "").err(),
-        "edit_user" => Some(body::none_of("role", &["user", "admin"])),
+        "edit_user" => Some(form::none_of("role", &["user", "admin"])),
         _ => address("email"),
     };
     wrong.into_iter().collect()

@@ -100,7 +100,7 @@ async fn actor(request: &Request, bearer: &Bearer) -> Result<Actor, ApiError> {
 fn only<'a>(request: &Request, bearer: &'a Bearer) -> Result<&'a str, ApiError> {
     match request.headers().get_all(header::AUTHORIZATION).iter().count() {
         1 => Ok(&bearer.token),
-        _ => Err(ApiError::new(Code::InvalidToken, "The header Authorization came twice. Send it once.")),
+        _ => Err(ApiError::new(Code::InvalidToken, "The header Authorization is repeated. Send it once.")),
     }
 }
 

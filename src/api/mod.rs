@@ -9,6 +9,7 @@ mod emails;
 mod error;
 mod examples;
 mod export;
+mod form;
 mod guards;
 mod health;
 mod inputs;

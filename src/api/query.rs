@@ -99,7 +99,7 @@ impl Operation {
                 continue;
             };
             if pairs[..index].iter().any(|(before, _)| before == name) {
-                let message = format!("The query parameter {name} came twice. Send it once.");
+                let message = format!("The query parameter {name} is repeated. Send it once.");
                 problems.push(FieldError::new(name, "duplicate_parameter", message));
             } else if let Some((code, rule)) = parameter.rule.broken_by(value) {
                 let message = format!("The query parameter {name} must {rule}.");

@@ -33,7 +33,8 @@ impl Registration {
     /// and one client can cause is limited (`429`).
     #[oai(path = "/auth/signup", method = "post", operation_id = "signup")]
     async fn signup(&self, from: RequestOrigin, body: Body<Signup>) -> ApiResult<SignedUp> {
-        let new = body.judge(async |signup| self.0.check_signup(signup.into(), &from.0.client).await).await?;
+        let new =
+            body.check_async(async |signup| self.0.check_signup(signup.into(), &from.0.client).await).await?;
         let registered = self.0.register(new, from.0).await?;
         Ok(registered.into())
     }

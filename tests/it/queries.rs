@@ -98,7 +98,7 @@ async fn a_query_parameter_that_comes_twice_is_refused_by_name() {
     let boss = app.admin().await;
     let [field, code, message] = only_problem(boss.get("/users?role=user&limit=5&role=admin").await);
     assert_eq!((&*field, &*code), ("role", "duplicate_parameter"));
-    assert_eq!(message, "The query parameter role came twice. Send it once.");
+    assert_eq!(message, "The query parameter role is repeated. Send it once.");
 }
 
 #[tokio::test]
