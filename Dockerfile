@@ -20,7 +20,7 @@ COPY --from=build --chown=10001:10001 /data /data
 # This number stays: it owns the files in the volume.
 USER 10001:10001
 ENV COFFEESHOP_SERVER__LISTEN=0.0.0.0:8080 \
-    COFFEESHOP_DATABASE__PATH=/data/coffeeshop.db
+    COFFEESHOP_DATABASE__FOLDER=/data
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

@@ -57,7 +57,7 @@ impl Shop {
         seed::make(&config.database.path, 1000);
         let runtime = Runtime::new().unwrap();
         let (accounts, customer, admin, actor) = runtime.block_on(async {
-            let (store, _) = Store::open(&config.database.path, OpenMode::RequireCurrent).await.unwrap();
+            let (store, _) = Store::open(&config.database, OpenMode::RequireCurrent).await.unwrap();
             let accounts = Accounts::open(&config, store, Clock::system()).await.unwrap();
             accounts.remember_sessions().await;
             let customer = log_in(&accounts, seed::customers().next().unwrap()).await;

@@ -72,7 +72,7 @@ pub fn serve_both(database: &Path) {
         let mut config = Config::default();
         config.database.path = database.to_owned();
         config.messages.folder = database.with_file_name("mail");
-        let (store, _) = Store::open(database, OpenMode::RequireCurrent).await.unwrap();
+        let (store, _) = Store::open(&config.database, OpenMode::RequireCurrent).await.unwrap();
         let accounts = Accounts::open(&config, store, Clock::system()).await.unwrap();
         accounts.remember_sessions().await;
         let carrier = ConfiguredTransport::new(&config).unwrap();

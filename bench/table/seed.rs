@@ -4,6 +4,7 @@ use std::{path::Path, time::Instant};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version, password_hash::phc::Salt};
 use coffeeshop::{
+    config::Database,
     domain::{Timestamp, UserCursor, UserId, UserSort, searchable},
     store::{OpenMode, Store},
 };
@@ -175,7 +176,7 @@ pub fn make(path: &Path, count: u32) {
     assert!(!path.exists(), "{} exists", path.display());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let (store, _) = Store::open(path, OpenMode::CreateOrMigrate).await.unwrap();
+        let (store, _) = Store::open(&Database::at(path), OpenMode::CreateOrMigrate).await.unwrap();
         store.close().await;
     });
     let started = Instant::now();

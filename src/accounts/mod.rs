@@ -55,7 +55,7 @@ use self::{
 use crate::{
     config::Config,
     domain::{Clock, PasswordPolicy, Timestamp, User},
-    files::{GIVE_AWAY, folder_of},
+    files::GIVE_AWAY,
     store::{OpenError, SigningKeyRow, Store},
 };
 
@@ -246,12 +246,12 @@ fn load_secret(config: &Config, first_start: bool) -> Result<InstallationSecret,
     if let Some(given) = config.auth.secret.reveal() {
         return Ok(InstallationSecret::given(given)?);
     }
-    let folder = folder_of(&config.database.path);
+    let folder = config.database.data_folder();
     let file = folder.join(secret::FILE);
     if !first_start && !file.exists() {
         return Err(StartError::SecretGone(file.display().to_string()));
     }
-    Ok(InstallationSecret::in_folder(&folder)?)
+    Ok(InstallationSecret::in_folder(folder)?)
 }
 
 /// Makes the first key; if two programs start together, both get the one that came first.

@@ -26,5 +26,11 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode> {
         )),
         None => output::words("no config.toml here: these are the defaults, under the environment"),
     }
+    if config.database.has_path() {
+        output::words(format_args!(
+            "database.path is set, so the store is {}, and database.folder is ignored",
+            config.database
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }

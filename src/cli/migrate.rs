@@ -49,7 +49,7 @@ fn print(json: &Value, migrations: &[String], as_json: bool) -> Result<()> {
 }
 
 fn pending(config: &Config) -> Result<Vec<String>> {
-    match Store::pending_migrations(&config.database.path) {
+    match Store::pending_migrations(&config.database) {
         Ok(pending) => Ok(pending),
         // A store that is not there yet lacks everything.
         Err(OpenError::Missing(_)) => Ok(vec!["a new store".to_owned()]),

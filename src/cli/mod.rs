@@ -18,7 +18,7 @@ mod users;
 
 use std::{
     ffi::OsString,
-    path::{self, Path, PathBuf},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -93,8 +93,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
 fn run_by_settings(command: WithConfig, file: Option<&Path>) -> Result<ExitCode> {
     let mut config = Config::load(file, environment())?;
     let _log = Log::start(&config.log)?;
-    // Which store it is depends on where the command runs, so it is named in full.
-    config.database.path = path::absolute(&config.database.path)?;
+    // Which store it is depends on the working directory, so commands name it in full.
+    config.database = config.database.absolute()?;
     match command {
         WithConfig::Serve => in_runtime(serve::run(&config)),
         WithConfig::Migrate(args) => in_runtime(migrate::run(&args, &config)),

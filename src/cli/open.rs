@@ -26,16 +26,15 @@ pub async fn to_write(config: &Config) -> Result<Accounts> {
 
 /// The same, and makes the store if there is none.
 pub async fn or_make(config: &Config) -> Result<Accounts> {
-    let path = &config.database.path;
-    let is_new = !path.exists();
+    let is_new = !Store::exists(&config.database);
     let accounts = open(config, OpenMode::CreateOrMigrate).await?;
     if !is_new {
         name(config);
         return Ok(accounts);
     }
-    output::words(format_args!("made a new store: {}", path.display()));
-    let folder = files::folder_of(path);
-    if files::are_for_root(&folder) {
+    output::words(format_args!("made a new store: {}", config.database));
+    let folder = config.database.data_folder();
+    if files::are_for_root(folder) {
         output::warning(format_args!(
             "{} belongs to root, and so does what is in it: give it to the user that runs the server, with chown -R, unless \
              that is root",
@@ -47,22 +46,21 @@ pub async fn or_make(config: &Config) -> Result<Accounts> {
 
 /// Opens the accounts for a server, which makes the store if there is none, and has a log.
 pub async fn to_serve(config: &Config) -> Result<Accounts> {
-    let is_new = !config.database.path.exists();
+    let is_new = !Store::exists(&config.database);
     let accounts = open(config, OpenMode::CreateOrMigrate).await?;
     if is_new {
-        tracing::info!(store = %config.database.path.display(), "made a new store");
+        tracing::info!(store = %config.database, "made a new store");
     }
     Ok(accounts)
 }
 
 fn name(config: &Config) {
-    output::words(format_args!("store: {}", config.database.path.display()));
+    output::words(format_args!("store: {}", config.database));
 }
 
 async fn open(config: &Config, missing: OpenMode) -> Result<Accounts> {
-    let path = &config.database.path;
-    let is_new = !path.exists();
-    let (store, migrated) = Store::open(path, missing).await.map_err(StartError::from)?;
+    let is_new = !Store::exists(&config.database);
+    let (store, migrated) = Store::open(&config.database, missing).await.map_err(StartError::from)?;
     // A new store is said to be new, and not to have been through every version.
     for migration in migrated.iter().filter(|_| !is_new) {
         tracing::info!(migration, "brought the store up to date");

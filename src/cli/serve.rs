@@ -87,7 +87,7 @@ fn log_start(config: &Config) {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = store::engine(),
-        store = %config.database.path.display(),
+        store = %config.database,
         settings,
         transport = %config.messages.transport,
         "coffeeshop starts"

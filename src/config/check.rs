@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, net::IpAddr, path::Path};
 
-use super::{Config, Period, Security, Transport, origin::is_page, values::quoted};
+use super::{Config, Database, Period, Security, Transport, origin::is_page, values::quoted};
 
 /// The setting, and what is wrong with it.
 type Wrong = (&'static str, String);
@@ -54,12 +54,13 @@ impl Config {
     }
 
     fn check_database(&self) -> Result<(), Wrong> {
-        let path = &self.database.path;
-        let text = path.to_string_lossy();
-        // SQLite takes some names for something else than a file.
-        let is_special = text.starts_with(':') || text.starts_with("file:") || text.contains("://");
-        if path.as_os_str().is_empty() || is_special {
-            return refuse("database.path", text, "must be the path of a file, such as data/coffeeshop.db");
+        let Database { folder, path } = &self.database;
+        if folder.as_os_str().is_empty() || is_special(folder) {
+            return refuse("database.folder", shown(folder), "must be the path of a folder, such as data");
+        }
+        if is_special(path) {
+            let why = "must be the path of a file, such as data/coffeeshop.db";
+            return refuse("database.path", shown(path), why);
         }
         Ok(())
     }
@@ -216,6 +217,12 @@ impl Config {
 fn refuse(name: &'static str, value: impl Display, why: &str) -> Result<(), Wrong> {
     let value = value.to_string();
     Err((name, format!("{} {why}", quoted(&value))))
+}
+
+/// Whether SQLite, or another program, takes a name for something else than a file or folder.
+fn is_special(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.starts_with(':') || text.starts_with("file:") || text.contains("://")
 }
 
 fn shown(path: &Path) -> impl Display {

@@ -338,7 +338,9 @@ mod tests {
             environment("COFFEESHOP_SERVER__VERIFY_URL", "/verify"),
             environment("COFFEESHOP_AUTH__AUDIENCE", ""),
             environment("COFFEESHOP_AUTH__ACCESS_TTL", "2d"),
-            environment("COFFEESHOP_DATABASE__PATH", ""),
+            environment("COFFEESHOP_DATABASE__FOLDER", ""),
+            environment("COFFEESHOP_DATABASE__FOLDER", "postgres://shop@db/shop"),
+            environment("COFFEESHOP_DATABASE__FILE", "shop.db"),
             environment("COFFEESHOP_DATABASE__PATH", ":memory:"),
             environment("COFFEESHOP_DATABASE__PATH", "sqlite://data/shop.db"),
             environment("COFFEESHOP_MESSAGES__SHOP_NAME", ""),
@@ -375,7 +377,9 @@ mod tests {
         server.verify_url: /verify must be a URL such as https://shop.example/#/verify
         auth.audience: "" must be a word such as coffeeshop
         auth.access_ttl: 2d must be from 1m to 1d
-        database.path: "" must be the path of a file, such as data/coffeeshop.db
+        database.folder: "" must be the path of a folder, such as data
+        database.folder: postgres://shop@db/shop must be the path of a folder, such as data
+        COFFEESHOP_DATABASE__FILE: there is no such setting
         database.path: :memory: must be the path of a file, such as data/coffeeshop.db
         database.path: sqlite://data/shop.db must be the path of a file, such as data/coffeeshop.db
         messages.shop_name: "" must be a line of text, of at most 100 characters

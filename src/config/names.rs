@@ -72,6 +72,7 @@ mod tests {
             ("COFFEESHOP_MESSAGES_SHOP_NAME", "COFFEESHOP_MESSAGES__SHOP_NAME"),
             ("COFFEESHOP_AUTH_SECRET_FILE", "COFFEESHOP_AUTH__SECRET_FILE"),
             ("COFFEESHOP_SMTP_PORT", "COFFEESHOP_SMTP__PORT"),
+            ("COFFEESHOP_DATABASE_FOLDER", "COFFEESHOP_DATABASE__FOLDER"),
         ] {
             let error = environment(name, "127.0.0.1:8080").expect_err(name);
             assert_eq!(error, format!("{name}: there is no such setting; did you mean {meant}?"));

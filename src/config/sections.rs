@@ -1,4 +1,4 @@
-//! The sections of the settings, each key at its default.
+//! The sections of the settings, each key with its default; `config.toml` explains them.
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
@@ -6,80 +6,68 @@ use serde::{Deserialize, Serialize};
 
 use super::{AllowedOrigin, Period, Proxy, Secret, values};
 
-/// Where it listens, and what it is called outside.
+/// The listener, and the URLs under which clients reach it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// Address and port to listen on.
     #[serde(deserialize_with = "values::listen")]
     pub listen: SocketAddr,
-    /// What people type to get here: links in messages start with it.
+    /// Public base URL without a trailing slash.
     pub public_url: String,
-    /// How many connections there may be at a time.
+    /// The most connections at a time.
     pub connections: usize,
-    /// How many of them one client may have: an IPv4 address or an IPv6 /64; a trusted proxy may have them all.
+    /// The most connections of one client: an IPv4 address or an IPv6 /64; a trusted proxy may use them all.
     pub connections_per_client: usize,
-    /// How long the head of a request may take.
+    /// Timeout of the head of a request.
     pub head_timeout: Period,
-    /// How long a request may take, its body included, and a reader that does not read.
+    /// Timeout of a request with its body, and again of its response.
     pub request_timeout: Period,
-    /// How long a connection may lie idle between two requests.
+    /// Timeout of a connection between two requests.
     pub idle_timeout: Period,
-    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    /// Networks of proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Proxy>,
-    /// Web pages and apps, by origin, whose scripts may call.
     pub cors_origins: Vec<AllowedOrigin>,
-    /// The shop's own page behind verification links; empty: ours.
+    /// The shop's own page behind verification links; empty: `/verify`.
     pub verify_url: String,
-    /// The shop's own page behind reset links; empty: ours.
+    /// The shop's own page behind reset links; empty: `/reset`.
     pub reset_url: String,
-}
-
-/// Where the store is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Database {
-    /// The SQLite file; its folder is made if need be.
-    pub path: PathBuf,
 }
 
 /// Sessions and tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// How long an access token lives.
     pub access_ttl: Period,
-    /// How long a session lives after its last refresh.
+    /// Lifetime of a session after its last refresh.
     pub refresh_ttl: Period,
-    /// How long a session lives at most.
+    /// Lifetime of a session in total.
     pub session_ttl: Period,
-    /// For how long a refresh token may be used again if the reply was lost.
+    /// How long a refresh token may be used a second time, in case the response to its first use was lost.
     pub reuse_grace: Period,
     /// The `iss` of tokens; empty: `server.public_url`.
     pub issuer: String,
     /// The `aud` of tokens.
     pub audience: String,
-    /// Whether unverified users may log in, with the few rights they have.
     pub allow_unverified_login: bool,
-    /// Whether sign-up hides that an address is taken.
+    /// Whether sign-up gives the same response for a taken address as for a free one.
     pub hide_taken_emails: bool,
-    /// The installation secret: 32 bytes in base64url or hex; empty: a file beside the database.
+    /// The installation secret: 32 bytes in base64url or hex; empty: a file in the data folder.
     pub secret: Secret,
 }
 
-/// What passwords must be, and what hashing them costs.
+/// The policy for new passwords, and the cost of hashing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Password {
-    /// The fewest characters.
+    /// Characters.
     pub min_length: usize,
-    /// argon2id's memory in KiB.
+    /// argon2id's `m`.
     pub memory_kib: u32,
-    /// argon2id's passes.
+    /// argon2id's `t`.
     pub iterations: u32,
-    /// argon2id's lanes.
+    /// argon2id's `p`.
     pub parallelism: u32,
-    /// How many hashes are computed at a time; 0: one for each core.
+    /// How many hashes are computed in parallel; 0: one per core.
     pub max_concurrent_hashes: usize,
 }
 
@@ -87,37 +75,36 @@ pub struct Password {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verification {
-    /// How long a six-digit code lives.
+    /// Lifetime of a six-digit code.
     pub code_ttl: Period,
 }
 
-/// Deleting those who never verified.
+/// The purge of expired data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cleanup {
     /// How long an account may stay unverified.
     pub unverified_after: Period,
-    /// When the server cleans up: cron with seconds first, in UTC.
+    /// Cron with seconds first, in UTC.
     pub schedule: String,
-    /// Whether the server cleans up by itself.
+    /// Whether the server purges by itself.
     pub enabled: bool,
 }
 
-/// Messages to people.
+/// Messages to users.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Messages {
-    /// What carries them.
     pub transport: Transport,
-    /// The sender, for transports that have one.
+    /// The sender of mails.
     pub from: String,
-    /// What the shop is called in messages.
+    /// The name of the shop in messages.
     pub shop_name: String,
-    /// The folder that files are written into.
+    /// The folder of the file transport.
     pub folder: PathBuf,
 }
 
-/// What carries messages.
+/// How messages are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
@@ -125,7 +112,7 @@ pub enum Transport {
     Console,
     /// Sent to a mail server.
     Smtp,
-    /// Written into a folder, one file each.
+    /// Written to a folder, one file per message.
     File,
 }
 
@@ -143,20 +130,16 @@ impl fmt::Display for Transport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smtp {
-    /// Its name.
     pub host: String,
-    /// Its port; 0: the usual one.
+    /// 0: the usual one.
     pub port: u16,
-    /// How nobody listens in.
     pub security: Security,
-    /// Who we are there; empty: nobody asks.
+    /// Empty: no login.
     pub username: String,
-    /// What proves it.
     pub password: Secret,
-    /// Certificates to trust besides those of the public authorities, in PEM: of an authority, or of the server itself;
-    /// empty: none.
+    /// Certificates in PEM to trust besides the public authorities: of an authority, or of the server itself; empty: none.
     pub ca_file: PathBuf,
-    /// How long a message may take, and once more its receipt. While many recipients are slow, each has 3 seconds times the
+    /// How long a message may take, and again its receipt. While many recipients are slow, the limit is 3 seconds times the
     /// attempt, up to this.
     pub timeout: Period,
 }
@@ -174,57 +157,51 @@ impl Smtp {
     }
 }
 
-/// How nobody listens in on the way to the mail server.
+/// The encryption of the connection to the mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
     /// TLS from the first byte.
     Tls,
-    /// STARTTLS, and nothing is sent without it.
+    /// STARTTLS; nothing is sent without it.
     StartTls,
-    /// Nothing: for a server on this machine alone.
+    /// None: for a mail server on this machine only.
     None,
 }
 
-/// Brakes on guessing.
+/// Rate limits. A refill is the time until one more is allowed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// Whether there are any.
     pub enabled: bool,
-    /// How many wrong passwords in a row an account forgives one client, or one session, before it asks for patience.
+    /// Wrong passwords in a row at one account from one client, or from one session.
     pub login_burst: u32,
-    /// How long it takes to forgive one more.
     pub login_refill: Period,
-    /// How many wrong passwords an account forgives from anywhere, but for where its owner is logged in.
+    /// Wrong passwords at one account from all clients, but for networks in which its owner is logged in.
     pub account_burst: u32,
-    /// How long it takes to forgive one more; after twice `login_burst` from one client, too.
+    /// Also the refill of one client after twice `login_burst`.
     pub account_refill: Period,
-    /// How many wrong passwords a client may try at all accounts, how many wrong codes, and how many new passwords it may have
-    /// judged.
+    /// Wrong passwords of one client at all accounts; separately its wrong codes, and its new passwords whose strength is
+    /// checked.
     pub client_burst: u32,
-    /// How long it takes to allow one more; a fifth of that for the last.
+    /// A fifth of it for new passwords.
     pub client_refill: Period,
-    /// How many messages a client may cause without being signed in.
+    /// Messages that one client may cause anonymously.
     pub mail_burst: u32,
-    /// How long it takes to allow one more.
     pub mail_refill: Period,
-    /// How many times an account may log in or change its password, and as often edit itself; an admin may make ten times as
-    /// many changes to accounts.
+    /// Logins and password changes of one account, and separately its edits of itself; an admin has ten times as much for
+    /// changes to accounts.
     pub change_burst: u32,
-    /// How long it takes to allow one more.
     pub change_refill: Period,
-    /// The same for all accounts of one client together, for each of the three by itself.
+    /// The same for all accounts of one client together, for each of the three separately.
     pub client_change_burst: u32,
-    /// How long it takes to allow one more.
     pub client_change_refill: Period,
 }
 
-/// The audit: what was done to accounts, and by whom.
+/// The audit log of changes to accounts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
-    /// How long events are kept.
     pub retention: Period,
 }
 
@@ -232,23 +209,20 @@ pub struct Audit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// How a line looks.
     pub format: LogFormat,
-    /// What is worth a line.
     pub level: LogLevel,
 }
 
-/// How a line of the log looks.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
     Text,
-    /// For programs: one JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What is worth a line in the log.
+/// The lowest level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
@@ -274,12 +248,6 @@ impl Default for Server {
             verify_url: String::new(),
             reset_url: String::new(),
         }
-    }
-}
-
-impl Default for Database {
-    fn default() -> Self {
-        Self { path: PathBuf::from("data/coffeeshop.db") }
     }
 }
 
@@ -375,7 +343,7 @@ impl Default for Log {
 }
 
 impl Password {
-    /// OWASP's equivalent minima for argon2id: less memory takes more passes (Password Storage Cheat Sheet).
+    /// OWASP's equivalent minima for argon2id: less memory needs more iterations (Password Storage Cheat Sheet).
     pub(super) fn is_strong_enough(&self) -> bool {
         [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)]
             .iter()

@@ -186,7 +186,9 @@ impl OpenError {
             Self::Failed { why, .. } if why.contains("locked") => {
                 Some("another program is writing to it: try again, or look which one holds it")
             }
-            Self::Foreign(_) | Self::NoDatabase(_) => Some("point database.path at a file of its own"),
+            Self::Foreign(_) | Self::NoDatabase(_) => {
+                Some("set database.folder to a folder of its own, or database.path to a file of its own")
+            }
             Self::Failed { .. } => Some(
                 "the folder must exist or be creatable, and be writable for the user that runs coffeeshop",
             ),

@@ -47,7 +47,10 @@ pub use self::{
     sqlite::change_counter::Version,
     tx::{Snapshot, Tx},
 };
-use crate::files::{self, folder_of};
+use crate::{
+    config::Database,
+    files::{self, folder_of},
+};
 
 /// How long to wait for the threads to end.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -85,7 +88,8 @@ impl Store {
     ///
     /// # Errors
     /// In words for whoever starts the program.
-    pub async fn open(path: &Path, missing: OpenMode) -> Result<(Self, Vec<String>), OpenError> {
+    pub async fn open(database: &Database, missing: OpenMode) -> Result<(Self, Vec<String>), OpenError> {
+        let path = &database.file();
         Self::open_at(path, missing).await.map_err(|error| error.or_denied(path))
     }
 
@@ -181,11 +185,18 @@ impl Store {
         self.disk_reserve.release()
     }
 
+    /// Whether there is a store yet.
+    #[must_use]
+    pub fn exists(database: &Database) -> bool {
+        database.file().exists()
+    }
+
     /// The migrations that a file still needs; changes nothing, and makes no file.
     ///
     /// # Errors
     /// If it cannot be read, or is not one of ours, or is too new.
-    pub fn pending_migrations(path: &Path) -> Result<Vec<String>, OpenError> {
+    pub fn pending_migrations(database: &Database) -> Result<Vec<String>, OpenError> {
+        let path = &database.file();
         let seen = must_be_there(path).and_then(|()| look_at(path));
         match seen.map_err(|error| error.or_denied(path))? {
             Schema::Current => Ok(Vec::new()),

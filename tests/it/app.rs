@@ -115,7 +115,7 @@ impl App {
         (config.password.memory_kib, config.password.iterations) = (64, 1);
         change(&mut config);
         let clock = Clock::by_hand(START);
-        let (store, _) = Store::open(&config.database.path, OpenMode::CreateOrMigrate).await.unwrap();
+        let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
         let accounts = Accounts::open(&config, store, clock.clone()).await.unwrap();
         let printed = Printed::default();
         Self {

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use coffeeshop::{
     accounts::{Admin, InvitationDraft, Proof, PurgeScope, console},
+    config::Database,
     domain::{
         Action, Change, Channel, Client, Email, Origin, Password, PlainToken, Role, UserChange, UserId, Word,
     },
@@ -768,7 +769,7 @@ async fn events_of_an_older_version_are_told_in_the_words_of_now() {
         old.execute(event, (i64::try_from(number).unwrap(), action, door)).unwrap();
     }
     drop(old);
-    drop(Store::open(&path, OpenMode::CreateOrMigrate).await.unwrap());
+    drop(Store::open(&Database::at(&path), OpenMode::CreateOrMigrate).await.unwrap());
     let migrated = Connection::open(&path).unwrap();
     let mut events = migrated.prepare("SELECT action, channel FROM audit_events ORDER BY at").unwrap();
     let events = events.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();

@@ -184,6 +184,8 @@ fn a_wrong_setting_stops_the_start_before_the_port_is_taken() {
         ("MESSAGES__TRANSPORT", "pigeon", "COFFEESHOP_MESSAGES__TRANSPORT"),
         ("LOG__LEVEL", "loud", "COFFEESHOP_LOG__LEVEL"),
         ("AUTH__SECRET", "changeme", "auth.secret"),
+        ("DATABASE__FOLDER", "", "database.folder"),
+        ("DATABASE_FOLDER", "data", "did you mean COFFEESHOP_DATABASE__FOLDER?"),
         ("AUTH__SECRET_FILE", "nowhere", "COFFEESHOP_AUTH__SECRET_FILE"),
     ];
     let mut broken = Vec::new();
@@ -259,6 +261,38 @@ fn config_prints_every_setting_in_force_and_hides_secrets() {
 }
 
 // The store.
+
+#[test]
+fn the_data_folder_holds_the_store_and_the_secret() {
+    let shop = Shop::new().with("DATABASE__FOLDER", "shop/data");
+    shop.create_admin("boss@example.com").is(0);
+    assert_eq!(shop.names_in("."), ["shop"]);
+    let names = shop.names_in("shop/data");
+    assert!(
+        ["coffeeshop.db", "coffeeshop.secret"].iter().all(|name| names.iter().any(|n| n == name)),
+        "{names:?}"
+    );
+    let ran = shop.run(&["config", "--json"]).is(0);
+    let folder = fs::canonicalize(shop.path("shop/data")).unwrap();
+    assert_eq!(ran.json()["database"], json!({ "folder": folder, "path": "" }));
+    assert!(!ran.err.contains("database."), "{ran:?}");
+}
+
+#[test]
+fn the_path_of_a_store_takes_precedence_over_the_data_folder() {
+    let shop = Shop::new().with("DATABASE__FOLDER", "data").with("DATABASE__PATH", "elsewhere/shop.db");
+    shop.create_admin("boss@example.com").is(0);
+    assert_eq!(shop.names_in("."), ["elsewhere"]);
+    let names = shop.names_in("elsewhere");
+    assert!(["shop.db", "coffeeshop.secret"].iter().all(|name| names.iter().any(|n| n == name)), "{names:?}");
+    let file = fs::canonicalize(shop.path("elsewhere/shop.db")).unwrap();
+    let told =
+        format!("database.path is set, so the store is {}, and database.folder is ignored\n", file.display());
+    for command in [&["config"] as &[_], &["config", "--json"]] {
+        let ran = shop.run(command).is(0);
+        assert!(ran.err.ends_with(&told), "{ran:?}");
+    }
+}
 
 #[test]
 fn migrate_makes_a_store_once() {

@@ -127,7 +127,7 @@ impl Shop {
         let mut config = Config::default();
         config.database.path = self.database();
         (config.password.memory_kib, config.password.iterations) = (64, 1);
-        let (store, _) = Store::open(&config.database.path, OpenMode::CreateOrMigrate).await.unwrap();
+        let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
         Accounts::open(&config, store, clock).await.unwrap()
     }
 

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use coffeeshop::store::{OpenMode, Store};
+use coffeeshop::{
+    config::Database,
+    store::{OpenMode, Store},
+};
 use refinery::Target;
 use rusqlite::Connection;
 use serde_json::json;
@@ -117,7 +120,7 @@ async fn addresses_of_an_older_store_are_compared_anew() {
         old.execute(code, (id, typed, key)).unwrap();
     }
     drop(old);
-    let (store, _) = Store::open(&path, OpenMode::CreateOrMigrate).await.unwrap();
+    let (store, _) = Store::open(&Database::at(&path), OpenMode::CreateOrMigrate).await.unwrap();
     store.close().await;
     let new = Connection::open(&path).unwrap();
     for table in ["users", "codes"] {

@@ -15,7 +15,7 @@ use std::{
 
 use coffeeshop::{
     accounts::{Accounts, Admin, Error, Registered, SignupDraft},
-    config::Config,
+    config::{Config, Database},
     domain::{Client, Clock, Email, Origin},
     store::{self, OpenError, OpenMode, Snapshot, Store, Tx},
 };
@@ -40,7 +40,7 @@ impl Kept {
         let mut config = Config::default();
         config.database.path = folder.path().join("coffeeshop.db");
         (config.password.memory_kib, config.password.iterations) = (64, 1);
-        let (store, _) = Store::open(&config.database.path, OpenMode::CreateOrMigrate).await.unwrap();
+        let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
         let accounts = Accounts::open(&config, store.clone(), Clock::by_hand(START)).await.unwrap();
         Self { store, accounts, folder }
     }
@@ -169,7 +169,9 @@ async fn a_store_is_found_as_it_was_left() {
     drop(accounts);
     store.close().await;
     let (store, migrated) =
-        Store::open(&folder.path().join("coffeeshop.db"), OpenMode::RequireCurrent).await.unwrap();
+        Store::open(&Database::at(folder.path().join("coffeeshop.db")), OpenMode::RequireCurrent)
+            .await
+            .unwrap();
     assert!(migrated.is_empty(), "{migrated:?}");
     store.close().await;
 }
@@ -178,38 +180,38 @@ async fn a_store_is_found_as_it_was_left() {
 async fn the_migrations_that_a_file_needs_are_told_without_touching_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("coffeeshop.db");
-    assert!(matches!(Store::pending_migrations(&path), Err(OpenError::Missing(_))));
+    assert!(matches!(Store::pending_migrations(&Database::at(&path)), Err(OpenError::Missing(_))));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a look made a file");
 
     fs::write(&path, "").unwrap();
-    let pending = Store::pending_migrations(&path).unwrap();
+    let pending = Store::pending_migrations(&Database::at(&path)).unwrap();
     let number = |name: &String| name[1..].split_once("__").unwrap().0.parse::<u32>().unwrap();
     assert!(pending.is_sorted_by_key(number) && number(&pending[0]) == 1, "not in their order: {pending:?}");
-    assert_eq!(Store::pending_migrations(&path).unwrap(), pending, "a look changed something");
+    assert_eq!(Store::pending_migrations(&Database::at(&path)).unwrap(), pending, "a look changed something");
 
-    let (store, migrated) = Store::open(&path, OpenMode::CreateOrMigrate).await.unwrap();
+    let (store, migrated) = Store::open(&Database::at(&path), OpenMode::CreateOrMigrate).await.unwrap();
     assert_eq!(migrated, pending);
     store.close().await;
-    assert_eq!(Store::pending_migrations(&path).unwrap(), [""; 0]);
+    assert_eq!(Store::pending_migrations(&Database::at(&path)).unwrap(), [""; 0]);
     // An older version's file needs those alone that came since.
     let forget = "DELETE FROM refinery_schema_history WHERE version > 9";
     Connection::open(&path).unwrap().execute(forget, []).unwrap();
-    assert_eq!(Store::pending_migrations(&path).unwrap(), pending[9..]);
+    assert_eq!(Store::pending_migrations(&Database::at(&path)).unwrap(), pending[9..]);
 }
 
 #[tokio::test]
 async fn a_store_that_is_not_there_or_not_up_to_date_is_left_so_if_that_is_wished() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/coffeeshop.db");
-    let missing = Store::open(&path, OpenMode::RequireCurrent).await.err().unwrap();
+    let missing = Store::open(&Database::at(&path), OpenMode::RequireCurrent).await.err().unwrap();
     assert!(matches!(missing, OpenError::Missing(_)) && missing.hint().is_some(), "{missing}");
     assert!(!folder.path().join("new").exists());
 
     let path = folder.path().join("empty.db");
     fs::write(&path, "").unwrap();
-    let older = Store::open(&path, OpenMode::RequireCurrent).await.err().unwrap();
+    let older = Store::open(&Database::at(&path), OpenMode::RequireCurrent).await.err().unwrap();
     assert!(matches!(older, OpenError::Older(_)) && older.hint().is_some(), "{older}");
-    assert!(!Store::pending_migrations(&path).unwrap().is_empty());
+    assert!(!Store::pending_migrations(&Database::at(&path)).unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -219,7 +221,9 @@ async fn a_fresh_file_that_many_open_at_once_is_migrated_once() {
     let mut tasks = JoinSet::new();
     for _ in 0..6 {
         let path = path.clone();
-        tasks.spawn(async move { Store::open(&path, OpenMode::CreateOrMigrate).await.unwrap().1 });
+        tasks.spawn(
+            async move { Store::open(&Database::at(&path), OpenMode::CreateOrMigrate).await.unwrap().1 },
+        );
     }
     let migrated = tasks.join_all().await;
     let distinct: HashSet<_> = migrated.iter().flatten().collect();

@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("isolate_panics", &[]),
     ("files", &[]),
-    ("store", &["domain", "files"]),
+    ("store", &["domain", "files", "config"]),
     // Until each noun is a struct of its own, these five are one layer.
     ("crypto", &["domain", "store", "config", "files", "accounts"]),
     ("core", &["domain", "store", "config", "files", "accounts"]),

@@ -96,10 +96,14 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::config::Database;
     use crate::store::{OpenMode, Store};
 
     async fn store(folder: &Path) -> Store {
-        Store::open(&folder.join("store.db"), OpenMode::CreateOrMigrate).await.expect("a store").0
+        Store::open(&Database::at(folder.join("store.db")), OpenMode::CreateOrMigrate)
+            .await
+            .expect("a store")
+            .0
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The settings: defaults, then `config.toml`, then the environment; checked as a whole before anything starts.
 
 mod check;
+mod database;
 mod error;
 mod load;
 mod names;
@@ -16,12 +17,13 @@ use std::{num::NonZero, path::PathBuf, thread};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    database::Database,
     error::ConfigError,
     origin::{AllowedOrigin, NoOrigin},
     period::Period,
     sections::{
-        Audit, Auth, Cleanup, Database, Log, LogFormat, LogLevel, Messages, Password, RateLimit, Security,
-        Server, Smtp, Transport, Verification,
+        Audit, Auth, Cleanup, Log, LogFormat, LogLevel, Messages, Password, RateLimit, Security, Server,
+        Smtp, Transport, Verification,
     },
     values::{Proxy, Secret},
 };
