@@ -32,7 +32,7 @@ impl Neighbour {
     }
 
     /// argon2id at the default parameters in its best arrangement: as many threads as cores, each with memory that it
-    /// keeps, in huge pages where the system gives them to whoever asks.
+    /// keeps. Like the server, it asks for no huge pages.
     pub fn hashing() -> Self {
         Self::start("hashes")
     }
@@ -40,8 +40,7 @@ impl Neighbour {
     fn start(what: &str) -> Self {
         let threads = thread::available_parallelism().unwrap().to_string();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        // The C library asks for huge pages by itself if it is told to; one that does not know the word ignores it.
-        command.args([what, &threads]).env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+        let command = command.args([what, &threads]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, input, output }
@@ -56,11 +55,6 @@ impl Neighbour {
             line.trim().parse::<f64>().unwrap()
         });
         Pace::new(hashes / length.as_secs_f64(), hashes, cpu)
-    }
-
-    /// How much of its memory is in huge pages, in bytes.
-    pub fn huge_pages(&self) -> u64 {
-        process::huge_pages(self.child.id())
     }
 }
 

@@ -148,7 +148,7 @@ fn run(jobs: &Receiver<Job>, params: &Params) {
         // A job that panics answers by not answering; without the thread nobody would log in any more.
         let _ = catch_unwind(AssertUnwindSafe(|| job(params, &mut memory)));
         // A stored hash with larger parameters is not a reason to keep more memory for good.
-        memory.keep(params.block_count());
+        memory.shrink(params.block_count());
     }
 }
 

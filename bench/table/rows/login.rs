@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        figures::{Pace, mebibytes},
+        figures::Pace,
         load::{Always, drive},
         neighbours::Neighbour,
         process,
@@ -43,9 +43,5 @@ pub fn measure(setting: &Setting, report: &mut Report) {
         what,
         alone.median(ms),
         many.ratio(ms, &alone, ms),
-    ));
-    report.note(format!(
-        "argon2id alone ran with {:.0} MiB of its memory in huge pages.",
-        mebibytes(raw.huge_pages())
     ));
 }
