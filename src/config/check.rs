@@ -1,14 +1,13 @@
-//! Values that are of the right type and wrong all the same: each is refused in a line that quotes it and says what is right.
+//! Validates values of the right type: an invalid one is rejected in one line that quotes it and names the rule.
 
 use std::{fmt::Display, net::IpAddr, path::Path};
 
 use super::{Config, Database, Period, Security, Transport, origin::is_page, values::quoted};
 
-/// The setting, and what is wrong with it.
+/// A setting, and why it is rejected.
 type Wrong = (&'static str, String);
 
 impl Config {
-    /// Looks at everything.
     pub(super) fn check(&self) -> Result<(), Wrong> {
         self.check_server()?;
         self.check_periods()?;
@@ -32,7 +31,7 @@ impl Config {
             return refuse("server.public_url", &server.public_url, "must not end in a slash");
         }
         if ["://0.0.0.0", "://[::]"].iter().any(|host| server.public_url.contains(host)) {
-            let why = "is where to listen; it must be what people type to get here";
+            let why = "is an address to listen on, not a public base URL";
             return refuse("server.public_url", &server.public_url, why);
         }
         for (name, url) in
@@ -142,7 +141,7 @@ impl Config {
         }
         if smtp.security == Security::None && !is_loopback(&smtp.host) {
             let why =
-                format!("is for a mail server on this machine alone, not {}: use tls or starttls", smtp.host);
+                format!("is for a mail server on this machine only, not {}: use tls or starttls", smtp.host);
             return refuse("smtp.security", "none", &why);
         }
         match (smtp.username.is_empty(), smtp.password.reveal().is_none()) {
@@ -156,34 +155,34 @@ impl Config {
         }
     }
 
-    /// Looks for what the operator expects something of that it cannot do beside the other settings. What is at its default
-    /// is expected nothing of, and what is switched off by an `enabled` is kept for when it is on again.
+    /// Rejects settings that have no effect beside the others. A default is no mistake, and neither is a section that is
+    /// disabled by its `enabled`.
     fn check_effects(&self) -> Result<(), Wrong> {
         let (auth, messages, smtp) = (&self.auth, &self.messages, &self.smtp);
         let default = Self::default();
         let is_set = |period: Period, default: Period| period != default;
         if is_set(auth.refresh_ttl, default.auth.refresh_ttl) && auth.refresh_ttl > auth.session_ttl {
             let why = format!(
-                "is longer than auth.session_ttl, {}, when a session ends in any case",
+                "is longer than auth.session_ttl, {}, after which a session ends in any case",
                 auth.session_ttl
             );
             return refuse("auth.refresh_ttl", auth.refresh_ttl, &why);
         }
         let session = auth.refresh_ttl.min(auth.session_ttl);
         if is_set(auth.access_ttl, default.auth.access_ttl) && auth.access_ttl > session {
-            let why = format!("is longer than its session lives without a refresh, {session}");
+            let why = format!("is longer than the lifetime of a session without a refresh, {session}");
             return refuse("auth.access_ttl", auth.access_ttl, &why);
         }
         let transport = messages.transport;
         if transport != Transport::Smtp && !smtp.host.is_empty() {
             let why = format!(
-                "does nothing while messages.transport is {transport}: set that to smtp, or this to \"\""
+                "has no effect while messages.transport is {transport}: set that to smtp, or this to \"\""
             );
             return refuse("smtp.host", &smtp.host, &why);
         }
         if transport != Transport::File && messages.folder != default.messages.folder {
             let why = format!(
-                "does nothing while messages.transport is {transport}: set that to file, or leave this out"
+                "has no effect while messages.transport is {transport}: set that to file, or leave this out"
             );
             return refuse("messages.folder", shown(&messages.folder), &why);
         }
@@ -191,7 +190,7 @@ impl Config {
             && smtp.security == Security::None
             && !smtp.ca_file.as_os_str().is_empty()
         {
-            return refuse("smtp.ca_file", shown(&smtp.ca_file), "does nothing while smtp.security is none");
+            return refuse("smtp.ca_file", shown(&smtp.ca_file), "has no effect while smtp.security is none");
         }
         Ok(())
     }
@@ -229,7 +228,7 @@ fn shown(path: &Path) -> impl Display {
     path.display()
 }
 
-/// This machine, where nobody listens in.
+/// Whether a host is this machine, so that no network can be eavesdropped on.
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_can_do_nothing_is_named_in_one_line() {
+    fn a_setting_without_effect_is_named_in_one_line() {
         let wrong: [&[(&str, &str)]; 6] = [
             &[("AUTH__REFRESH_TTL", "120d")],
             &[("AUTH__ACCESS_TTL", "2h"), ("AUTH__SESSION_TTL", "1h")],
@@ -261,17 +260,17 @@ mod tests {
         ];
         let lines: Vec<_> = wrong.iter().map(|variables| all(variables).expect_err("wrong")).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        auth.refresh_ttl: 120d is longer than auth.session_ttl, 90d, when a session ends in any case
-        auth.access_ttl: 2h is longer than its session lives without a refresh, 1h
-        smtp.host: mail.example does nothing while messages.transport is console: set that to smtp, or this to ""
-        smtp.host: mail.example does nothing while messages.transport is file: set that to smtp, or this to ""
-        messages.folder: mails does nothing while messages.transport is console: set that to file, or leave this out
-        smtp.ca_file: ca.pem does nothing while smtp.security is none
+        auth.refresh_ttl: 120d is longer than auth.session_ttl, 90d, after which a session ends in any case
+        auth.access_ttl: 2h is longer than the lifetime of a session without a refresh, 1h
+        smtp.host: mail.example has no effect while messages.transport is console: set that to smtp, or this to ""
+        smtp.host: mail.example has no effect while messages.transport is file: set that to smtp, or this to ""
+        messages.folder: mails has no effect while messages.transport is console: set that to file, or leave this out
+        smtp.ca_file: ca.pem has no effect while smtp.security is none
         "#);
     }
 
     #[test]
-    fn a_default_and_what_is_switched_off_may_do_nothing() {
+    fn a_default_and_a_disabled_section_may_have_no_effect() {
         let good: [&[(&str, &str)]; 5] = [
             &[("AUTH__SESSION_TTL", "5m")],
             &[("AUTH__REFRESH_TTL", "90d")],

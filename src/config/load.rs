@@ -1,4 +1,4 @@
-//! Layers the settings: defaults, file, environment; a wrong one is named with where it stands.
+//! Layers the settings: defaults, file, environment; an error names the file or variable.
 
 use std::{
     ffi::OsString,
@@ -18,14 +18,14 @@ use super::{
 };
 use crate::domain::typed::secret_line;
 
-/// The file that is read if none is named, in the working directory.
+/// Read from the working directory if no other file is given.
 const FILE: &str = "config.toml";
 
 impl Config {
-    /// The settings of `file` (`config.toml` if it is there and none is named) under those of `environment`.
+    /// The settings of `file` (or of `config.toml`, if that exists) overridden by those of `environment`.
     ///
     /// # Errors
-    /// A file that cannot be read, an unknown key, a bad value.
+    /// If a file cannot be read, a setting is unknown, or a value is invalid.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -48,14 +48,14 @@ impl Config {
         Ok(Self { file: settings.file, exposed: settings.exposed, ..settings.config })
     }
 
-    /// The settings as TOML, secrets hidden.
+    /// The settings as TOML, with secrets hidden.
     #[must_use]
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
 }
 
-/// The settings so far: as a table, to change one, and read, to know at once whether it can be read.
+/// The settings read so far: as a table, in which one is replaced, and deserialized, so that an error belongs to that one.
 struct Settings {
     table: Table,
     config: Config,
@@ -79,7 +79,7 @@ impl Settings {
             Err(error) => return Err(ConfigError::new(at, error)),
         };
         let text = String::from_utf8(content).map_err(|_| ConfigError::new(&*at, "must be text in UTF-8"))?;
-        // Some editors begin a text with the mark of its encoding.
+        // Some editors begin a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
             let line = e.span().map_or(1, |span| text[..span.start].lines().count().max(1));
@@ -94,7 +94,7 @@ impl Settings {
                 ));
             };
             for (key, value) in keys {
-                if let Some(exposed) = exposed.as_ref().filter(|_| is_kept(&section, &key, &value)) {
+                if let Some(exposed) = exposed.as_ref().filter(|_| is_confidential(&section, &key, &value)) {
                     self.exposed.push(format!("{section}.{key} is set in {exposed}"));
                 }
                 self.set(&format!("{at}: {section}.{key}"), &section, &key, value)?;
@@ -112,7 +112,7 @@ impl Settings {
             let (content, exposed) = secret_file::read(Path::new(&text))
                 .map_err(|e| ConfigError::new(name, format_args!("{text}: {e}")))?;
             match (section, secret, exposed) {
-                // What opens everything else.
+                // The installation secret decrypts everything else.
                 ("auth", "secret", Some(exposed)) => return Err(ConfigError::new(name, exposed)),
                 (_, "password", Some(exposed)) => self.exposed.push(format!("{name} is set to {exposed}")),
                 _ => {}
@@ -144,7 +144,7 @@ impl Settings {
         self.table.get(section)?.get(key)
     }
 
-    /// Sets one setting, which stands `at` some place.
+    /// Sets one setting; `at` names its file or variable in errors.
     fn set(&mut self, at: &str, section: &str, key: &str, value: Value) -> Result<(), ConfigError> {
         match self.default(section, key) {
             None => return Err(ConfigError::unknown(at, None)),
@@ -173,8 +173,8 @@ impl Settings {
     }
 }
 
-/// Whether a value is to be kept from others: a name to log in with is not.
-fn is_kept(section: &str, key: &str, value: &Value) -> bool {
+/// Whether other users of the machine must not read a value: a user name is no secret.
+fn is_confidential(section: &str, key: &str, value: &Value) -> bool {
     SECRETS.contains(&(section, key))
         && key != "username"
         && value.as_str().is_some_and(|text| !text.is_empty())
@@ -184,8 +184,8 @@ fn mistyped(at: &str, value: &str, wanted: &str) -> ConfigError {
     ConfigError::new(at, format_args!("{} must be {wanted}", quoted(value)))
 }
 
-/// What the library says about a value, in our words. It puts a word that is no choice, and then each choice, in backticks,
-/// and names the Rust type of a number.
+/// serde's message about a value, without Rust: it quotes a wrong choice and each right one in backticks, and names the type
+/// of a number.
 fn plain(message: &str) -> String {
     let value_after = |start| message.strip_prefix(start)?.split_once("`, expected ");
     if let Some((word, choices)) = value_after("unknown variant `") {
@@ -358,7 +358,7 @@ mod tests {
         password.memory_kib: 19456 with password.iterations = 1 is weaker than OWASP's minimum for argon2id (19456 KiB with 2 iterations)
         FILE: password.min_length: "ten" must be a whole number
         server.public_url: shop.example must be a URL such as https://shop.example, without query or fragment
-        FILE: auth.access_ttl: 15 must be a length of time such as 30s, 15m, 12h or 2d
+        FILE: auth.access_ttl: 15 must be a duration such as 30s, 15m, 12h or 2d
         FILE: messages.transport: pigeon must be one of: console, smtp, file
         COFFEESHOP_SERVER__PORT: there is no such setting
         COFFEESHOP_PASSWORD__MIN_LENGTH: ten must be a whole number
@@ -373,7 +373,7 @@ mod tests {
         COFFEESHOP_SERVER__CONNECTIONS: -1 is too small or too large
         server.public_url: https://shop.example/ must not end in a slash
         server.public_url: https://shop.example/#/ must be a URL such as https://shop.example, without query or fragment
-        server.public_url: http://0.0.0.0:8080 is where to listen; it must be what people type to get here
+        server.public_url: http://0.0.0.0:8080 is an address to listen on, not a public base URL
         server.verify_url: /verify must be a URL such as https://shop.example/#/verify
         auth.audience: "" must be a word such as coffeeshop
         auth.access_ttl: 2d must be from 1m to 1d

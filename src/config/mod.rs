@@ -1,4 +1,4 @@
-//! The settings: defaults, then `config.toml`, then the environment; checked as a whole before anything starts.
+//! The settings: defaults, overridden by `config.toml`, overridden by the environment; validated as a whole before anything starts.
 
 mod check;
 mod database;
@@ -28,37 +28,26 @@ pub use self::{
     values::{Proxy, Secret},
 };
 
-/// Every setting. Each has a default; `config.toml` in the repository explains them all.
+/// Every setting; `config.toml` in the repository explains them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The file that some of them come from, if there is one.
+    /// The settings file that was read, if any.
     #[serde(skip)]
     pub file: Option<PathBuf>,
-    /// What is wrong with the files that hold secrets, each in a line.
+    /// Files with secrets that other users of the machine can read: a warning per file.
     #[serde(skip)]
     pub exposed: Vec<String>,
-    /// Where it listens, and what it is called outside.
     pub server: Server,
-    /// Where the store is.
     pub database: Database,
-    /// Sessions and tokens.
     pub auth: Auth,
-    /// What passwords must be, and what hashing them costs.
     pub password: Password,
-    /// Codes and links.
     pub verification: Verification,
-    /// Deleting those who never verified.
     pub cleanup: Cleanup,
-    /// Messages to people.
     pub messages: Messages,
-    /// The mail server.
     pub smtp: Smtp,
-    /// Brakes on guessing.
     pub rate_limit: RateLimit,
-    /// What was done, and by whom.
     pub audit: Audit,
-    /// The log.
     pub log: Log,
 }
 
@@ -77,36 +66,36 @@ impl Config {
         host.find('/').map_or("/", |start| &host[start..])
     }
 
-    /// The page behind verification links.
+    /// The page that verification links open.
     #[must_use]
     pub fn verify_url(&self) -> String {
-        or_ours(&self.server.verify_url, &self.server.public_url, "/verify")
+        or_own(&self.server.verify_url, &self.server.public_url, "/verify")
     }
 
-    /// The page behind reset links.
+    /// The page that reset links open.
     #[must_use]
     pub fn reset_url(&self) -> String {
-        or_ours(&self.server.reset_url, &self.server.public_url, "/reset")
+        or_own(&self.server.reset_url, &self.server.public_url, "/reset")
     }
 
-    /// Whether the links that an admin has made open on this machine alone.
+    /// Whether reset links, such as those made on the command line, work on this machine only.
     #[must_use]
     pub fn has_local_links(&self) -> bool {
         origin::is_local(&self.reset_url())
     }
 
-    /// Whether mails come from an address that no mail server takes, such as the default one.
+    /// Whether mail servers will reject the sender, such as the default one.
     #[must_use]
     pub fn has_local_sender(&self) -> bool {
         let domain = self.messages.from.rsplit('@').next().unwrap_or_default();
         self.messages.transport != Transport::Console && !domain.contains('.')
     }
 
-    /// What is fine for trying out and not for a shop that people come to by https, or that sends mails, and what is exposed.
+    /// Settings that suit a trial but not a shop that is served by https or sends mails, and exposed files.
     #[must_use]
     pub fn warnings(&self) -> Vec<&str> {
         let sends_mails = self.messages.transport == Transport::Smtp;
-        let open_to_all = self.server.public_url.starts_with("https://");
+        let is_public = self.server.public_url.starts_with("https://");
         let warnings = [
             (
                 sends_mails && self.has_local_sender(),
@@ -114,30 +103,30 @@ impl Config {
             ),
             (
                 sends_mails && self.has_local_links(),
-                "server.public_url is at localhost: the links in mails open on this machine alone",
+                "server.public_url is at localhost: the links in mails work on this machine only",
             ),
             (
-                open_to_all && self.messages.transport == Transport::Console,
-                "messages.transport is console: codes and links are printed, and nobody gets a mail",
+                is_public && self.messages.transport == Transport::Console,
+                "messages.transport is console: codes and links are printed, and no mail is sent",
             ),
             (
-                open_to_all && !self.rate_limit.enabled,
-                "rate_limit.enabled is false: passwords and codes can be guessed at leisure",
+                is_public && !self.rate_limit.enabled,
+                "rate_limit.enabled is false: guessing passwords and codes is not limited",
             ),
             (
-                open_to_all && self.server.trusted_proxies.is_empty(),
-                "server.trusted_proxies is empty: whoever comes by a proxy is taken for it, and all share its limits",
+                is_public && self.server.trusted_proxies.is_empty(),
+                "server.trusted_proxies is empty: all clients behind a proxy count as one client, and share its limits",
             ),
             (
-                open_to_all && !self.cleanup.enabled,
-                "cleanup.enabled is false: something else must run coffeeshop purge",
+                is_public && !self.cleanup.enabled,
+                "cleanup.enabled is false: coffeeshop purge must be scheduled instead",
             ),
         ];
         let warnings = warnings.into_iter().filter(|(is_so, _)| *is_so).map(|(_, warning)| warning);
         warnings.chain(self.exposed.iter().map(String::as_str)).collect()
     }
 
-    /// How many hashes are computed at a time.
+    /// How many password hashes are computed in parallel.
     #[must_use]
     pub fn concurrent_hashes(&self) -> usize {
         match self.password.max_concurrent_hashes {
@@ -147,6 +136,6 @@ impl Config {
     }
 }
 
-fn or_ours(theirs: &str, public_url: &str, path: &str) -> String {
+fn or_own(theirs: &str, public_url: &str, path: &str) -> String {
     if theirs.is_empty() { format!("{public_url}{path}") } else { theirs.to_owned() }
 }

@@ -1,17 +1,16 @@
-//! The names of settings in the environment, and which one a name means that is nearly one.
+//! The names of settings in the environment, and the setting that a misspelt name means.
 
 use toml::Table;
 
-/// What the name of every setting in the environment starts with.
 pub(super) const PREFIX: &str = "COFFEESHOP_";
-/// The settings that may be read from a file of their own, named by `…_FILE`.
+/// Settings that can be read from a file, named by `…_FILE`.
 pub(super) const SECRETS: [(&str, &str); 3] =
     [("auth", "secret"), ("smtp", "username"), ("smtp", "password")];
 
-/// The setting of `table`, as a variable of the environment, that a variable differs from in case and separators alone.
+/// The variable of a setting in `table` from which `name` differs in case and separators only.
 ///
-/// `COFFEESHOP_PORT` and its like, which Kubernetes sets for a service called coffeeshop, are like no setting, but for the
-/// port of one called coffeeshop-smtp: that has a URL for a value.
+/// Kubernetes sets `COFFEESHOP_PORT` and others for a service called coffeeshop. They are like no setting, except for
+/// `COFFEESHOP_SMTP_PORT` of a service called coffeeshop-smtp, whose value is a URL.
 pub(super) fn meant_by(table: &Table, name: &str, value: &str) -> Option<String> {
     let letters = |text: &str| text.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
     let wanted = letters(name);
@@ -23,7 +22,7 @@ pub(super) fn meant_by(table: &Table, name: &str, value: &str) -> Option<String>
     keys.next()
 }
 
-/// Every setting, and what can be the name of a file that holds it.
+/// Every setting, and the `…_file` of each secret.
 fn keys(table: &Table) -> impl Iterator<Item = (&str, String)> {
     let keys = table.iter().flat_map(|(section, keys)| {
         let keys = keys.as_table().into_iter().flat_map(Table::keys);
@@ -38,7 +37,7 @@ mod tests {
 
     fn environment(name: &str, value: &str) -> Result<Config, String> {
         let loaded = Config::load(None, [(name.into(), value.into())]);
-        // Whether there is a file depends on where the tests run.
+        // Whether there is a config.toml depends on the working directory of the tests.
         loaded.map(|config| Config { file: None, ..config }).map_err(|e| e.to_string())
     }
 

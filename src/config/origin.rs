@@ -1,4 +1,4 @@
-//! Origins of web pages and apps, and the addresses of pages: as browsers write them.
+//! Origins and URLs of web pages and apps, in the form in which browsers write them.
 
 use std::{
     borrow::Cow,
@@ -10,18 +10,18 @@ use std::{
 use idna::AsciiDenyList;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// What a name of one or more labels stands for at the start of a host.
+/// Stands for one or more labels at the start of a host.
 const ANY: &str = "*.";
 
-/// An origin whose scripts may read answers (RFC 6454): one, or with `*.` all subdomains of a domain.
+/// An origin whose scripts may read responses (RFC 6454): one, or with `*.` all subdomains of a domain.
 ///
-/// Kept as browsers send it, so that comparing bytes is enough: scheme and host of the web in lower case, other letters than
-/// ASCII in Punycode (UTS 46), no port where it is the scheme's own.
+/// Normalized as browsers send it, so that comparing bytes is enough: scheme and host in lower case, letters beyond ASCII in
+/// Punycode (UTS 46), no port where it is the default of the scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedOrigin(String);
 
 impl AllowedOrigin {
-    /// Whether this is, or covers, the value of an `Origin` header.
+    /// Whether this matches the value of an `Origin` header.
     #[must_use]
     pub fn allows(&self, origin: &[u8]) -> bool {
         let Some((scheme, domain)) = self.0.split_once(ANY) else { return self.0.as_bytes() == origin };
@@ -36,7 +36,7 @@ impl AllowedOrigin {
     }
 }
 
-/// Why a text is no origin that a browser would ever send.
+/// A text is not an origin that a browser sends.
 #[derive(Debug, thiserror::Error)]
 #[error("{text} is no origin such as https://shop.example or capacitor://localhost: {why}")]
 pub struct NoOrigin {
@@ -100,7 +100,7 @@ fn origin(text: &str) -> Result<String, &'static str> {
         }
         return Ok(format!("{scheme}://{wildcard}{authority}"));
     }
-    // Schemes of apps: their hosts are whatever the app says.
+    // Schemes of apps, which choose their host freely.
     let is_host =
         !authority.is_empty() && authority.bytes().all(|b| b.is_ascii_graphic() && b != b'*' && b != b'@');
     if !is_host {
@@ -114,8 +114,8 @@ fn has_subdomains(host: &str) -> bool {
     host.contains('.') && host.parse::<Ipv4Addr>().is_err()
 }
 
-/// Whether a text is the address of a page on the web, as far as its scheme, host and port; nothing that could end it where
-/// it is written.
+/// Whether a text is the URL of a web page, judged by scheme, host and port, without characters that could end it in HTML or
+/// in a mail.
 pub(super) fn is_page(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -123,7 +123,7 @@ pub(super) fn is_page(text: &str) -> bool {
     is_plain && ["http", "https"].contains(&scheme) && web_authority(scheme, authority).is_ok()
 }
 
-/// Whether the address of a page opens on this machine alone.
+/// Whether the URL of a page works on this machine only.
 pub(super) fn is_local(page: &str) -> bool {
     let rest = page.split_once("://").map_or(page, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -135,7 +135,7 @@ pub(super) fn is_local(page: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost") || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Host and port as browsers write them (the URL standard's host parser).
+/// Host and port as browsers write them (URL Standard, host parsing).
 fn web_authority(scheme: &str, text: &str) -> Result<String, &'static str> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
@@ -166,7 +166,7 @@ fn web_host(text: &str) -> Result<String, &'static str> {
     }
     let host = idna::domain_to_ascii_cow(text.as_bytes(), AsciiDenyList::URL).map(Cow::into_owned);
     let host = host.ok().filter(|host| !host.is_empty()).ok_or("its host is no domain")?;
-    // What ends in a number is an IPv4 address to a browser, which writes it in one way only.
+    // A browser parses a host that ends in a number as an IPv4 address, and writes that in one way only.
     let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     let ends_in_number =
         !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x");
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_kept_as_browsers_send_it() {
+    fn an_origin_is_normalized_as_browsers_send_it() {
         for (text, kept) in [
             ("https://shop.example", "https://shop.example"),
             ("HTTPS://Shop.Example", "https://shop.example"),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_sends_is_refused_with_the_reason() {
+    fn an_origin_that_no_browser_sends_is_refused_with_the_reason() {
         for (text, why) in [
             ("shop.example", "no scheme"),
             ("", "no scheme"),

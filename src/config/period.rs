@@ -1,4 +1,4 @@
-//! A length of time as it is written in the settings: `15m`.
+//! A duration as it is written in the settings: `15m`.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -6,32 +6,28 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::values::quoted;
 
-/// A length of time: a whole number of seconds, minutes, hours or days.
+/// A duration: a whole number of seconds, minutes, hours or days.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(Duration);
 
 const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
 impl Period {
-    /// This many seconds.
     #[must_use]
     pub const fn seconds(number: u64) -> Self {
         Self(Duration::from_secs(number))
     }
 
-    /// This many minutes.
     #[must_use]
     pub const fn minutes(number: u64) -> Self {
         Self::seconds(number * 60)
     }
 
-    /// This many days.
     #[must_use]
     pub const fn days(number: u64) -> Self {
         Self::seconds(number * 86_400)
     }
 
-    /// As a duration.
     #[must_use]
     pub const fn get(self) -> Duration {
         self.0
@@ -44,7 +40,7 @@ impl From<Duration> for Period {
     }
 }
 
-/// In the largest unit that leaves no rest.
+/// In the largest unit that leaves no remainder.
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
@@ -62,9 +58,9 @@ impl fmt::Debug for Period {
     }
 }
 
-/// A text is not a length of time. What it is, is said by the setting or flag that holds it.
+/// A text is not a duration; the setting or flag that has it puts its name in front.
 #[derive(Debug, thiserror::Error)]
-#[error("must be a length of time such as 30s, 15m, 12h or 2d")]
+#[error("must be a duration such as 30s, 15m, 12h or 2d")]
 pub struct NoPeriod;
 
 impl FromStr for Period {
@@ -75,7 +71,7 @@ impl FromStr for Period {
             let (unit, length) = UNITS.into_iter().find(|(unit, _)| text.ends_with(unit))?;
             let number = text.strip_suffix(unit)?;
             let number: u64 = number.bytes().all(|b| b.is_ascii_digit()).then(|| number.parse().ok())??;
-            // A century is for ever here, and keeps every sum with it far from the end of time.
+            // At most a century, so that no sum with it overflows.
             number.checked_mul(length).filter(|seconds| *seconds <= 36_525 * 86_400).map(Self::seconds)
         };
         parse().ok_or(NoPeriod)
@@ -100,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_duration_is_read_as_it_is_written() {
         for text in ["0s", "10s", "15m", "12h", "2d", "90d"] {
             assert_eq!(text.parse::<Period>().map(|p| p.to_string()).ok().as_deref(), Some(text));
         }

@@ -1,4 +1,4 @@
-//! Files that hold a secret: who besides this program can read them.
+//! Files with a secret: whether other users of the machine can read them.
 
 use std::{
     fmt,
@@ -10,19 +10,16 @@ use std::{
 
 use rustix::process::geteuid;
 
-/// A file that other users of this machine can read or change, though it holds a secret.
+/// A file with a secret that other users of this machine can read or change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposed {
     path: PathBuf,
     mode: u32,
-    /// Who runs this program, if the file belongs to another user.
-    stranger: Option<u32>,
+    /// The uid of this process, if the file belongs to another user.
+    other_than: Option<u32>,
 }
 
-/// Reads a file; answers whether it is exposed, too.
-///
-/// # Errors
-/// What the operating system says.
+/// Reads a file, and returns whether it is exposed.
 pub fn read(path: &Path) -> io::Result<(Vec<u8>, Option<Exposed>)> {
     let mut file = File::open(path)?;
     let exposed = Exposed::find(path, &file.metadata()?, geteuid().as_raw());
@@ -32,26 +29,26 @@ pub fn read(path: &Path) -> io::Result<(Vec<u8>, Option<Exposed>)> {
 }
 
 impl Exposed {
-    /// A file of our own is for its owner alone. One of another user may be readable for a group, since we cannot read it
-    /// otherwise: so Kubernetes mounts a secret for the group of a pod, and systemd hands over a credential. Nothing that is
-    /// no file, such as a pipe, is exposed.
+    /// A file of this user must be for its owner alone. One of another user may be readable for a group, since this process
+    /// cannot read it otherwise: Kubernetes mounts secrets for the group of a pod, and so does systemd with credentials. Only
+    /// files can be exposed, not pipes.
     fn find(path: &Path, file: &Metadata, us: u32) -> Option<Self> {
-        let stranger = (file.uid() != us).then_some(us);
-        let too_much = if stranger.is_some() { 0o037 } else { 0o077 };
+        let other_than = (file.uid() != us).then_some(us);
+        let too_much = if other_than.is_some() { 0o037 } else { 0o077 };
         let is_exposed = file.is_file() && file.mode() & too_much != 0;
-        is_exposed.then(|| Self { path: path.to_owned(), mode: file.mode() & 0o777, stranger })
+        is_exposed.then(|| Self { path: path.to_owned(), mode: file.mode() & 0o777, other_than })
     }
 }
 
 impl fmt::Display for Exposed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, mode, stranger } = self;
+        let Self { path, mode, other_than } = self;
         let path = path.display();
         write!(
             f,
             "{path}: other users of this machine can read it (mode {mode:04o}); take that right away: "
         )?;
-        match stranger {
+        match other_than {
             // Root can do that with every file.
             None | Some(0) => write!(f, "chmod 600 {path}"),
             Some(us) => {
@@ -91,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_is_exposed_says_what_to_type() {
-        let said = |stranger| Exposed { path: "/run/secret".into(), mode: 0o644, stranger }.to_string();
+        let said = |other_than| Exposed { path: "/run/secret".into(), mode: 0o644, other_than }.to_string();
         assert_eq!(
             said(None),
             "/run/secret: other users of this machine can read it (mode 0644); take that right away: \

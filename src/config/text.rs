@@ -1,13 +1,13 @@
-//! Texts of settings as people paste them; the rule is in `domain::typed`.
+//! Cleans texts of settings that were pasted; the rules are in `domain::typed`.
 
 use toml::Value;
 
 use crate::domain::typed;
 
-/// A value less the spaces around its texts.
+/// A value without the spaces around its texts.
 ///
 /// # Errors
-/// In words, if a character hides within one.
+/// The rest of a sentence, if a text contains an invisible character.
 pub(super) fn cleaned(value: Value) -> Result<Value, String> {
     match value {
         Value::String(text) => {
@@ -30,9 +30,8 @@ mod tests {
         Config::load(None, [(name.into(), value.into())]).map_err(|e| e.to_string())
     }
 
-    /// Over every character there is.
     #[test]
-    fn what_hides_in_a_setting_is_refused_and_named() {
+    fn an_invisible_character_in_a_setting_is_refused_and_named() {
         for c in
             (char::MIN..=char::MAX).filter(|c| crate::domain::typed::is_unseen(*c) && *c != '\0').step_by(31)
         {

@@ -1,4 +1,4 @@
-//! Settings that are more than a text or a number.
+//! Types of settings beyond texts and numbers.
 
 use std::{
     fmt,
@@ -8,13 +8,13 @@ use std::{
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A text that is never shown.
+/// A text that is never printed.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, to be used and not to be shown; `None` if there is none.
+    /// The text, which must not be printed; `None` if it is empty.
     #[must_use]
     pub fn reveal(&self) -> Option<&str> {
         Some(self.0.as_str()).filter(|text| !text.is_empty())
@@ -33,12 +33,11 @@ impl Serialize for Secret {
     }
 }
 
-/// A network of proxies: `10.0.0.0/8`, or one address.
+/// A network of proxies such as `10.0.0.0/8`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proxy(IpNet);
 
 impl Proxy {
-    /// Whether `ip` is one of them.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.contains(&ip)
@@ -72,8 +71,7 @@ impl<'de> Deserialize<'de> for Proxy {
     }
 }
 
-/// The network as addresses are compared with it: one of IPv4 addresses that are written as IPv6 ones (RFC 4291, section
-/// 2.5.5.2) would contain none.
+/// IPv4-mapped IPv6 networks (RFC 4291, section 2.5.5.2) as IPv4, since clients' addresses are compared as IPv4.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(mapped) = network else { return network };
     let ipv4 = mapped.network().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
@@ -81,14 +79,13 @@ fn canonical(network: IpNet) -> IpNet {
     ipv4.map_or(network, IpNet::V4)
 }
 
-/// Reads where to listen.
 pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     let example = "an address and a port such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
     text.parse().map_err(|_| de::Error::custom(format!("{} is not {example}", quoted(&text))))
 }
 
-/// A value in a sentence: an empty one is still seen.
+/// A value in a sentence: `""` if it is empty.
 pub(super) fn quoted(value: &str) -> &str {
     if value.is_empty() { "\"\"" } else { value }
 }

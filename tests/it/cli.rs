@@ -179,7 +179,7 @@ fn a_wrong_setting_stops_the_start_before_the_port_is_taken() {
         ("CLEANUP__SCHEDULE", "0 0 0 1 1 * 2020", "cleanup.schedule"),
         ("SERVER_LISTEN", "1", "did you mean COFFEESHOP_SERVER__LISTEN?"),
         ("SERVER__CORS_ORIGINS", "https://shop.example/app", "https://shop.example/app is no origin"),
-        ("SMTP__HOST", "mail.example", "smtp.host: mail.example does nothing"),
+        ("SMTP__HOST", "mail.example", "smtp.host: mail.example has no effect"),
         ("CLEANUP__ENABLED", "perhaps", "COFFEESHOP_CLEANUP__ENABLED"),
         ("MESSAGES__TRANSPORT", "pigeon", "COFFEESHOP_MESSAGES__TRANSPORT"),
         ("LOG__LEVEL", "loud", "COFFEESHOP_LOG__LEVEL"),

@@ -27,12 +27,11 @@ const PLACES: [&str; 15] = [
 ];
 
 /// Where they still stand. This list only shrinks.
-const UNFINISHED: [&str; 23] = [
+const UNFINISHED: &[&str] = &[
     "src/accounts",
     "src/api",
     "src/auth",
     "src/cli",
-    "src/config",
     "src/core",
     "src/crypto",
     "src/delivery",
@@ -49,7 +48,6 @@ const UNFINISHED: [&str; 23] = [
     "bench",
     "docs",
     ".ci",
-    "config.toml",
     "src/server.rs",
 ];
 
