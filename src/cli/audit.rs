@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::{open, output, users};
+use super::{args, open, output, user};
 use crate::{
     accounts::{Accounts, Admin, Error},
     api,
@@ -28,10 +28,10 @@ pub struct Args {
     #[arg(long, value_name = "USER")]
     actor: Option<String>,
     /// Only events with this action.
-    #[arg(long, value_parser = users::words::<Action>())]
+    #[arg(long, value_parser = args::choice::<Action>())]
     action: Option<Action>,
     /// Page size, 1 to 200.
-    #[arg(long, default_value_t = 50, value_parser = users::number)]
+    #[arg(long, default_value_t = 50, value_parser = args::number)]
     limit: i64,
     /// Continue after the previous page: the cursor that it ended with.
     #[arg(long, value_name = "CURSOR")]
@@ -53,7 +53,7 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
         actor_id: id(&accounts, &by, args.actor).await?,
         action: args.action,
         cursor: cursor.transpose()?,
-        limit: users::page_size(args.limit)?,
+        limit: args::page_size(args.limit)?,
     };
     let page = accounts.audit(&by, query).await?;
     let next = page.next.map(AuditCursor::encode);
@@ -73,11 +73,11 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
 }
 
 /// Whose events; an id need not be of anybody who is still there.
-async fn id(accounts: &Accounts, by: &Admin, user: Option<String>) -> Result<Option<UserId>> {
-    let Some(user) = user else { return Ok(None) };
-    match uuid::Uuid::try_parse(user.trim()) {
+async fn id(accounts: &Accounts, by: &Admin, id_or_email: Option<String>) -> Result<Option<UserId>> {
+    let Some(text) = id_or_email else { return Ok(None) };
+    match uuid::Uuid::try_parse(text.trim()) {
         Ok(id) => Ok(Some(UserId::from_uuid(id))),
-        Err(_) => Ok(Some(users::find(accounts, by, &user).await?.id)),
+        Err(_) => Ok(Some(user::find(accounts, by, &text).await?.id)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::{open, output, prompt, users};
+use super::{open, output, prompt, user};
 use crate::{
     accounts::{Accounts, Admin, Error, InvitationDraft, SignupDraft},
     config::Config,
@@ -45,13 +45,13 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let InvitationDraft { email, first_name, last_name, .. } = admin;
     let draft = SignupDraft { email: email.clone(), password, first_name, last_name };
     let new = accounts.check_signup(draft, &Client::default()).await?;
-    let user = match accounts.create_admin(&Admin::from_cli(), new).await {
+    let created = match accounts.create_admin(&Admin::from_cli(), new).await {
         Err(Error::EmailTaken) => {
             return must_be_free(&accounts, &email).await.and(Err(Error::EmailTaken.into()));
         }
-        user => user?,
+        created => created?,
     };
-    users::print(&user, json)?;
+    user::print(&created, json)?;
     accounts.close().await;
     Ok(ExitCode::SUCCESS)
 }

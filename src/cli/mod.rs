@@ -1,5 +1,6 @@
 //! The command line: words in, one `Accounts` call, words out.
 
+mod args;
 mod audit;
 mod config;
 mod create_admin;
@@ -13,7 +14,7 @@ mod output;
 mod prompt;
 mod purge;
 mod serve;
-mod user_sessions;
+mod user;
 mod users;
 
 use std::{

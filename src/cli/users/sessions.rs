@@ -3,18 +3,17 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::{output, users};
 use crate::{
     accounts::{Accounts, Admin},
     api,
+    cli::{args::UserArgs, output, user},
     domain::Session,
 };
 
-/// Lists where a user is logged in.
-pub async fn list(accounts: &Accounts, by: &Admin, who: users::Who) -> Result<()> {
-    let user = users::find(accounts, by, &who.user).await?;
+pub async fn list(accounts: &Accounts, by: &Admin, args: UserArgs) -> Result<()> {
+    let user = user::find(accounts, by, &args.user).await?;
     let sessions = accounts.sessions_of(by, user.id).await?;
-    if who.json {
+    if args.json {
         let items: Vec<_> = sessions.into_iter().map(api::session_json).collect();
         return Ok(output::data(json!({ "items": items }))?);
     }
@@ -22,12 +21,11 @@ pub async fn list(accounts: &Accounts, by: &Admin, who: users::Who) -> Result<()
     Ok(())
 }
 
-/// Logs a user out everywhere.
-pub async fn end(accounts: &Accounts, by: &Admin, who: users::Who) -> Result<()> {
-    let user = users::find(accounts, by, &who.user).await?;
+pub async fn end(accounts: &Accounts, by: &Admin, args: UserArgs) -> Result<()> {
+    let user = user::find(accounts, by, &args.user).await?;
     accounts.end_sessions_of(by, user.id).await?;
-    if who.json {
-        users::print(&user, true)?;
+    if args.json {
+        user::print(&user, true)?;
     }
     output::words(format_args!("{} is logged out everywhere", user.profile.email.as_str()));
     Ok(())

@@ -1,0 +1,36 @@
+//! Arguments that several commands take.
+
+use anyhow::Result;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use uuid::Uuid;
+
+use crate::domain::{Limit, Word};
+
+#[derive(clap::Args)]
+pub struct UserArgs {
+    /// The user's id or address.
+    pub user: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Parses a whole number; `page_size` then checks its range.
+pub fn number(text: &str) -> Result<i64, String> {
+    text.trim().parse().map_err(|_| format!("must be a whole number from 1 to {}", Limit::MAX))
+}
+
+pub fn page_size(number: i64) -> Result<Limit> {
+    Limit::new(number)
+        .map_err(|_| anyhow::anyhow!("--limit is {number}; it must be from 1 to {}", Limit::MAX))
+}
+
+pub fn id(text: &str) -> Result<Uuid, &'static str> {
+    Uuid::try_parse(text.trim()).map_err(|_| "must be an id such as 019aaf6e-5040-7b52-8f4e-2d1b93c6a7d0")
+}
+
+/// Parses one of the values of an enum, by the word that the API has for it.
+pub fn choice<W: Word + Send + Sync>() -> impl TypedValueParser<Value = W> {
+    let words = W::ALL.iter().map(|choice| choice.word()).collect::<Vec<_>>();
+    PossibleValuesParser::new(words).try_map(|word| W::named(&word).ok_or("no such choice"))
+}

@@ -1,0 +1,77 @@
+//! `coffeeshop messages list`.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::{
+    accounts::{Accounts, Admin},
+    cli::{args, open, output},
+    config::Config,
+    domain::{MessageState, OutboxEntry, Word},
+};
+
+/// List messages that are waiting, and those that were given up.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only messages in this state.
+    #[arg(long, value_parser = args::choice::<MessageState>())]
+    state: Option<MessageState>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args, config: &Config) -> Result<()> {
+    let accounts = open::to_read(config).await?;
+    let messages = all(&accounts, args.state).await?;
+    if args.json {
+        let items: Vec<_> = messages.iter().map(in_json).collect();
+        output::data(json!({ "items": items }))?;
+    } else {
+        output::table(
+            ["ID", "TO", "ABOUT", "STATE", "TRIED", "NEXT", "LATEST ERROR"],
+            messages.iter().map(row),
+        )?;
+    }
+    accounts.close().await;
+    Ok(())
+}
+
+async fn all(accounts: &Accounts, state: Option<MessageState>) -> Result<Vec<OutboxEntry>> {
+    let mut messages = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = accounts.messages(&Admin::from_cli(), after).await?;
+        let Some((last, _)) = page.last() else { return Ok(messages) };
+        after = *last;
+        let wanted = page.into_iter().map(|(_, message)| message);
+        messages.extend(wanted.filter(|message| state.is_none_or(|state| state == message.state)));
+    }
+}
+
+fn row(message: &OutboxEntry) -> [String; 7] {
+    let waits = message.state == MessageState::Waiting;
+    [
+        message.id.0.to_string(),
+        message.to.clone(),
+        message.about().to_owned(),
+        message.state.word().to_owned(),
+        message.attempts.to_string(),
+        if waits { message.due_at.to_string() } else { "-".to_owned() },
+        message.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+fn in_json(message: &OutboxEntry) -> Value {
+    json!({
+        "id": message.id.0,
+        "to": message.to,
+        "about": message.about(),
+        "state": message.state.word(),
+        "attempts": message.attempts,
+        "created_at": message.created_at.to_string(),
+        "due_at": message.due_at.to_string(),
+        "expires_at": message.expires_at.to_string(),
+        "last_error": message.last_error,
+    })
+}

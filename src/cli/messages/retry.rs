@@ -1,0 +1,38 @@
+//! `coffeeshop messages retry`.
+
+use anyhow::{Result, bail};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    accounts::Admin,
+    cli::{args, open, output},
+    config::Config,
+    domain::MessageId,
+};
+
+/// Retry messages now, also those that were given up.
+///
+/// A message whose link has expired stays given up; one that was tried for two days already gets one more try.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The message's id; without one, all messages.
+    #[arg(value_parser = args::id)]
+    id: Option<Uuid>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args, config: &Config) -> Result<()> {
+    let accounts = open::to_write(config).await?;
+    let retried = accounts.retry_messages(&Admin::from_cli(), args.id.map(MessageId)).await?.0;
+    accounts.close().await;
+    match (retried, args.id) {
+        (0, Some(id)) => bail!("message {id} does not exist, was sent, or has expired"),
+        _ if args.json => output::data(json!({ "retried": retried }))?,
+        (1, _) => output::words("1 message is retried by the server"),
+        (number, _) => output::words(format_args!("{number} messages are retried by the server")),
+    }
+    Ok(())
+}

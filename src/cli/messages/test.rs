@@ -1,0 +1,61 @@
+//! `coffeeshop messages test`.
+
+use std::{io, path};
+
+use anyhow::{Error, Result};
+use serde_json::json;
+
+use crate::{
+    cli::output,
+    config::{Config, Transport},
+    delivery::{ConfiguredTransport, Console, Transport as _},
+    domain::{Clock, Email},
+};
+
+/// Send a test message, or say what is wrong.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The address to send it to.
+    #[arg(long, value_name = "ADDRESS")]
+    to: String,
+    /// Print JSON; the message of the console transport then goes to standard error.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args, config: &Config) -> Result<()> {
+    let to = Email::parse("to", &args.to).map_err(|error| {
+        Error::msg(
+            error.message.replace("The field to", &format!("--to is {}; it", output::quoted(&args.to))),
+        )
+    })?;
+    let transport = ConfiguredTransport::new(config).map_err(Error::msg)?;
+    if config.has_local_sender() {
+        output::warning(format_args!(
+            "messages.from is {}: mail servers refuse such a sender; set COFFEESHOP_MESSAGES__FROM",
+            config.messages.from
+        ));
+    }
+    let now = Clock::system().now();
+    let sent = match config.messages.transport {
+        Transport::Console if args.json => {
+            Console::new(io::stderr(), &config.messages.shop_name).send_test(to.as_str(), now).await
+        }
+        _ => transport.send_test(to.as_str(), now).await,
+    };
+    sent.map_err(|delivery_error| Error::msg(delivery_error.in_full()))?;
+    if args.json {
+        output::data(json!({ "to": to.as_str(), "transport": config.messages.transport.to_string() }))?;
+    }
+    output::words(match config.messages.transport {
+        Transport::Console => format!("printed a message to {}", to.as_str()),
+        Transport::File => {
+            let folder = path::absolute(&config.messages.folder)?;
+            format!("wrote a message to {} into {}", to.as_str(), folder.display())
+        }
+        Transport::Smtp => {
+            format!("{}:{} took a message to {}", config.smtp.host, config.smtp.port(), to.as_str())
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! `coffeeshop users delete`.
+
+use anyhow::{Result, bail};
+
+use crate::{
+    accounts::{Accounts, Admin},
+    cli::{output, prompt, user},
+};
+
+/// Delete a user with all their data. This cannot be undone.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The user's id or address.
+    user: String,
+    /// Do not ask for confirmation.
+    #[arg(long)]
+    yes: bool,
+    /// Print the deleted user as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
+    let user = user::find(accounts, by, &args.user).await?;
+    let question =
+        format!("Delete {} with all their data? This cannot be undone.", user.profile.email.as_str());
+    if !args.yes && !prompt::confirm(&question)? {
+        bail!("nothing was deleted");
+    }
+    accounts.delete_user(by, user.id).await?;
+    if args.json {
+        user::print(&user, true)?;
+    }
+    output::words(format_args!("deleted {}", user.profile.email.as_str()));
+    Ok(())
+}

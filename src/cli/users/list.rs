@@ -1,0 +1,92 @@
+//! `coffeeshop users list`.
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use crate::{
+    accounts::{Accounts, Admin},
+    api,
+    cli::{args, output},
+    domain::{Name, Role, Status, User, UserCursor, UserFilter, UserQuery, UserSort, Word},
+};
+
+/// List users, a page at a time.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only users whose address or names contain each of these words, without regard to case and accents.
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
+    /// Only users with this role.
+    #[arg(long, value_parser = args::choice::<Role>())]
+    role: Option<Role>,
+    /// Only users with this status.
+    #[arg(long, value_parser = args::choice::<Status>())]
+    status: Option<Status>,
+    /// Only disabled users, or with false only the others.
+    #[arg(long)]
+    disabled: Option<bool>,
+    /// Sort order; a minus is for descending.
+    #[arg(long, value_parser = args::choice::<UserSort>(), default_value = "-created_at", allow_hyphen_values = true)]
+    sort: UserSort,
+    /// Page size, 1 to 200.
+    #[arg(long, default_value_t = 50, value_parser = args::number)]
+    limit: i64,
+    /// Continue after the previous page: the cursor that it ended with.
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+    /// Also count the users on all pages.
+    #[arg(long)]
+    total: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
+    let cursor = args.cursor.map(|text| match UserCursor::decode(&text, args.sort) {
+        Some(cursor) => Ok(cursor),
+        None => bail!("--cursor must be the one that the previous page of the same list ended with"),
+    });
+    let query = UserQuery {
+        filter: UserFilter { text: args.q, role: args.role, status: args.status, disabled: args.disabled },
+        sort: args.sort,
+        cursor: cursor.transpose()?,
+        limit: args::page_size(args.limit)?,
+        count: args.total,
+    };
+    let page = accounts.users(by, query).await?;
+    let next = page.next.map(|cursor| cursor.encode(args.sort));
+    if args.json {
+        let items: Vec<_> = page.items.iter().map(api::user_json).collect();
+        let mut json = json!({ "items": items, "next_cursor": next });
+        if let Some(total) = page.total {
+            json["total"] = total.into();
+        }
+        output::data(json)?;
+        return Ok(());
+    }
+    output::table(
+        ["ID", "E-MAIL", "NAME", "ROLE", "STATUS", "DISABLED", "CREATED"],
+        page.items.iter().map(row),
+    )?;
+    if let Some(total) = page.total {
+        output::words(format_args!("{total} users in all"));
+    }
+    if let Some(next) = next {
+        output::words(format_args!("more with --cursor {next}"));
+    }
+    Ok(())
+}
+
+fn row(user: &User) -> [String; 7] {
+    let names = [&user.profile.first_name, &user.profile.last_name].into_iter().flatten();
+    [
+        user.id.to_string(),
+        user.profile.email.as_str().to_owned(),
+        names.map(Name::as_str).collect::<Vec<_>>().join(" "),
+        user.role.word().to_owned(),
+        user.status().word().to_owned(),
+        if user.disabled { "yes".to_owned() } else { "no".to_owned() },
+        user.created_at.to_string(),
+    ]
+}

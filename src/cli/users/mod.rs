@@ -1,0 +1,79 @@
+//! `coffeeshop users …`.
+
+mod change;
+mod delete;
+mod invite;
+mod list;
+mod reset_password;
+mod sessions;
+mod set_role;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::{args::UserArgs, open, output, user};
+use crate::{accounts::Admin, config::Config};
+
+/// List and change users, by the same rules as over HTTP.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    List(list::Args),
+    /// Show a user.
+    Show(UserArgs),
+    SetRole(set_role::Args),
+    /// Disable a user: end all sessions, and refuse to log in.
+    Disable(UserArgs),
+    /// Enable a disabled user.
+    Enable(UserArgs),
+    /// Mark a user's e-mail address as verified.
+    Verify(UserArgs),
+    Delete(delete::Args),
+    /// Print a one-time link for a user to choose a new password.
+    ResetPassword(UserArgs),
+    Invite(invite::Args),
+    /// List a user's sessions.
+    Sessions(UserArgs),
+    /// End all sessions of a user.
+    EndSessions(UserArgs),
+}
+
+pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
+    let accounts = match command {
+        Command::List(_) | Command::Show(_) | Command::Sessions(_) => open::to_read(config).await?,
+        _ => open::to_write(config).await?,
+    };
+    let by = Admin::from_cli();
+    match command {
+        Command::List(args) => list::run(&accounts, &by, args).await?,
+        Command::Show(args) => user::print(&user::find(&accounts, &by, &args.user).await?, args.json)?,
+        Command::SetRole(args) => set_role::run(&accounts, &by, args).await?,
+        Command::Disable(args) => change::disable(&accounts, &by, args).await?,
+        Command::Enable(args) => change::enable(&accounts, &by, args).await?,
+        Command::Verify(args) => change::verify(&accounts, &by, args).await?,
+        Command::Delete(args) => delete::run(&accounts, &by, args).await?,
+        Command::ResetPassword(args) => {
+            reset_password::run(&accounts, &by, args).await?;
+            warn_of_local_links(config);
+        }
+        Command::Invite(args) => {
+            invite::run(&accounts, &by, args).await?;
+            warn_of_local_links(config);
+        }
+        Command::Sessions(args) => sessions::list(&accounts, &by, args).await?,
+        Command::EndSessions(args) => sessions::end(&accounts, &by, args).await?,
+    }
+    accounts.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Warns if links are made with the default public URL, which suggests that this is not run with the server's settings.
+fn warn_of_local_links(config: &Config) {
+    if config.has_local_links() {
+        output::warning(format_args!(
+            "the link starts with {}, which opens on this machine alone: run this with the server's settings, or set \
+             COFFEESHOP_SERVER__PUBLIC_URL",
+            config.reset_url()
+        ));
+    }
+}

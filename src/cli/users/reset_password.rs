@@ -1,0 +1,25 @@
+//! `coffeeshop users reset-password`.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::{
+    accounts::{Accounts, Admin},
+    cli::{args::UserArgs, output, user},
+};
+
+pub async fn run(accounts: &Accounts, by: &Admin, args: UserArgs) -> Result<()> {
+    let user = user::find(accounts, by, &args.user).await?;
+    let reset = accounts.reset_link(by, user.id).await?;
+    if args.json {
+        output::data(json!({ "link": reset.link, "expires_at": reset.expires_at.to_string() }))?;
+    } else {
+        output::data(&reset.link)?;
+        output::words(format_args!(
+            "works once, until {}; give it to {} alone",
+            reset.expires_at,
+            user.profile.email.as_str()
+        ));
+    }
+    Ok(())
+}

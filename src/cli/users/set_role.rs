@@ -1,0 +1,28 @@
+//! `coffeeshop users set-role`.
+
+use anyhow::Result;
+
+use super::change;
+use crate::{
+    accounts::{Accounts, Admin},
+    cli::args,
+    domain::{Change, Role, UserChange},
+};
+
+/// Change a user's role.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The user's id or address.
+    user: String,
+    /// The user's new role.
+    #[arg(value_parser = args::choice::<Role>())]
+    role: Role,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
+    let change = UserChange { role: Change::Set(args.role), ..UserChange::default() };
+    change::apply(accounts, by, &args.user, change, args.json).await
+}
