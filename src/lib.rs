@@ -1,6 +1,6 @@
 //! coffeeshop: user accounts for a small shop's own server, in one binary.
 //!
-//! The layers, in reading order. Each uses only those above it; `api`, `delivery` and `jobs` never see `store`. A user, a
+//! The layers, in reading order. Each uses only those above it; `api`, `messaging` and `jobs` never see `store`. A user, a
 //! session, a code has the same name on every layer, from the SQL to the URL.
 
 pub mod domain; // VALUES: checked on the way in, no I/O
@@ -20,7 +20,7 @@ mod isolate_panics; // work that comes again and again: a run that panics ends a
 pub mod http; // connections and requests: listener, limits and timeouts, middleware, refusals
 pub mod api; // JSON: parse, call, present
 pub mod web; // pages for people
-pub mod delivery; // MESSAGES out
+pub mod messaging; // messages to users: the outbox worker and its transports
 pub mod jobs; // what runs on a schedule
 
 pub mod server; // puts the pieces together

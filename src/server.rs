@@ -9,9 +9,9 @@ use crate::{
     accounts::Accounts,
     api,
     config::Config,
-    delivery::{ConfiguredTransport, Delivery},
     http::{Cors, Listener, Proxies, RequestMiddleware},
     jobs::{JobError, Jobs},
+    messaging::{ConfiguredTransport, Worker},
     web,
 };
 
@@ -47,7 +47,7 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let jobs = Jobs::start(accounts.clone(), &config.cleanup, stopped.clone()).await?;
     let mut background = JoinSet::new();
-    background.spawn(Delivery::new(accounts.clone(), transport).run(stopped));
+    background.spawn(Worker::new(accounts.clone(), transport).run(stopped));
     let endpoint = endpoint(&accounts, config).map_to_response();
     let (closing, closed) = watch::channel(false);
     let served = Listener::new(listener, &config.server).serve(endpoint, closed, DRAIN);

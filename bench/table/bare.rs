@@ -12,9 +12,9 @@ use coffeeshop::{
     accounts::Accounts,
     api,
     config::Config,
-    delivery::ConfiguredTransport,
     domain::{Clock, Email, Origin, Password},
     http::Listener,
+    messaging::ConfiguredTransport,
     server,
     store::{OpenMode, Store},
 };

@@ -8,7 +8,6 @@ mod passwords;
 mod profile;
 pub(crate) mod registration;
 mod reminders;
-mod delivery_error;
 pub(crate) mod users;
 pub(crate) mod verification;
 
@@ -29,7 +28,6 @@ use tokio::sync::Notify;
 pub use self::{
     actor::Actor,
     audit::console,
-    delivery_error::DeliveryError,
     error::Error,
     export::Export,
     invitations::{InvitationDraft, Invitee},
@@ -56,6 +54,7 @@ use crate::{
     config::Config,
     domain::{Clock, PasswordPolicy, Timestamp, User},
     files::GIVE_AWAY,
+    messaging::CircuitBreaker,
     store::{OpenError, SigningKeyRow, Store},
 };
 
@@ -76,7 +75,7 @@ pub struct Accounts {
     pub(crate) tasks: Tasks,
     /// Rung when a message was put into the outbox.
     pub(crate) posted: Arc<Notify>,
-    pub(crate) circuit_breaker: Arc<delivery_error::CircuitBreaker>,
+    pub(crate) circuit_breaker: Arc<CircuitBreaker>,
     pub(crate) rules: Arc<Rules>,
 }
 

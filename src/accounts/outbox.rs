@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{
-    Accounts, Admin, Error,
-    codes::count_one,
-    delivery_error::{DeliveryError, LONGEST_PAUSE, LONGEST_UNANSWERED, Spread, pause},
-};
+use super::{Accounts, Admin, Error, codes::count_one};
 use crate::{
     domain::{Email, Message, MessageId, MessageKind, MessageState, OutboxEntry, Timestamp, User, UserId},
+    messaging::{DeliveryError, LONGEST_PAUSE, LONGEST_UNCONFIRMED_PAUSE, Scope, retry_delay},
     store::{Attempt, Due, SealedMessage, Tx},
 };
 
@@ -134,7 +131,7 @@ impl Accounts {
             sealed,
             state: MessageState::Waiting,
             attempts: 0,
-            due_at: now.max(self.circuit_breaker.locked_until()),
+            due_at: now.max(self.circuit_breaker.open_until()),
             created_at: now,
             expires_at,
             last_error: None,
@@ -150,7 +147,8 @@ impl Accounts {
     pub async fn take_messages(&self, room: Room) -> Result<Vec<OutboxMessage>, Error> {
         let now = self.clock.now();
         // No pause is longer: what is due later was put off while the clock was ahead, and a code does not wait for that.
-        let due = Due { now, furthest: now + LONGEST_PAUSE, furthest_deferred: now + LONGEST_UNANSWERED };
+        let due =
+            Due { now, furthest: now + LONGEST_PAUSE, furthest_deferred: now + LONGEST_UNCONFIRMED_PAUSE };
         let is_any = self.store.read(move |tx| {
             Ok::<_, Error>(
                 room.messages > 0 && tx.has_sendable(due, Attempt::First)?
@@ -200,15 +198,15 @@ impl Accounts {
     /// # Errors
     /// If the store does not answer.
     pub async fn message_sent(&self, id: MessageId) -> Result<(), Error> {
-        self.circuit_breaker.end();
+        self.circuit_breaker.reset();
         self.store.write(move |tx| Ok::<_, Error>(tx.delete_message(id)?)).await
     }
 
     /// Whether what was tried before is rather the mail server's trouble than the messages', so that one more try is enough
     /// to see whether it is over.
     #[must_use]
-    pub fn is_trouble_widespread(&self) -> bool {
-        self.circuit_breaker.is_widespread()
+    pub fn is_half_open(&self) -> bool {
+        self.circuit_breaker.is_half_open()
     }
 
     /// Reports that a message could not be sent: it is tried again after a pause that grows, until it is refused for good,
@@ -223,39 +221,34 @@ impl Accounts {
         delivery_error: &DeliveryError,
     ) -> Result<MessageState, Error> {
         let now = self.clock.now();
-        if delivery_error.is_untried() {
+        if !delivery_error.is_attempted() {
             let (id, attempts) = (message.id, message.attempts);
             self.store.write(move |tx| Ok::<_, Error>(tx.put_back_message(id, attempts, now)?)).await?;
             return Ok(MessageState::Waiting);
         }
         let is_over = delivery_error.is_final() || now >= message.written_at + TRIED_FOR;
         let state = if is_over { MessageState::Dead } else { MessageState::Waiting };
-        if delivery_error.is_final() && self.circuit_breaker.is_every_one_refused(&message.mailbox) {
+        if delivery_error.is_final() && self.circuit_breaker.record_rejection(&message.mailbox) {
             tracing::error!("every recipient is refused: check messages.from and smtp.username");
         }
-        let (id, attempts, why) = (message.id, message.attempts, delivery_error.in_full());
-        let spread = self.circuit_breaker.spread(delivery_error, &message.mailbox);
-        let own = now + pause(message.attempts, delivery_error, spread);
-        let concerns_others = match spread {
-            Spread::One => false,
-            // A first attempt tells only that the trouble is not over: what was tried keeps its turn.
-            Spread::Tried => message.attempts > 1,
-            Spread::All => true,
-        };
-        let others = concerns_others.then(|| self.circuit_breaker.go_on(delivery_error, now));
-        let is_alone = spread == Spread::Tried && message.message.kind.is_urgent();
+        let (id, attempts, why) = (message.id, message.attempts, delivery_error.with_response());
+        let impact =
+            self.circuit_breaker.record_failure(delivery_error, &message.mailbox, message.attempts, now);
+        let (scope, others) = (impact.scope, impact.others_wait_until);
+        let own = now + retry_delay(message.attempts, delivery_error, scope);
+        let is_alone = scope == Scope::Retries && message.message.kind.is_urgent();
         let due_at = if is_alone { own } else { own.max(others.unwrap_or(own)) };
         let noted = self.store.write(move |tx| {
             if !tx.message_failed(id, attempts, state, due_at, &why)? {
                 return Ok(state);
             }
-            if spread != Spread::All {
+            if scope != Scope::All {
                 tx.defer_message(id)?;
             }
             if let Some(until) = others {
-                match spread {
-                    Spread::Tried => tx.postpone_tried_messages(until)?,
-                    Spread::One | Spread::All => tx.postpone_messages(until)?,
+                match scope {
+                    Scope::Retries => tx.postpone_tried_messages(until)?,
+                    Scope::Message | Scope::All => tx.postpone_messages(until)?,
                 }
             }
             Ok::<_, Error>(state)

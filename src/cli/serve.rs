@@ -19,9 +19,10 @@ use super::{open, output::Hinted};
 use crate::{
     accounts::Accounts,
     config::{Config, Transport},
-    delivery::ConfiguredTransport,
     files::obstacle,
-    jobs, server, store,
+    jobs,
+    messaging::ConfiguredTransport,
+    server, store,
 };
 
 pub async fn run(config: &Config) -> Result<ExitCode> {

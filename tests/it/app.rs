@@ -11,8 +11,8 @@ use coffeeshop::{
     accounts::{Accounts, Admin, SignupDraft},
     api,
     config::Config,
-    delivery::{Console, Delivery},
     domain::{AuditQuery, Client, Clock, Timestamp, User},
+    messaging::{ConsoleTransport, Worker},
     server,
     store::{OpenMode, Store},
 };
@@ -44,7 +44,7 @@ pub struct App {
     pub config: Config,
     endpoint: BoxEndpoint<'static, Response>,
     document: Document,
-    delivery: tokio::sync::Mutex<Delivery<Console<Printed>>>,
+    worker: tokio::sync::Mutex<Worker<ConsoleTransport<Printed>>>,
     printed: Printed,
     _folder: TempDir,
 }
@@ -121,9 +121,9 @@ impl App {
         Self {
             endpoint: server::endpoint(&accounts, &config).map_to_response().boxed(),
             document: Document::read(),
-            delivery: Delivery::new(
+            worker: Worker::new(
                 accounts.clone(),
-                Console::new(printed.clone(), &config.messages.shop_name),
+                ConsoleTransport::new(printed.clone(), &config.messages.shop_name),
             )
             .into(),
             printed,
@@ -248,8 +248,8 @@ impl App {
 
     /// Everything that the console printed so far.
     pub async fn printed(&self) -> String {
-        let delivery = self.delivery.lock().await;
-        while delivery.deliver_due().await.unwrap() > 0 {}
+        let worker = self.worker.lock().await;
+        while worker.deliver_due().await.unwrap() > 0 {}
         String::from_utf8(self.printed.0.lock().unwrap().clone()).unwrap()
     }
 

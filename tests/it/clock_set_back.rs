@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use coffeeshop::{
-    accounts::{Admin, DeliveryError, PurgeScope, Rotation},
+    accounts::{Admin, PurgeScope, Rotation},
     config::Period,
     domain::Origin,
 };
@@ -226,7 +226,10 @@ async fn a_mail_server_that_failed_in_the_future_is_asked_now() {
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
         let taken = app.accounts.take_messages(ROOM).await.unwrap();
         app.accounts
-            .message_failed(&taken[0], &DeliveryError::locked("refused".to_owned(), None))
+            .message_failed(
+                &taken[0],
+                &coffeeshop::messaging::DeliveryError::auth_rejected("refused".to_owned(), None),
+            )
             .await
             .unwrap();
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);

@@ -7,9 +7,9 @@ use std::{
 };
 
 use coffeeshop::{
-    accounts::{Admin, DeliveryError, LEASE, OutboxMessage, Retried, Room},
-    delivery::{Delivery, Transport},
+    accounts::{Admin, LEASE, OutboxMessage, Retried, Room},
     domain::{MessageId, MessageState, OutboxEntry, Timestamp},
+    messaging::{DeliveryError, Transport, Worker},
 };
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ impl Transport for Fake {
         self.judge.lock().unwrap()(&handed)
     }
 
-    async fn rest(&self) {
+    async fn flush_idle(&self) {
         *self.rests.lock().unwrap() += 1;
     }
 }
@@ -62,7 +62,7 @@ impl Transport for Fake {
 /// A worker with a fake transport.
 struct Post {
     fake: Fake,
-    worker: Delivery<Fake>,
+    worker: Worker<Fake>,
 }
 
 impl Post {
@@ -80,7 +80,7 @@ impl Post {
             judge: Arc::new(Mutex::new(Box::new(judge))),
             rests: Arc::default(),
         };
-        Self { worker: Delivery::new(app.accounts.clone(), fake.clone()), fake }
+        Self { worker: Worker::new(app.accounts.clone(), fake.clone()), fake }
     }
 
     /// All that is due; answers what was handed over since the last look.
@@ -108,7 +108,7 @@ fn deferral() -> DeliveryError {
 
 /// This message is never taken.
 fn refusal() -> DeliveryError {
-    DeliveryError::refused(
+    DeliveryError::rejected(
         "mail.example:465 refused the recipient (550)".to_owned(),
         Some("no such user".to_owned()),
     )
@@ -200,7 +200,7 @@ async fn messages_to_one_mailbox_keep_their_order_through_an_outage() {
 
 #[tokio::test]
 async fn nothing_waits_behind_a_message_that_was_refused() {
-    for delivery_error in [deferral(), refusal(), DeliveryError::unanswered("it broke off".to_owned())] {
+    for delivery_error in [deferral(), refusal(), DeliveryError::unconfirmed("it broke off".to_owned())] {
         let app = App::start().await;
         app.sign_up(ANN).await;
         Post::judging(&app, move |_| Err(delivery_error.clone())).all().await;
@@ -252,7 +252,7 @@ async fn a_message_that_is_refused_for_good_is_not_tried_again() {
 #[tokio::test]
 async fn a_message_that_may_have_arrived_waits_for_long() {
     let app = with_a_notice().await;
-    let unanswered = || DeliveryError::unanswered("mail.example:465 broke off".to_owned());
+    let unanswered = || DeliveryError::unconfirmed("mail.example:465 broke off".to_owned());
     assert_eq!(Post::judging(&app, move |_| Err(unanswered())).all().await.len(), 1);
     let waiting = only(&app).await;
     let pause = waiting.due_at.since(app.clock.now());
@@ -314,7 +314,7 @@ async fn a_lock_stops_the_batch_and_puts_everything_off_for_longer_each_time() {
     for email in [ANN, BOB] {
         app.sign_up(email).await;
     }
-    let locked = || DeliveryError::locked("mail.example:465 refused the login (535)".to_owned(), None);
+    let locked = || DeliveryError::auth_rejected("mail.example:465 refused the login (535)".to_owned(), None);
     let post = Post::judging(&app, move |_| Err(locked()));
     let mut longest = Duration::ZERO;
     for _ in 0..12 {
@@ -333,7 +333,7 @@ async fn as_soon_as_something_is_sent_the_pauses_are_short_again() {
     let app = with_a_notice().await;
     let locked = |app| {
         Post::judging(app, |_| {
-            Err(DeliveryError::locked("mail.example:465 refused the login (535)".to_owned(), None))
+            Err(DeliveryError::auth_rejected("mail.example:465 refused the login (535)".to_owned(), None))
         })
     };
     let pause = async || only(&app).await.due_at.since(app.clock.now());
@@ -369,7 +369,7 @@ async fn the_first_lock_after_a_long_silence_is_short() {
         assert_eq!(post.all().await.len(), 1);
         app.wait(pause().await);
     }
-    let locked = || DeliveryError::locked("mail.example:465 refused the login (535)".to_owned(), None);
+    let locked = || DeliveryError::auth_rejected("mail.example:465 refused the login (535)".to_owned(), None);
     assert_eq!(Post::judging(&app, move |_| Err(locked())).all().await.len(), 1);
     assert!(pause().await <= Duration::from_secs(5), "{:?}", pause().await);
 }
@@ -453,7 +453,7 @@ async fn a_report_after_the_lease_changes_nothing() {
     app.wait(LEASE);
     assert_eq!(app.accounts.take_messages(ROOM).await.unwrap().len(), 1);
     let due = only(&app).await.due_at;
-    for delivery_error in [refusal(), deferral(), DeliveryError::untried("no room".to_owned())] {
+    for delivery_error in [refusal(), deferral(), DeliveryError::not_attempted("no room".to_owned())] {
         app.accounts.message_failed(&late[0], &delivery_error).await.unwrap();
         let message = only(&app).await;
         assert_eq!((message.state, message.attempts, message.due_at), (MessageState::Waiting, 2, due));
@@ -635,7 +635,10 @@ async fn a_message_without_a_connection_is_due_at_once_and_was_not_tried() {
     for _ in 0..3 {
         let taken = app.accounts.take_messages(ROOM).await.unwrap();
         assert_eq!(taken.len(), 1);
-        app.accounts.message_failed(&taken[0], &DeliveryError::untried("no room".to_owned())).await.unwrap();
+        app.accounts
+            .message_failed(&taken[0], &DeliveryError::not_attempted("no room".to_owned()))
+            .await
+            .unwrap();
         assert_eq!(only(&app).await.attempts, 0);
     }
 }
@@ -800,7 +803,7 @@ async fn one_message_that_breaks_every_connection_does_not_hold_up_the_others_fo
 #[tokio::test]
 async fn while_we_are_not_let_in_a_new_message_does_not_knock_again() {
     let app = with_a_notice().await;
-    let locked = || DeliveryError::locked("mail.example:465 refused the login (535)".to_owned(), None);
+    let locked = || DeliveryError::auth_rejected("mail.example:465 refused the login (535)".to_owned(), None);
     let post = Post::judging(&app, move |_| Err(locked()));
     for _ in 0..10 {
         post.all().await;

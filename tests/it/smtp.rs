@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use coffeeshop::{
     accounts::Admin,
     config::{Config, Period, Security, Transport},
-    delivery::{ConfiguredTransport, Delivery},
     domain::{MessageState, OutboxEntry},
+    messaging::{ConfiguredTransport, Worker},
 };
 use serde_json::json;
 use tokio::{sync::watch, task::JoinSet};
@@ -39,7 +39,7 @@ async fn shop_with(server: &SmtpServer, change: impl FnOnce(&mut Config)) -> App
 
 /// Sends what is due.
 async fn deliver(app: &App) {
-    let worker = Delivery::new(app.accounts.clone(), ConfiguredTransport::new(&app.config).unwrap());
+    let worker = Worker::new(app.accounts.clone(), ConfiguredTransport::new(&app.config).unwrap());
     worker.deliver_due().await.unwrap();
 }
 
@@ -55,7 +55,7 @@ async fn left(app: &App, to: &str) -> OutboxEntry {
 
 /// Sends in the background, as a server does, until the end of the test.
 fn delivering(app: &App) -> (JoinSet<()>, watch::Sender<bool>) {
-    let worker = Delivery::new(app.accounts.clone(), ConfiguredTransport::new(&app.config).unwrap());
+    let worker = Worker::new(app.accounts.clone(), ConfiguredTransport::new(&app.config).unwrap());
     let (stop, stopped) = watch::channel(false);
     let mut background = JoinSet::new();
     background.spawn(worker.run(stopped));

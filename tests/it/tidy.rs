@@ -20,16 +20,30 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("core", &["domain", "store", "config", "files", "accounts"]),
     ("auth", &["domain", "store", "config", "files", "accounts"]),
     ("operations", &["domain", "store", "config", "files", "accounts"]),
-    ("accounts", &["domain", "store", "config", "files", "crypto", "core", "auth", "operations"]),
+    (
+        "accounts",
+        &["domain", "store", "config", "files", "crypto", "core", "auth", "operations", "messaging"],
+    ),
     ("http", &["domain", "accounts", "config"]),
     ("api", &["domain", "accounts", "config", "http"]),
     ("web", &["domain", "accounts", "config", "http"]),
-    ("delivery", &["domain", "accounts", "config", "isolate_panics", "files"]),
+    ("messaging", &["domain", "crypto", "accounts", "config", "isolate_panics", "files"]),
     ("jobs", &["domain", "accounts", "config", "isolate_panics"]),
-    ("server", &["domain", "accounts", "http", "api", "web", "delivery", "jobs", "config", "telemetry"]),
+    ("server", &["domain", "accounts", "http", "api", "web", "messaging", "jobs", "config", "telemetry"]),
     (
         "cli",
-        &["domain", "store", "accounts", "api", "delivery", "jobs", "server", "config", "telemetry", "files"],
+        &[
+            "domain",
+            "store",
+            "accounts",
+            "api",
+            "messaging",
+            "jobs",
+            "server",
+            "config",
+            "telemetry",
+            "files",
+        ],
     ),
 ];
 
@@ -43,18 +57,18 @@ const PLACES: &[(&str, &[&str])] = &[
     ("flate2", &["api/docs.rs"]),
     ("hyper", &["http/"]),
     ("hyper_util", &["http/"]),
-    ("askama", &["web/layout.rs", "delivery/mail.rs"]),
-    ("lettre", &["delivery/"]),
-    ("tokio_rustls", &["delivery/tls.rs"]),
-    ("webpki", &["delivery/tls.rs"]),
-    ("webpki_roots", &["delivery/tls.rs"]),
+    ("askama", &["web/layout.rs", "messaging/mail.rs"]),
+    ("lettre", &["messaging/"]),
+    ("tokio_rustls", &["messaging/smtp/tls.rs"]),
+    ("webpki", &["messaging/smtp/tls.rs"]),
+    ("webpki_roots", &["messaging/smtp/tls.rs"]),
     ("clap", &["cli/"]),
     ("rpassword", &["cli/"]),
     ("indicatif", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("jsonwebtoken", &["crypto/"]),
     ("argon2", &["crypto/"]),
-    ("aws_lc_rs", &["crypto/", "delivery/tls.rs"]),
+    ("aws_lc_rs", &["crypto/", "messaging/smtp/tls.rs"]),
     ("quick_cache", &["crypto/", "auth/"]),
     ("tokio_cron_scheduler", &["jobs.rs"]),
     ("tracing_subscriber", &["telemetry.rs"]),
@@ -174,7 +188,10 @@ fn each_layer_uses_only_those_below_it() {
             }
         }
     }
-    none(&broken, "domain ← store ← accounts ← api, delivery, jobs ← server, cli: this points the wrong way");
+    none(
+        &broken,
+        "domain ← store ← accounts ← api, messaging, jobs ← server, cli: this points the wrong way",
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::{
     cli::output,
     config::{Config, Transport},
-    delivery::{ConfiguredTransport, Console, Transport as _},
     domain::{Clock, Email},
+    messaging::{ConfiguredTransport, ConsoleTransport, Transport as _},
 };
 
 /// Send a test message, or say what is wrong.
@@ -39,11 +39,11 @@ pub async fn run(args: Args, config: &Config) -> Result<()> {
     let now = Clock::system().now();
     let sent = match config.messages.transport {
         Transport::Console if args.json => {
-            Console::new(io::stderr(), &config.messages.shop_name).send_test(to.as_str(), now).await
+            ConsoleTransport::new(io::stderr(), &config.messages.shop_name).send_test(to.as_str(), now).await
         }
         _ => transport.send_test(to.as_str(), now).await,
     };
-    sent.map_err(|delivery_error| Error::msg(delivery_error.in_full()))?;
+    sent.map_err(|error| Error::msg(error.with_response()))?;
     if args.json {
         output::data(json!({ "to": to.as_str(), "transport": config.messages.transport.to_string() }))?;
     }

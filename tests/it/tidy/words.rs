@@ -34,7 +34,6 @@ const UNFINISHED: &[&str] = &[
     "src/cli",
     "src/core",
     "src/crypto",
-    "src/delivery",
     "src/domain",
     "src/http",
     "src/isolate_panics.rs",

@@ -5,26 +5,23 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Transport, texts::text};
-use crate::{
-    accounts::{DeliveryError, OutboxMessage},
-    domain::Message,
-};
+use super::{delivery_error::DeliveryError, texts::text, transport::Transport};
+use crate::{accounts::OutboxMessage, domain::Message};
 
 /// Prints to `W`.
-pub struct Console<W> {
+pub struct ConsoleTransport<W> {
     out: Arc<Mutex<W>>,
     shop_name: String,
 }
 
-impl<W> Console<W> {
+impl<W> ConsoleTransport<W> {
     /// A transport that prints to `out`.
     pub fn new(out: W, shop_name: &str) -> Self {
         Self { out: Arc::new(Mutex::new(out)), shop_name: shop_name.to_owned() }
     }
 }
 
-impl<W: Write + Send + 'static> Transport for Console<W> {
+impl<W: Write + Send + 'static> Transport for ConsoleTransport<W> {
     async fn send(&self, message: &OutboxMessage) -> Result<(), DeliveryError> {
         let (out, block) = (Arc::clone(&self.out), block(&message.message, &self.shop_name));
         // A reader that does not read must not hold up anything but messages.

@@ -8,28 +8,25 @@ use std::{
 
 use rustix::fs::Access;
 
-use super::{Transport, mail::Sender};
-use crate::{
-    accounts::{DeliveryError, OutboxMessage},
-    files,
-};
+use super::{delivery_error::DeliveryError, mail::Sender, transport::Transport};
+use crate::{accounts::OutboxMessage, files};
 
 /// Writes into a folder.
-pub struct Folder {
+pub struct FileTransport {
     path: PathBuf,
     sender: Sender,
 }
 
-impl Folder {
+impl FileTransport {
     /// A transport that writes into the folder at `path`, which is made if need be.
     pub const fn new(path: PathBuf, sender: Sender) -> Self {
         Self { path, sender }
     }
 }
 
-impl Transport for Folder {
+impl Transport for FileTransport {
     async fn send(&self, message: &OutboxMessage) -> Result<(), DeliveryError> {
-        let mail = self.sender.compose(message).map_err(DeliveryError::refusal)?;
+        let mail = self.sender.compose(message).map_err(|reason| DeliveryError::rejected(reason, None))?;
         let (folder, name) = (self.path.clone(), format!("{}.eml", message.id.0));
         let failed =
             |why: &dyn std::fmt::Display| DeliveryError::unreachable(format!("messages.folder: {why}"));

@@ -1,6 +1,10 @@
 //! Sends mails to a mail server: TLS from the first byte, or STARTTLS and nothing without it; in the clear only on this
 //! machine.
 
+mod diagnosis;
+mod dialogue;
+mod tls;
+
 use std::{
     io,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,15 +17,18 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{
-    Transport,
+use self::{
     diagnosis::{Named, Stage},
     dialogue::{Dialogue, Fault},
-    mail::{Mail, Sender},
     tls::Tls,
 };
+use super::{
+    delivery_error::DeliveryError,
+    mail::{Mail, Sender},
+    transport::Transport,
+};
 use crate::{
-    accounts::{DeliveryError, OutboxMessage},
+    accounts::OutboxMessage,
     config::{self, Security},
 };
 
@@ -43,7 +50,7 @@ const CONTENT_FOR: Duration = Duration::from_mins(1);
 const BRIEF: Duration = Duration::from_secs(3);
 
 /// Sends to one mail server, over a few connections, which are kept as long as there is something to send.
-pub struct Smtp {
+pub struct SmtpTransport {
     server: Server,
     sender: Sender,
     pool: Mutex<Pool>,
@@ -68,8 +75,8 @@ struct Server {
     security: Security,
     tls: Tls,
     login: Option<(String, String)>,
-    hello: String,
-    patience: Duration,
+    ehlo_name: String,
+    timeout: Duration,
     named: Named,
 }
 
@@ -79,7 +86,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
-impl Smtp {
+impl SmtpTransport {
     /// A transport as the settings say. Nothing is connected to yet.
     ///
     /// # Errors
@@ -93,8 +100,8 @@ impl Smtp {
             tls: Tls::new(settings)?,
             login: login.map(|password| (settings.username.clone(), password.to_owned())),
             // The name of a container says nothing to anybody outside of it.
-            hello: sender.address().domain().to_owned(),
-            patience: settings.timeout.get(),
+            ehlo_name: sender.address().domain().to_owned(),
+            timeout: settings.timeout.get(),
             named: Named::new(settings),
         };
         Ok(Self { server, sender, pool: Mutex::default() })
@@ -105,7 +112,7 @@ impl Smtp {
     }
 
     async fn deliver(&self, mail: &Mail, attempts: u32) -> Result<(), DeliveryError> {
-        let deadline = Instant::now() + self.server.patience;
+        let deadline = Instant::now() + self.server.timeout;
         let mut connection = self.begin(mail, deadline).await?;
         let busy = Busy::begins(&self.pool);
         let brief = Instant::now() + BRIEF * attempts;
@@ -152,7 +159,7 @@ impl Smtp {
             // Others are let in at this time: there is only no room for one more.
             Err(delivery_error) if delivery_error.is_transport_wide() && pool.busy > 0 => {
                 pool.limit = Some((pool.busy, Instant::now() + CONTENT_FOR));
-                Err(DeliveryError::untried(delivery_error.why().to_owned()))
+                Err(DeliveryError::not_attempted(delivery_error.reason().to_owned()))
             }
             Err(delivery_error) => {
                 pool.is_reachable &= !delivery_error.is_transport_wide();
@@ -172,7 +179,7 @@ impl Smtp {
         connection.address(mail).await.map_err(at(Stage::Recipient))?;
         connection.announce_content().await.map_err(at(Stage::Offer))?;
         // A receipt that is waited for too briefly is a mail that arrives twice.
-        connection.until(Instant::now() + self.server.patience);
+        connection.until(Instant::now() + self.server.timeout);
         connection.content(mail).await.map_err(at(Stage::Content))?;
         connection.complete().await.map_err(at(Stage::Receipt))
     }
@@ -193,19 +200,19 @@ impl Smtp {
     }
 }
 
-impl Transport for Smtp {
+impl Transport for SmtpTransport {
     async fn send(&self, message: &OutboxMessage) -> Result<(), DeliveryError> {
-        let mail = self.sender.compose(message).map_err(DeliveryError::refusal)?;
+        let mail = self.sender.compose(message).map_err(|reason| DeliveryError::rejected(reason, None))?;
         self.deliver(&mail, message.attempts()).await
     }
 
     /// One until it is known that the server lets us in: the others would fare no better.
-    fn most(&self) -> usize {
+    fn capacity(&self) -> usize {
         let pool = self.pool();
         if pool.is_reachable { pool.most() } else { 1 }
     }
 
-    async fn rest(&self) {
+    async fn flush_idle(&self) {
         let kept = {
             let mut pool = self.pool();
             pool.is_reachable = false;
@@ -280,13 +287,13 @@ impl Server {
             }
             Security::StartTls => {
                 let mut plain = Dialogue::greeted(stream, deadline).await.map_err(at(Stage::Connect))?;
-                plain.hello(&self.hello).await.map_err(at(Stage::Connect))?;
+                plain.hello(&self.ehlo_name).await.map_err(at(Stage::Connect))?;
                 let stream = plain.start_tls().await.map_err(at(Stage::StartTls))?;
                 let secret = self.secure(stream, deadline).await.map_err(at(Stage::StartTls))?;
                 Dialogue::secured(secret, deadline)
             }
         };
-        connection.hello(&self.hello).await.map_err(at(Stage::Connect))?;
+        connection.hello(&self.ehlo_name).await.map_err(at(Stage::Connect))?;
         if let Some((username, password)) = &self.login {
             connection.log_in(username, password).await.map_err(at(Stage::Login))?;
         }

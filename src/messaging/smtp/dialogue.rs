@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::mail::Mail;
+use crate::messaging::mail::Mail;
 
 /// The most bytes of a reply; of a line no more is kept than is needed to act on it and to show it.
 const MOST_BYTES: usize = 64 * 1024;

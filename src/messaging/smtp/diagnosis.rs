@@ -6,7 +6,7 @@ use super::{
     dialogue::{Fault, Reply},
     tls::{Insecure, insecure},
 };
-use crate::{accounts::DeliveryError, config};
+use crate::{config, messaging::delivery_error::DeliveryError};
 
 /// How far a mail came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Named {
     host: String,
     at: String,
     has_login: bool,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Named {
@@ -50,7 +50,7 @@ impl Named {
         let (host, port) = (settings.host.clone(), settings.port());
         let at = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let has_login = settings.password.reveal().is_some();
-        Self { host, at, has_login, patience: settings.timeout.get() }
+        Self { host, at, has_login, timeout: settings.timeout.get() }
     }
 
     /// Why a mail was not sent.
@@ -66,7 +66,7 @@ impl Named {
             )),
             (Fault::NotOffered, _) => {
                 let why = format!("{at} offers no way to log in that is known here: check smtp.security");
-                DeliveryError::locked(why, None)
+                DeliveryError::auth_rejected(why, None)
             }
             (Fault::Garbled, Stage::Connect) => DeliveryError::unreachable(format!(
                 "{at} does not talk like a mail server: check smtp.port and smtp.security"
@@ -89,7 +89,10 @@ impl Named {
 
     /// A mail to an address with other letters than ASCII, for a server that takes none.
     pub fn no_such_letters(&self) -> DeliveryError {
-        DeliveryError::refusal(format!("{} takes no addresses with letters like these (SMTPUTF8)", self.at))
+        DeliveryError::rejected(
+            format!("{} takes no addresses with letters like these (SMTPUTF8)", self.at),
+            None,
+        )
     }
 
     /// A recipient took long while other mails had to wait.
@@ -106,7 +109,7 @@ impl Named {
     }
 
     fn late(&self, stage: Stage) -> String {
-        let (at, seconds) = (&self.at, self.patience.as_secs());
+        let (at, seconds) = (&self.at, self.timeout.as_secs());
         let look = match stage {
             Stage::Connect | Stage::StartTls => "check smtp.host, smtp.port and smtp.security",
             _ => "smtp.timeout gives it longer",
@@ -120,18 +123,21 @@ impl Named {
         let Self { at, .. } = self;
         let (code, said) = (reply.code, Some(reply.text()));
         match stage {
-            Stage::StartTls => DeliveryError::unwell(format!("{at} refused STARTTLS ({code})"), said),
+            Stage::StartTls => DeliveryError::unavailable(format!("{at} refused STARTTLS ({code})"), said),
             // RFC 4954, section 6: 454 is also said to those who try too often.
             _ if reply.is_for_now() && (stage, code) != (Stage::Login, 454) => {
-                DeliveryError::unwell(format!("{at} takes no mail for now ({code})"), said)
+                DeliveryError::unavailable(format!("{at} takes no mail for now ({code})"), said)
             }
-            _ if code == 530 => DeliveryError::locked(self.wants_login(code), said),
+            _ if code == 530 => DeliveryError::auth_rejected(self.wants_login(code), said),
             Stage::Login => {
                 let look = "check smtp.username and smtp.password";
-                DeliveryError::locked(format!("{at} refused the login ({code}): {look}"), said)
+                DeliveryError::auth_rejected(format!("{at} refused the login ({code}): {look}"), said)
             }
-            Stage::Sender => DeliveryError::locked(self.refused_sender(code), said),
-            _ => DeliveryError::locked(format!("{at} does not want to talk to this server ({code})"), said),
+            Stage::Sender => DeliveryError::auth_rejected(self.refused_sender(code), said),
+            _ => DeliveryError::auth_rejected(
+                format!("{at} does not want to talk to this server ({code})"),
+                said,
+            ),
         }
     }
 
@@ -155,7 +161,7 @@ impl Named {
         if reply.is_for_now() {
             DeliveryError::deferred(why, Some(text))
         } else {
-            DeliveryError::refused(why, Some(text))
+            DeliveryError::rejected(why, Some(text))
         }
     }
 
@@ -206,7 +212,7 @@ impl Named {
 fn unanswered(stage: Stage, why: String) -> DeliveryError {
     match stage {
         _ if stage.is_transport_wide() => DeliveryError::unreachable(why),
-        Stage::Receipt => DeliveryError::unanswered(why),
+        Stage::Receipt => DeliveryError::unconfirmed(why),
         _ => DeliveryError::deferred(why, None),
     }
 }
