@@ -6,9 +6,11 @@ use uuid::Uuid;
 
 use super::{Accounts, Admin, Error, codes::count_one};
 use crate::{
-    domain::{Email, Message, MessageId, MessageKind, MessageState, OutboxEntry, Timestamp, User, UserId},
+    domain::{
+        Email, Message, MessageId, MessageKind, MessageState, OutboxEntry, Page, Timestamp, User, UserId,
+    },
     messaging::{DeliveryError, LONGEST_PAUSE, LONGEST_UNCONFIRMED_PAUSE, Scope, retry_delay},
-    store::{Attempt, Due, SealedMessage, Tx},
+    store::{Attempt, Due, OutboxCursor, SealedMessage, Tx},
 };
 
 /// For how long messages that were taken belong to one worker. It tries for a shorter time, or was stopped: `smtp.timeout`
@@ -256,16 +258,19 @@ impl Accounts {
         noted.await
     }
 
-    /// The messages that were not sent (yet), in the order in which they were written, a page at a time: after `after`,
-    /// which starts at 0.
+    /// A page of the messages that were not sent (yet), oldest first.
     ///
     /// # Errors
     /// Only if the store does not answer.
-    pub async fn messages(&self, _by: &Admin, after: i64) -> Result<Vec<(i64, OutboxEntry)>, Error> {
+    pub async fn messages(
+        &self,
+        _by: &Admin,
+        after: Option<OutboxCursor>,
+    ) -> Result<Page<OutboxEntry, OutboxCursor>, Error> {
         const PAGE: u32 = 500;
         let now = self.clock.now();
         let page = self.store.read(move |tx| Ok::<_, Error>(tx.messages(after, PAGE)?)).await?;
-        Ok(page.into_iter().map(|(seq, sealed)| (seq, self.posted(&sealed, now))).collect())
+        Ok(page.map(|sealed| self.posted(&sealed, now)))
     }
 
     /// Has one message, or every one, tried again at once; dead ones, too, unless nobody would read them any more.

@@ -74,11 +74,7 @@ async fn list(accounts: &Accounts, plan: &PurgePlan, as_json: bool) -> Result<()
     let mut after = None;
     loop {
         let page = accounts.due_users(plan, after).await?;
-        after = page.last().cloned();
-        if after.is_none() {
-            break;
-        }
-        for (_, user) in page {
+        for user in page.items {
             if as_json {
                 users.push(api::user_json(&user));
             } else {
@@ -89,6 +85,10 @@ async fn list(accounts: &Accounts, plan: &PurgePlan, as_json: bool) -> Result<()
                     user.profile.email.as_str()
                 ))?;
             }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
         }
     }
     let due = accounts.count_due(plan).await?;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{domain::Invalid, store};
+use crate::{
+    domain::Invalid,
+    store::{self, Unique},
+};
 
 /// Why a use case did not do what it was asked to; unless it says otherwise, nothing was changed. As text it is for
 /// clients.
@@ -96,8 +99,7 @@ fn in_words(seconds: u64) -> String {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Taken(column) if column == "users.email_key" => Self::EmailTaken,
-            store::Error::Taken(column) => Self::Internal(format!("{column} is taken")),
+            store::Error::Taken(Unique::Email) => Self::EmailTaken,
             store::Error::Full(why) => Self::StorageFull(why),
             store::Error::Unavailable(why) => Self::Unavailable(why),
             store::Error::Damaged(_) => Self::Unavailable(error.to_string()),
@@ -135,12 +137,5 @@ mod tests {
             let refused = Error::TooManyRequests { retry_after: seconds };
             assert_eq!(refused.to_string(), format!("Too many attempts. Wait {words} and try again."));
         }
-    }
-
-    #[test]
-    fn only_an_address_can_be_taken_and_anything_else_that_is_there_twice_is_a_defect() {
-        let taken = |column: &str| Error::from(store::Error::Taken(column.to_owned()));
-        assert!(matches!(taken("users.email_key"), Error::EmailTaken));
-        assert!(matches!(taken("codes.token_hash"), Error::Internal(_)));
     }
 }

@@ -186,11 +186,22 @@ pub struct AuditQuery {
     pub limit: Limit,
 }
 
-/// The last event of the page before.
+/// The last event of the page before: its place in the order in which events were recorded, which only the store interprets.
+///
+/// Time and id would not do. A clock that is set back changes the order of times, a purge records thousands of events at one
+/// time, and the event may be deleted by the next page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AuditCursor(pub i64);
+pub struct AuditCursor(i64);
 
 impl AuditCursor {
+    pub(crate) const fn after(recorded: i64) -> Self {
+        Self(recorded)
+    }
+
+    pub(crate) const fn recorded(self) -> i64 {
+        self.0
+    }
+
     /// The place as clients hand it back, who need not know what is in it.
     #[must_use]
     pub fn encode(self) -> String {

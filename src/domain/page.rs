@@ -164,11 +164,33 @@ pub struct Page<T, C> {
     pub total: Option<u64>,
 }
 
+impl<T, C> Page<T, C> {
+    /// The first `limit` of `items`, of which there is one more if there is a next page; `after` makes the cursor of the last.
+    pub(crate) fn first(mut items: Vec<T>, limit: usize, after: impl FnOnce(&T) -> C) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(after);
+        Self { items, next, total: None }
+    }
+
+    pub(crate) fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U, C> {
+        Page { items: self.items.into_iter().map(item).collect(), next: self.next, total: self.total }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_page_has_a_next_one_if_there_is_one_item_more() {
+        for (items, limit, next) in [(0, 3, None), (2, 3, None), (3, 3, None), (4, 3, Some(2))] {
+            let page = Page::first((0..items).collect(), limit, |last: &i32| *last);
+            assert_eq!((page.items.len(), page.next), (limit.min(items.unsigned_abs() as usize), next));
+        }
+    }
 
     #[test]
     fn a_cursor_comes_back_in_its_own_order_alone() {

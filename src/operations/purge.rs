@@ -7,8 +7,8 @@ use std::{
 
 use crate::accounts::{Accounts, Error, audit::AuditActor, outbox::KEPT_FOR};
 use crate::{
-    domain::{Action, Origin, Timestamp, User},
-    store::{Snapshot, Tx},
+    domain::{Action, Origin, Page, Timestamp, User},
+    store::{DueUserCursor, Snapshot, Tx},
 };
 
 /// How long one slice of the work may keep other writers waiting.
@@ -127,18 +127,18 @@ impl Accounts {
         self.store.read(count).await
     }
 
-    /// The users that a clean-up would delete, a page at a time: those after the last one of the page before.
+    /// A page of the users that a purge would delete.
     ///
     /// # Errors
     /// Only if the store does not answer.
     pub async fn due_users(
         &self,
         plan: &PurgePlan,
-        after: Option<(i64, User)>,
-    ) -> Result<Vec<(i64, User)>, Error> {
+        after: Option<DueUserCursor>,
+    ) -> Result<Page<User, DueUserCursor>, Error> {
         const PAGE: u32 = 500;
         let by = plan.by;
-        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(by, after.as_ref(), PAGE)?)).await
+        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(by, after, PAGE)?)).await
     }
 
     /// Cleans up, in slices so short that nobody else waits long; tells `progress` after each. Stopped in between, it

@@ -38,11 +38,8 @@ impl Snapshot<'_> {
                 && query.action.is_none_or(|action| event.action == action)
         };
         let limit = query.limit.get();
-        let mut found = self.newest_events(lists(query), belongs, limit + 1)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|(seq, _)| AuditCursor(*seq));
-        Ok(Page { items: found.into_iter().map(|(_, event)| event).collect(), next, total: None })
+        let found = self.newest_events(lists(query), belongs, limit + 1)?;
+        Ok(Page::first(found, limit, |(seq, _)| AuditCursor::after(*seq)).map(|(_, event)| event))
     }
 
     /// The latest events that a user did, or that were done to them, newest first.
@@ -140,7 +137,7 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
 /// Where the events of a query are. Of a user alone they are in one list for each action: so the indexes that find one action
 /// of a user find all of them, too.
 fn lists(query: &AuditQuery) -> Vec<List> {
-    let before = Value::Integer(query.cursor.map_or(i64::MAX, |cursor| cursor.0));
+    let before = Value::Integer(query.cursor.map_or(i64::MAX, AuditCursor::recorded));
     let id = |id: UserId| Value::Blob(id.as_uuid().as_bytes().to_vec());
     let (sql, whom) = match (query.user_id, query.actor_id, query.action) {
         (None, None, None) => return vec![(ALL, vec![before])],

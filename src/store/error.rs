@@ -13,9 +13,9 @@ pub(super) const RESTORE: &str = "stop every server on it and restore the newest
 /// Why a read or a write did not happen. The texts are for the log alone.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// A value that must be unique is there already; names its `table.column`.
-    #[error("{0} is taken")]
-    Taken(String),
+    /// A value that must be unique exists already.
+    #[error("{0:?} is taken")]
+    Taken(Unique),
     /// No space is left on the disk; nothing was changed.
     #[error("the disk is full: {0}")]
     Full(String),
@@ -30,13 +30,25 @@ pub enum Error {
     Defect(String),
 }
 
+/// A unique constraint that a caller can violate without a defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unique {
+    /// One account per address.
+    Email,
+}
+
 /// SQLite's result codes: <https://www.sqlite.org/rescode.html>.
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let text = error.to_string();
         let Some(code) = error.sqlite_error() else { return Self::Defect(text) };
         match code.code {
-            ErrorCode::ConstraintViolation if is_unique(code.extended_code) => Self::Taken(column_of(&text)),
+            // SQLite names the column and no constraint: "UNIQUE constraint failed: users.email_key".
+            ErrorCode::ConstraintViolation
+                if is_unique(code.extended_code) && text.ends_with(": users.email_key") =>
+            {
+                Self::Taken(Unique::Email)
+            }
             ErrorCode::DiskFull => Self::Full(text),
             ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked
@@ -80,11 +92,6 @@ impl Error {
 
 fn is_unique(extended_code: i32) -> bool {
     matches!(extended_code, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
-}
-
-/// The column in `UNIQUE constraint failed: users.email_key`.
-fn column_of(text: &str) -> String {
-    text.rsplit(": ").next().unwrap_or_default().to_owned()
 }
 
 /// Why the store could not be opened, in words for whoever starts the program.

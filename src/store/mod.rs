@@ -41,11 +41,12 @@ use self::sqlite::{
 };
 pub use self::{
     clean_up::CleanUpRow,
-    error::{Error, OpenError},
-    outbox::{Attempt, Due, SealedMessage},
+    error::{Error, OpenError, Unique},
+    outbox::{Attempt, Due, OutboxCursor, SealedMessage},
     signing_keys::SigningKeyRow,
     sqlite::change_counter::Version,
     tx::{Snapshot, Tx},
+    users::DueUserCursor,
 };
 use crate::{
     config::Database,

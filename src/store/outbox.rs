@@ -9,7 +9,7 @@ use super::{
     Error, Snapshot, Tx,
     tx::{timestamp, uuid, word},
 };
-use crate::domain::{MessageId, MessageState, Timestamp, User, UserId, Word};
+use crate::domain::{MessageId, MessageState, Page, Timestamp, User, UserId, Word};
 
 const COLUMNS: &str = "id, user_id, recipient, mailbox, urgent, sealed, state, attempts, due_at, created_at, \
                        expires_at, last_error, seq";
@@ -43,6 +43,11 @@ pub enum Attempt {
     /// Those of them that are urgent.
     FurtherUrgent,
 }
+
+/// The last message of the page before: its place in the order in which messages were enqueued. Its id would not do, since a
+/// message is deleted once it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxCursor(i64);
 
 impl Attempt {
     const fn sql(self) -> &'static str {
@@ -84,10 +89,16 @@ pub struct SealedMessage {
 }
 
 impl Snapshot<'_> {
-    /// Messages in the order in which they were written, at most `limit`, after the row `after`.
-    pub(crate) fn messages(&self, after: i64, limit: u32) -> Result<Vec<(i64, SealedMessage)>, Error> {
+    /// A page of messages, oldest first.
+    pub(crate) fn messages(
+        &self,
+        after: Option<OutboxCursor>,
+        limit: u32,
+    ) -> Result<Page<SealedMessage, OutboxCursor>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT ?2");
-        self.all(&sql, (after, limit), read_message)
+        let after = after.map_or(i64::MIN, |cursor| cursor.0);
+        let found = self.all(&sql, (after, limit + 1), read_message)?;
+        Ok(Page::first(found, limit as usize, |(seq, _)| OutboxCursor(*seq)).map(|(_, message)| message))
     }
 
     /// The latest messages of a user, and the notices to their address since it can have been theirs, at most `most` in all;

@@ -21,23 +21,21 @@ impl Snapshot<'_> {
             }
             _ => None,
         };
-        let (mut items, rows) = match found {
+        let (items, rows) = match found {
             Some(items) => (items, None),
             None => {
                 let rows = self.rows_of(&search)?;
                 (self.page(query, &rows, now)?, Some(rows))
             }
         };
-        let more = items.len() > query.limit.get();
-        items.truncate(query.limit.get());
-        let next = items.last().filter(|_| more).map(|last| UserCursor::after(last, query.sort));
+        let page = Page::first(items, query.limit.get(), |last| UserCursor::after(last, query.sort));
         let total = if query.count {
             let rows = rows.map_or_else(|| self.rows_of(&search), Ok)?;
             Some(self.count_users(&query.filter, &rows, now)?)
         } else {
             None
         };
-        Ok(Page { items, next, total })
+        Ok(Page { total, ..page })
     }
 
     /// The users of a page, and one more to know whether there is a next page.

@@ -7,7 +7,7 @@ use super::{
     tx::{corrupt, maybe_timestamp, timestamp, uuid, word},
 };
 use crate::domain::{
-    Email, Name, PasswordHash, Profile, Status, Timestamp, User, UserId, Verification, Word, searchable,
+    Email, Name, Page, PasswordHash, Profile, Status, Timestamp, User, UserId, Verification, Word, searchable,
 };
 
 /// The columns that `read_user` reads, in its order.
@@ -23,6 +23,25 @@ const BY_ID: &str = "seq = (SELECT seq FROM users WHERE id = ?1) AND id = ?1";
 
 /// The user whose address is the first parameter, in the same way.
 const BY_EMAIL: &str = "seq = (SELECT seq FROM users WHERE email_key = ?1) AND email_key = ?1";
+
+/// The last user of the page before in the list of those who are due to be deleted; the order of its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueUserCursor {
+    expires_at: i64,
+    role: &'static str,
+    disabled: bool,
+    seq: i64,
+}
+
+impl DueUserCursor {
+    const START: Self = Self { expires_at: i64::MIN, role: "", disabled: false, seq: 0 };
+
+    fn after(seq: i64, user: &User) -> Self {
+        let (_, expires_at) = instants(user.verification);
+        let expires_at = expires_at.map_or(i64::MIN, Timestamp::millis);
+        Self { expires_at, role: user.role.word(), disabled: user.disabled, seq }
+    }
+}
 
 impl Snapshot<'_> {
     /// The user with this id.
@@ -61,27 +80,24 @@ impl Snapshot<'_> {
         self.number("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", []).map(|_| ())
     }
 
-    /// The unverified accounts that expire by then, the first to expire first, at most `limit` of them, after the one at the
-    /// row `after`.
+    /// A page of the unverified accounts that expire by then, the first to expire first.
     pub(crate) fn due_users(
         &self,
         by: Timestamp,
-        after: Option<&(i64, User)>,
+        after: Option<DueUserCursor>,
         limit: u32,
-    ) -> Result<Vec<(i64, User)>, Error> {
+    ) -> Result<Page<User, DueUserCursor>, Error> {
         let sql = format!(
             "SELECT {COLUMNS}, u.seq FROM users u WHERE u.status = 'unverified' AND u.expires_at <= ?1 \
              AND (u.expires_at, u.role, u.disabled, u.seq) > (?2, ?3, ?4, ?5) \
              ORDER BY u.expires_at, u.role, u.disabled, u.seq LIMIT ?6"
         );
-        let place = after.map(|(seq, user)| {
-            let (_, expires_at) = instants(user.verification);
-            (expires_at.map_or(i64::MIN, Timestamp::millis), user.role.word(), user.disabled, *seq)
-        });
-        let (expires_at, role, disabled, seq) = place.unwrap_or((i64::MIN, "", false, 0));
-        self.all(&sql, (by.millis(), expires_at, role, disabled, seq, limit), |row| {
+        let DueUserCursor { expires_at, role, disabled, seq } = after.unwrap_or(DueUserCursor::START);
+        let found = self.all(&sql, (by.millis(), expires_at, role, disabled, seq, limit + 1), |row| {
             Ok((row.get(COLUMN_COUNT)?, read_user(row, 0)?))
-        })
+        })?;
+        Ok(Page::first(found, limit as usize, |(seq, user)| DueUserCursor::after(*seq, user))
+            .map(|(_, user)| user))
     }
 
     /// The unverified accounts that expire by then and whose owners were not reminded of it, at most `limit`.
@@ -116,7 +132,7 @@ impl Tx<'_> {
     /// Adds a user.
     ///
     /// # Errors
-    /// `Taken("users.email_key")` if the address is.
+    /// `Taken(Unique::Email)`.
     pub(crate) fn insert_user(&self, user: &User, hash: Option<&PasswordHash>) -> Result<(), Error> {
         let profile = &user.profile;
         let (verified_at, expires_at) = instants(user.verification);
@@ -147,7 +163,7 @@ impl Tx<'_> {
     /// Writes everything that can change about a user, but for the password.
     ///
     /// # Errors
-    /// `Taken("users.email_key")` if the address is.
+    /// `Taken(Unique::Email)`.
     pub(crate) fn update_user(&self, user: &User) -> Result<(), Error> {
         let profile = &user.profile;
         let (verified_at, expires_at) = instants(user.verification);

@@ -522,9 +522,9 @@ async fn a_notice_to_the_old_address_does_not_name_the_new_one_in_full() {
     let ann = app.signed_in(ANN).await;
     app.printed().await;
     ask(&ann, NEW).await.is(202);
-    let messages = app.accounts.messages(&Admin::from_cli(), 0).await.unwrap();
-    let notice = messages.iter().find(|(_, message)| message.to == ANN).unwrap();
-    let words = format!("{:?}", notice.1.kind);
+    let messages = app.accounts.messages(&Admin::from_cli(), None).await.unwrap().items;
+    let notice = messages.iter().find(|message| message.to == ANN).unwrap();
+    let words = format!("{:?}", notice.kind);
     assert!(words.contains("a…@example.org") && !words.contains("ann.smith"), "{words}");
 }
 

@@ -178,11 +178,11 @@ async fn a_plan_can_be_looked_at_before() {
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = app.accounts.due_users(&plan, after).await.unwrap();
-        after = page.last().cloned();
+        seen.extend(page.items.into_iter().map(|user| user.id));
+        after = page.next;
         if after.is_none() {
             break;
         }
-        seen.extend(page.into_iter().map(|(_, user)| user.id));
     }
     seen.sort();
     seen.dedup();

@@ -44,8 +44,7 @@ async fn deliver(app: &App) {
 }
 
 async fn posted(app: &App) -> Vec<OutboxEntry> {
-    let page = app.accounts.messages(&Admin::from_cli(), 0).await.unwrap();
-    page.into_iter().map(|(_, message)| message).collect()
+    app.accounts.messages(&Admin::from_cli(), None).await.unwrap().items
 }
 
 /// The message to this address that was not sent.

@@ -39,13 +39,15 @@ pub async fn run(args: Args, config: &Config) -> Result<()> {
 
 async fn all(accounts: &Accounts, state: Option<MessageState>) -> Result<Vec<OutboxEntry>> {
     let mut messages = Vec::new();
-    let mut after = 0;
+    let mut after = None;
     loop {
         let page = accounts.messages(&Admin::from_cli(), after).await?;
-        let Some((last, _)) = page.last() else { return Ok(messages) };
-        after = *last;
-        let wanted = page.into_iter().map(|(_, message)| message);
-        messages.extend(wanted.filter(|message| state.is_none_or(|state| state == message.state)));
+        let found = page.items.into_iter();
+        messages.extend(found.filter(|message| state.is_none_or(|state| state == message.state)));
+        after = page.next;
+        if after.is_none() {
+            return Ok(messages);
+        }
     }
 }
 
