@@ -104,10 +104,12 @@ pub enum StartError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// The secret is not the one that the store was made with.
-    #[error("the signing keys in the store were made with another installation secret")]
+    #[error("the signing keys in the database were made with another installation secret")]
     OtherSecret,
     /// The store has keys, and the secret that opens them is gone.
-    #[error("the installation secret {0} is missing, and the store's signing keys cannot be read without it")]
+    #[error(
+        "the installation secret {0} is missing, and the database's signing keys cannot be read without it"
+    )]
     SecretGone(String),
     /// Anything else.
     #[error("{0}")]
@@ -121,7 +123,7 @@ impl StartError {
         match self {
             Self::Store(error) => error.hint(),
             Self::OtherSecret | Self::SecretGone(_) => {
-                Some("put back the secret that belongs to this store: it is part of every backup")
+                Some("put back the secret that belongs to this database: it is part of every backup")
             }
             Self::Secret(SecretError::Denied(_)) => Some(GIVE_AWAY),
             Self::Secret(_) | Self::Failed(_) => None,

@@ -8,7 +8,7 @@ use crate::domain::{Limit, Word};
 
 #[derive(clap::Args)]
 pub struct UserArgs {
-    /// The user's id or address.
+    /// The user's id or e-mail address.
     pub user: String,
     /// Print JSON.
     #[arg(long)]

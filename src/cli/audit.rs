@@ -16,15 +16,15 @@ use crate::{
     domain::{Action, AuditCursor, AuditEvent, AuditQuery, UserId, Word},
 };
 
-/// List audit events: what was done to accounts, by whom and from where, newest first.
+/// List audit events, newest first: what was done to accounts, by whom and from where.
 ///
-/// Accounts are named by their e-mail addresses, and deleted ones by their ids. --json has both.
+/// Accounts are shown by their e-mail address, deleted ones by their id. --json prints both.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only events about this user: an id, also of a deleted account, or an address.
+    /// Only events about this user: an e-mail address, or an id, also of a deleted user.
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Only events caused by this user: an id, also of a deleted account, or an address.
+    /// Only events caused by this user: an e-mail address, or an id, also of a deleted user.
     #[arg(long, value_name = "USER")]
     actor: Option<String>,
     /// Only events with this action.
@@ -33,7 +33,7 @@ pub struct Args {
     /// Page size, 1 to 200.
     #[arg(long, default_value_t = 50, value_parser = args::number)]
     limit: i64,
-    /// Continue after the previous page: the cursor that it ended with.
+    /// Show the page after this cursor, which the previous page ended with.
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
     /// Print JSON.
@@ -63,16 +63,16 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
         output::data(json!({ "items": items, "next_cursor": next }))?;
     } else {
         let rows = page.items.iter().map(|event| row(event, &emails));
-        output::table(["AT", "ACTION", "WHO", "WHOM", "FROM", "WHAT"], rows)?;
+        output::table(["AT", "ACTION", "ACTOR", "USER", "FROM", "CHANGES"], rows)?;
         if let Some(next) = next {
-            output::words(format_args!("more with --cursor {next}"));
+            output::message(format_args!("next page: --cursor {next}"));
         }
     }
     accounts.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whose events; an id need not be of anybody who is still there.
+/// Finds the id of a user to filter by. An id need not exist: events of deleted users are kept.
 async fn id(accounts: &Accounts, by: &Admin, id_or_email: Option<String>) -> Result<Option<UserId>> {
     let Some(text) = id_or_email else { return Ok(None) };
     match uuid::Uuid::try_parse(text.trim()) {
@@ -81,8 +81,7 @@ async fn id(accounts: &Accounts, by: &Admin, id_or_email: Option<String>) -> Res
     }
 }
 
-/// The addresses of those who did something and of those it was done to, as far as they have an account: the audit itself
-/// keeps none.
+/// Looks up the e-mail addresses of actors and users who still exist: the audit itself stores none.
 async fn emails(accounts: &Accounts, by: &Admin, events: &[AuditEvent]) -> Result<HashMap<UserId, String>> {
     let ids = events.iter().flat_map(|event| event.actor_id.into_iter().chain([event.user_id]));
     let mut emails = HashMap::new();
@@ -96,7 +95,7 @@ async fn emails(accounts: &Accounts, by: &Admin, events: &[AuditEvent]) -> Resul
     Ok(emails)
 }
 
-/// An event as the API shows it, and the addresses.
+/// An event as the API presents it, with the addresses added.
 fn in_json(event: AuditEvent, emails: &HashMap<UserId, String>) -> Value {
     let email = |id: UserId| emails.get(&id).cloned();
     let (actor, user) = (event.actor_id.and_then(email), email(event.user_id));

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::output;
 use crate::config::Config;
 
-/// Print the settings in force, with secrets hidden.
+/// Print the current settings, with secrets hidden.
 #[derive(clap::Args)]
 pub struct Args {
     /// Print JSON.
@@ -20,15 +20,17 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode> {
         if args.json { serde_json::to_string_pretty(config)? } else { config.to_toml() }.trim_end(),
     )?;
     match &config.file {
-        Some(file) => output::words(format_args!(
-            "read from {}, under the environment",
+        Some(file) => output::message(format_args!(
+            "read from {}, overridden by the environment",
             path::absolute(file)?.display()
         )),
-        None => output::words("no config.toml here: these are the defaults, under the environment"),
+        None => output::message(
+            "no config.toml in the working directory: defaults, overridden by the environment",
+        ),
     }
     if config.database.has_path() {
-        output::words(format_args!(
-            "database.path is set, so the store is {}, and database.folder is ignored",
+        output::message(format_args!(
+            "database.path is set, so the database is {}, and database.folder is ignored",
             config.database
         ));
     }

@@ -11,10 +11,10 @@ use crate::{
     domain::{Client, Email, Role, Status},
 };
 
-/// Create a verified admin, such as the first one.
+/// Create an admin, such as the first one. No confirmation mail is needed.
 ///
 /// Asks for the password twice, or reads it from standard input with --password-stdin; no option takes a password. Creates
-/// the store if needed, and prints the new user.
+/// the database if needed, and prints the new user.
 #[derive(clap::Args)]
 pub struct Args {
     /// The admin's e-mail address.
@@ -36,18 +36,18 @@ pub struct Args {
 
 pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let Args { email, first_name, last_name, password_stdin, json } = args;
-    // An admin types a password twice, but not for an address that cannot be.
+    // A bad address is refused before the password is asked for.
     let admin = InvitationDraft { email, first_name, last_name, role: Role::Admin };
     admin.check()?;
     let accounts = open::or_make(config).await?;
-    must_be_free(&accounts, &admin.email).await?;
+    refuse_taken(&accounts, &admin.email).await?;
     let password = prompt::new_password(password_stdin)?;
     let InvitationDraft { email, first_name, last_name, .. } = admin;
     let draft = SignupDraft { email: email.clone(), password, first_name, last_name };
     let new = accounts.check_signup(draft, &Client::default()).await?;
     let created = match accounts.create_admin(&Admin::from_cli(), new).await {
         Err(Error::EmailTaken) => {
-            return must_be_free(&accounts, &email).await.and(Err(Error::EmailTaken.into()));
+            return refuse_taken(&accounts, &email).await.and(Err(Error::EmailTaken.into()));
         }
         created => created?,
     };
@@ -56,16 +56,16 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses an address that is taken, and says what to do about it. An account that was never verified may be
-/// a stranger's: its password must not become an admin's.
-async fn must_be_free(accounts: &Accounts, email: &str) -> Result<()> {
+/// Refuses an address that is taken, with a hint. An account that was never verified may have been created by a stranger,
+/// whose password must not become an admin's.
+async fn refuse_taken(accounts: &Accounts, email: &str) -> Result<()> {
     let Ok(parsed) = Email::parse("email", email) else { return Ok(()) };
     let hint = match accounts.user_by_email(&Admin::from_cli(), parsed).await.map(|owner| owner.status()) {
         Err(Error::NotFound) => return Ok(()),
         Err(error) => return Err(error.into()),
         Ok(Status::Unverified) => {
             format!(
-                "that account was never verified, and may be a stranger's: coffeeshop users delete {email}, then run this again"
+                "that account was never verified and may belong to a stranger: coffeeshop users delete {email}, then run this again"
             )
         }
         Ok(Status::Verified) => format!("make that user an admin: coffeeshop users set-role {email} admin"),

@@ -13,12 +13,12 @@ use serde_json::json;
 use super::output;
 use crate::config::Config;
 
-/// For each address that is asked. The container's own health check waits for five seconds in all.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// For each address that is tried. The container's own health check waits for five seconds in total.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Check whether the running server is ready.
+/// Check whether the running server is ready; exit with 1 if not.
 ///
-/// For the health check of a container or a service manager: exits with 1 if it is not.
+/// Meant for the health check of a container or a service manager.
 #[derive(clap::Args)]
 pub struct Args {
     /// Print JSON.
@@ -35,25 +35,25 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first answer, and from where; or why the last address gives none.
+/// Returns the first answer and its address, or the error of the last address.
 fn ask_any(servers: &[SocketAddr]) -> Result<(SocketAddr, String)> {
-    let mut silent = anyhow!("there is no address to ask at");
+    let mut failure = anyhow!("server.listen has no address");
     for &server in servers {
         match ask(server) {
             Ok(status) => return Ok((server, status)),
             Err(error) => {
-                silent = Error::new(error).context(format!("the server at {server} does not answer"));
+                failure = Error::new(error).context(format!("the server at {server} does not answer"));
             }
         }
     }
-    Err(silent)
+    Err(failure)
 }
 
-/// One request without a library: a status line is all there is to read.
+/// Sends one request without an HTTP client: only the status line is read.
 fn ask(server: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     write!(stream, "GET /readyz HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(16 * 1024).read_to_end(&mut answer)?;
@@ -61,8 +61,8 @@ fn ask(server: SocketAddr) -> std::io::Result<String> {
     Ok(line.split(' ').nth(1).unwrap_or("no status").to_owned())
 }
 
-/// Where a server that listens here is asked: one that listens on every address, at the machine's own. `[::]` is every
-/// address of both families, and a machine need not have the one of IPv6.
+/// The addresses at which to reach a server that listens on `listen`. `[::]` stands for all addresses of both families, and a
+/// machine may lack IPv6.
 fn reachable(listen: SocketAddr) -> Vec<SocketAddr> {
     let ips: &[IpAddr] = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => &[Ipv4Addr::LOCALHOST.into()],
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_server_listens_on_every_address_it_is_asked_at_both() {
+    fn a_server_on_all_addresses_is_asked_at_both_loopbacks() {
         let asked = |listen: &str| {
             let servers = reachable(listen.parse().expect("an address"));
             servers.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_does_not_answer_is_passed_over() {
+    fn an_address_that_does_not_answer_is_skipped() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let server = listener.local_addr().expect("an address");
         let answering = thread::spawn(move || {
@@ -102,7 +102,7 @@ mod tests {
         let closed = SocketAddr::from(([127, 0, 0, 2], server.port()));
         assert_eq!(ask_any(&[closed, server]).expect("an answer"), (server, "200".to_owned()));
         answering.join().expect("answered");
-        let silent = ask_any(&[server, closed]).expect_err("no server");
-        assert!(silent.to_string().contains("127.0.0.2"), "{silent}");
+        let failure = ask_any(&[server, closed]).expect_err("no server");
+        assert!(failure.to_string().contains("127.0.0.2"), "{failure}");
     }
 }

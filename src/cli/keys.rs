@@ -18,7 +18,7 @@ pub enum Command {
     Rotate(Rotate),
 }
 
-/// List the signing key, and older keys whose tokens are still valid.
+/// List the signing key, and older keys that still verify tokens.
 #[derive(clap::Args)]
 pub struct List {
     /// Print JSON.
@@ -60,7 +60,7 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
         }
         Command::Rotate(args) => {
             let rotation = if args.emergency { Rotation::Emergency } else { Rotation::Gentle };
-            let question = "Delete the old keys and revoke all sessions of all users?";
+            let question = "Delete the old keys and log out all users?";
             if rotation == Rotation::Emergency && !args.yes && !prompt::confirm(question)? {
                 bail!("nothing was changed");
             }
@@ -73,7 +73,7 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
 }
 
 fn row(key: &KeyInfo) -> [String; 3] {
-    let retired = key.retired_at.map_or_else(|| "signs".to_owned(), |at| at.to_string());
+    let retired = key.retired_at.map_or_else(|| "in use".to_owned(), |at| at.to_string());
     [key.kid.clone(), key.created_at.to_string(), retired]
 }
 

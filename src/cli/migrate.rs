@@ -12,9 +12,9 @@ use crate::{
     store::{OpenError, Store},
 };
 
-/// Apply pending migrations, creating the store if needed.
+/// Apply pending migrations, creating the database if needed.
 ///
-/// The server does the same when it starts. A store made by a newer coffeeshop is refused.
+/// The server does the same when it starts. A database of a newer coffeeshop is refused.
 #[derive(clap::Args)]
 pub struct Args {
     /// Change nothing; exit with 1 if migrations are pending.
@@ -30,14 +30,14 @@ pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
     if args.check {
         print(&json!({ "pending": pending }), &pending, args.json)?;
         if !pending.is_empty() {
-            let hint = "bring it up to date with coffeeshop migrate";
-            return Err(output::Hinted::new("the store is not up to date", hint).into());
+            let hint = "apply pending migrations with coffeeshop migrate";
+            return Err(output::Hinted::new("the database is not up to date", hint).into());
         }
     } else {
         open::or_make(config).await?.close().await;
         print(&json!({ "applied": pending }), &pending, args.json)?;
     }
-    output::words(if pending.is_empty() { "nothing to do" } else { "the store is up to date" });
+    output::message(if pending.is_empty() { "nothing to do" } else { "the database is up to date" });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -51,8 +51,7 @@ fn print(json: &Value, migrations: &[String], as_json: bool) -> Result<()> {
 fn pending(config: &Config) -> Result<Vec<String>> {
     match Store::pending_migrations(&config.database) {
         Ok(pending) => Ok(pending),
-        // A store that is not there yet lacks everything.
-        Err(OpenError::Missing(_)) => Ok(vec!["a new store".to_owned()]),
+        Err(OpenError::Missing(_)) => Ok(vec!["a new database".to_owned()]),
         Err(error) => Err(StartError::from(error).into()),
     }
 }

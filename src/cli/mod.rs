@@ -1,4 +1,4 @@
-//! The command line: words in, one `Accounts` call, words out.
+//! The command line: arguments in, one call of a use case, text or JSON out.
 
 mod args;
 mod audit;
@@ -49,13 +49,17 @@ enum Command {
     #[command(flatten)]
     WithConfig(WithConfig),
     /// Print the OpenAPI document.
+    ///
+    /// It describes the whole API; clients can be generated from it. Needs no database.
     Openapi,
 }
 
-/// What is done by the settings of a shop.
+/// Commands that need valid settings.
 #[derive(Subcommand)]
 enum WithConfig {
-    /// Apply pending migrations, then serve until SIGTERM or SIGINT.
+    /// Run the server, after applying pending migrations.
+    ///
+    /// Stops on SIGTERM or SIGINT (Ctrl-C) once requests in progress are answered. SIGHUP reloads the signing keys.
     Serve,
     Migrate(migrate::Args),
     CreateAdmin(create_admin::Args),
@@ -86,15 +90,15 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command.unwrap_or(Command::WithConfig(WithConfig::Serve)) {
-        Command::WithConfig(command) => run_by_settings(command, cli.config.as_deref()),
+        Command::WithConfig(command) => run_with_config(command, cli.config.as_deref()),
         Command::Openapi => openapi::run(Config::load(cli.config.as_deref(), environment())),
     }
 }
 
-fn run_by_settings(command: WithConfig, file: Option<&Path>) -> Result<ExitCode> {
+fn run_with_config(command: WithConfig, file: Option<&Path>) -> Result<ExitCode> {
     let mut config = Config::load(file, environment())?;
     let _log = Log::start(&config.log)?;
-    // Which store it is depends on the working directory, so commands name it in full.
+    // The path depends on the working directory, so commands show it in full.
     config.database = config.database.absolute()?;
     match command {
         WithConfig::Serve => in_runtime(serve::run(&config)),
@@ -113,15 +117,12 @@ fn run_by_settings(command: WithConfig, file: Option<&Path>) -> Result<ExitCode>
 fn in_runtime(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(command);
-    // What still blocks a thread, such as a pipe that nobody reads, does not keep the process.
+    // A thread that is still blocked, such as by a pipe that is not read, does not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that looks at the environment, for the settings"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment, for the settings")]
 fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()
 }
@@ -139,13 +140,13 @@ mod tests {
 
     #[test]
     fn no_flag_takes_a_password() {
-        fn validate_object(command: &clap::Command) {
+        fn check(command: &clap::Command) {
             for arg in command.get_arguments() {
                 let takes_value = arg.get_action().takes_values();
                 assert!(!(takes_value && arg.get_id().as_str().contains("password")), "{arg}");
             }
-            command.get_subcommands().for_each(validate_object);
+            command.get_subcommands().for_each(check);
         }
-        validate_object(&Cli::command());
+        check(&Cli::command());
     }
 }

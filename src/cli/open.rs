@@ -1,4 +1,4 @@
-//! Opens the accounts for a command, and says which store it changes.
+//! Opens the database for a command, and prints which one it changes.
 
 use anyhow::Result;
 
@@ -11,59 +11,58 @@ use crate::{
     store::{OpenMode, Store},
 };
 
-/// Opens the accounts to look at them.
+/// Opens it for a command that only reads.
 pub async fn to_read(config: &Config) -> Result<Accounts> {
     open(config, OpenMode::RequireCurrent).await
 }
 
-/// Opens the accounts to change something, and names the store: in another folder, or without the server's settings, it is
-/// not the server's.
+/// Opens it for a command that writes, and prints its path: in another folder, or without the server's settings, it may not
+/// be the server's database.
 pub async fn to_write(config: &Config) -> Result<Accounts> {
     let accounts = open(config, OpenMode::RequireCurrent).await?;
-    name(config);
+    print_path(config);
     Ok(accounts)
 }
 
-/// The same, and makes the store if there is none.
+/// Like [`to_write`], but creates or migrates the database as needed.
 pub async fn or_make(config: &Config) -> Result<Accounts> {
     let is_new = !Store::exists(&config.database);
     let accounts = open(config, OpenMode::CreateOrMigrate).await?;
     if !is_new {
-        name(config);
+        print_path(config);
         return Ok(accounts);
     }
-    output::words(format_args!("made a new store: {}", config.database));
+    output::message(format_args!("created a new database: {}", config.database));
     let folder = config.database.data_folder();
     if files::are_for_root(folder) {
         output::warning(format_args!(
-            "{} belongs to root, and so does what is in it: give it to the user that runs the server, with chown -R, unless \
-             that is root",
+            "{} belongs to root, with its files: unless root runs the server, give them to the user who does, with chown -R",
             folder.display()
         ));
     }
     Ok(accounts)
 }
 
-/// Opens the accounts for a server, which makes the store if there is none, and has a log.
+/// Opens it for the server, which reports to its log.
 pub async fn to_serve(config: &Config) -> Result<Accounts> {
     let is_new = !Store::exists(&config.database);
     let accounts = open(config, OpenMode::CreateOrMigrate).await?;
     if is_new {
-        tracing::info!(store = %config.database, "made a new store");
+        tracing::info!(database = %config.database, "created a new database");
     }
     Ok(accounts)
 }
 
-fn name(config: &Config) {
-    output::words(format_args!("store: {}", config.database));
+fn print_path(config: &Config) {
+    output::message(format_args!("database: {}", config.database));
 }
 
 async fn open(config: &Config, missing: OpenMode) -> Result<Accounts> {
     let is_new = !Store::exists(&config.database);
     let (store, migrated) = Store::open(&config.database, missing).await.map_err(StartError::from)?;
-    // A new store is said to be new, and not to have been through every version.
+    // Of a new database the log says only that it was created.
     for migration in migrated.iter().filter(|_| !is_new) {
-        tracing::info!(migration, "brought the store up to date");
+        tracing::info!(migration, "applied a migration");
     }
     Ok(Accounts::open(config, store, Clock::system()).await?)
 }

@@ -10,13 +10,13 @@ use crate::{
     config::{Config, ConfigError},
 };
 
-/// Prints the document of the shop with these settings. It needs none: the document is wanted where clients are made, too,
-/// and then says that the API is at the root of its server.
+/// Prints the document, with the path of `server.public_url`. Without valid settings, such as where clients are generated, it
+/// places the API at the root of its server.
 pub fn run(config: Result<Config, ConfigError>) -> Result<ExitCode> {
     let document = match config {
         Ok(config) => api::openapi_at(config.public_path()),
         Err(error) => {
-            output::words(format!("warning: the path of server.public_url is not known: {error}"));
+            output::message(format!("warning: the path of server.public_url is not known: {error}"));
             api::openapi()
         }
     };

@@ -1,4 +1,4 @@
-//! Data to standard output, words to standard error.
+//! Data to standard output, messages to standard error.
 
 use std::{
     fmt::Display,
@@ -10,7 +10,7 @@ use rustix::termios::tcgetwinsize;
 
 use crate::accounts::{Error, StartError};
 
-/// A refusal with a hint at what to do instead.
+/// An error with a hint at what to do next.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Hinted {
@@ -19,16 +19,15 @@ pub struct Hinted {
 }
 
 impl Hinted {
-    /// A refusal.
     pub fn new(message: impl Display, hint: impl Into<String>) -> Self {
         Self { message: message.to_string(), hint: hint.into() }
     }
 }
 
-/// Data: what a script reads. A reader that went away has read enough.
+/// Prints what a script reads. A closed pipe is no error: its reader has read enough.
 ///
 /// # Errors
-/// If it cannot be written, to a full disk for one.
+/// If it cannot be written, such as to a full disk.
 pub fn data(text: impl Display) -> io::Result<()> {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
@@ -36,8 +35,8 @@ pub fn data(text: impl Display) -> io::Result<()> {
     }
 }
 
-/// A table for people, without lines; on a terminal that is too narrow for it, a block for each row: an id that is broken in
-/// two can be neither read nor copied.
+/// Prints a table. On a terminal that is too narrow for it, each row becomes a block of lines: an id that is broken in two
+/// cannot be copied.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -61,60 +60,60 @@ pub fn table<const N: usize>(
     data(blocks.collect::<Vec<_>>().join("\n\n"))
 }
 
-/// How many columns the terminal has that data goes to; none if it is no terminal, or does not say.
+/// The width of the terminal on standard output, if it is one and tells its width.
 fn terminal_width() -> Option<usize> {
     let stdout = io::stdout();
     let size = stdout.is_terminal().then(|| tcgetwinsize(&stdout).ok()).flatten()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-/// Words: what a person reads.
-pub fn words(text: impl Display) {
+/// Prints a line for a person.
+pub fn message(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// `warning: …` in one line: it was done, and is perhaps not what was meant.
+/// Prints `warning: …`: the command succeeded, but perhaps not as intended.
 pub fn warning(text: impl Display) {
-    words(format_args!("warning: {text}"));
+    message(format_args!("warning: {text}"));
 }
 
-/// `error: …` in one line, perhaps a `hint: …`.
+/// Prints `error: …` in one line, and `hint: …` if there is one.
 pub fn failure(error: &anyhow::Error) {
-    words(format_args!("error: {}", in_one_line(&in_full(error))));
+    message(format_args!("error: {}", in_one_line(&in_full(error))));
     let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
     if let Some(hint) = hint.or_else(|| error.downcast_ref::<StartError>().and_then(StartError::hint)) {
-        words(format_args!("hint: {hint}"));
+        message(format_args!("hint: {hint}"));
     }
 }
 
-/// What went wrong and why, one after the other, in the words of the command line: a field of the API is a flag here.
+/// The error and its causes, in terms of the command line: what is a field in the API is a flag here.
 fn in_full(error: &anyhow::Error) -> String {
-    let mut said = String::new();
+    let mut text = String::new();
     for cause in error.chain() {
         let cause = match cause.downcast_ref::<Error>() {
             Some(refusal) => refusal.in_full(),
             None => cause.to_string(),
         };
-        // Some libraries put the cause into what they say, too.
-        if said.is_empty() {
-            said = cause;
-        } else if !said.ends_with(&cause) {
-            said = format!("{said}: {cause}");
+        // Some libraries repeat the cause in their own message.
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
         }
     }
-    said.replace("The field email", "The address")
+    text.replace("The field email", "The address")
         .replace("The field first_name", "--first-name")
         .replace("The field last_name", "--last-name")
         .replace("The field password", "The password")
         .replace("; leave it out or send null instead", "; leave it out instead")
 }
 
-/// A value in a sentence: an empty one is still seen.
+/// Shows a value within a sentence; an empty one as quotes.
 pub fn quoted(value: &str) -> &str {
     if value.is_empty() { "\"\"" } else { value }
 }
 
-/// A sentence of ours ends in a full stop; a line of a command does not.
+/// Joins lines, and drops the full stop: messages of a command end without one.
 fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
 }

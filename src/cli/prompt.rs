@@ -1,4 +1,4 @@
-//! Asking the person at the terminal.
+//! Prompts on the terminal.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
@@ -7,10 +7,10 @@ use anyhow::{Result, bail};
 use super::output::Hinted;
 use crate::domain::typed::secret_line;
 
-/// A new password: typed twice at the terminal, or the one line of standard input.
+/// Reads a new password: typed twice at the terminal, or the one line of standard input.
 pub fn new_password(from_stdin: bool) -> Result<String> {
     if from_stdin {
-        // More than any password may have, and less than fills the memory.
+        // More than any password may have, and little memory.
         let mut bytes = Vec::new();
         io::stdin().take(64 * 1024).read_to_end(&mut bytes)?;
         return match secret_line(&bytes) {
@@ -26,16 +26,18 @@ pub fn new_password(from_stdin: bool) -> Result<String> {
         .into());
     }
     let password = rpassword::prompt_password("Password: ")?;
-    if rpassword::prompt_password("Once more: ")? != password {
-        bail!("the two passwords differ");
+    if rpassword::prompt_password("Repeat password: ")? != password {
+        bail!("the passwords do not match");
     }
     Ok(password)
 }
 
-/// Whether the person says yes.
+/// Asks a yes-or-no question; anything but yes is no.
 pub fn confirm(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
-        return Err(Hinted::new("not a terminal: this needs a confirmation", "pass --yes").into());
+        return Err(
+            Hinted::new("not a terminal: the command cannot ask for confirmation", "pass --yes").into()
+        );
     }
     write!(io::stderr(), "{question} [y/N] ")?;
     let mut answer = String::new();

@@ -13,15 +13,15 @@ use crate::{
     config::{Config, Period},
 };
 
-/// Between two slices of the work.
+/// Between two batches.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Delete expired unverified users, and expired sessions, codes, messages and audit events.
 ///
-/// The server does the same on schedule. Verified users are never deleted. Prints how many of each were deleted.
+/// The server does the same on schedule. Verified users are never deleted.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Delete users who have been unverified for at least this long, such as 2d, instead of those who have expired.
+    /// Delete users who have been unverified for at least this long, such as 2d, instead of those that have expired.
     #[arg(long, value_name = "PERIOD")]
     older_than: Option<Period>,
     /// Delete nothing; list the users who would be deleted.
@@ -46,7 +46,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Deletes, with a progress bar where there is a terminal to see it.
+/// Deletes, and shows a progress bar on a terminal.
 async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
     let due = accounts.count_due(plan).await?;
     let bar = ProgressBar::new(due.total());
@@ -55,7 +55,7 @@ async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
     }
     let progress = |purged: Purged| {
         if purged.total() > bar.position() {
-            // A server that waits to write looks again from time to time; it must find a moment to.
+            // A running server polls for the database's write lock, and must get it between two batches.
             thread::sleep(PAUSE);
         }
         bar.set_position(purged.total());
@@ -68,7 +68,7 @@ async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
     })
 }
 
-/// Lists who would go, a page at a time: there may be many.
+/// Lists the users who would be deleted, page by page: there may be many.
 async fn list(accounts: &Accounts, plan: &PurgePlan, as_json: bool) -> Result<()> {
     let mut users = Vec::new();
     let mut after = None;

@@ -28,8 +28,8 @@ use crate::{
 pub async fn run(config: &Config) -> Result<ExitCode> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     log_start(config);
-    leave_no_core();
-    // Everything that can be wrong is found out before the port is taken.
+    disable_core_dumps();
+    // Settings and database are checked before the port is taken.
     jobs::check(&config.cleanup)?;
     let transport = ConfiguredTransport::new(config).map_err(Error::msg)?;
     let accounts = open::to_serve(config).await?;
@@ -38,7 +38,7 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
-        let hint = "is another server running? server.listen says where to listen";
+        let hint = "is another server running? change server.listen to use another address or port";
         Hinted::new(format_args!("cannot listen on {}: {error}", config.server.listen), hint)
     })?;
     for warning in config.warnings() {
@@ -51,7 +51,9 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     tracing::info!("listening on {url}");
     tracing::info!("Swagger UI: {url}/docs");
     if !accounts.has_admin().await? {
-        tracing::info!("there is no admin yet: coffeeshop create-admin --email you@example.com");
+        tracing::info!(
+            "there is no admin yet; create one with: coffeeshop create-admin --email you@example.com"
+        );
     }
     let for_keys = accounts.clone();
     let shutdown = async move {
@@ -59,7 +61,7 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
             tokio::select! {
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
-                _ = hangup.recv() => read_keys(&for_keys).await,
+                _ = hangup.recv() => reload_keys(&for_keys).await,
             }
         }
     };
@@ -67,38 +69,38 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What keeps mails from the folder that they are written to.
+/// Why the folder of the file transport cannot be written, if it is used.
 fn folder_obstacle(config: &Config) -> Option<String> {
     let is_used = config.messages.transport == Transport::File;
     is_used.then(|| obstacle(&config.messages.folder, Access::WRITE_OK)).flatten()
 }
 
-/// What SIGHUP asks for: other daemons read their settings again, and none of them ends. Settings count from the next start on.
-async fn read_keys(accounts: &Accounts) {
+/// Handles SIGHUP, which would otherwise end the process. Settings are not reloaded; they apply from the next start.
+async fn reload_keys(accounts: &Accounts) {
     match accounts.reload_keys().await {
-        Ok(()) => tracing::info!("SIGHUP: read the signing keys again; settings are read at a start"),
-        Err(error) => tracing::error!(?error, "SIGHUP: the signing keys cannot be read"),
+        Ok(()) => tracing::info!("SIGHUP: reloaded the signing keys; settings apply from the next start"),
+        Err(error) => tracing::error!(?error, "SIGHUP: cannot reload the signing keys"),
     }
 }
 
-/// What a report of a problem needs, in one line.
+/// Logs what a bug report needs, in one line.
 fn log_start(config: &Config) {
     let full = |file: &PathBuf| path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string();
     let settings = config.file.as_ref().map(|file| tracing::field::display(full(file)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = store::engine(),
-        store = %config.database,
+        database = %config.database,
         settings,
         transport = %config.messages.transport,
         "coffeeshop starts"
     );
 }
 
-/// Whatever ends this process leaves no image of its memory on a disk: passwords and tokens pass through it.
-fn leave_no_core() {
+/// Disables core dumps: the memory of the process may hold passwords and tokens.
+fn disable_core_dumps() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(%error, "a crash may leave an image of the memory behind");
+        tracing::warn!(%error, "core dumps cannot be disabled: a crash may write passwords to disk");
     }
 }

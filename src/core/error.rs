@@ -72,7 +72,7 @@ impl Error {
     #[must_use]
     pub fn in_full(&self) -> String {
         match self {
-            Self::Unavailable(why) => format!("the store cannot answer: {why}"),
+            Self::Unavailable(why) => format!("the database cannot answer: {why}"),
             Self::StorageFull(why) => format!("the disk is full: {why}"),
             Self::Internal(why) => format!("this should not happen: {why}"),
             refused => refused.to_string(),

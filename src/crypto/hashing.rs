@@ -244,7 +244,7 @@ fn broken(why: &dyn std::fmt::Display) -> Error {
 /// What this program never wrote.
 fn unreadable(why: &dyn std::fmt::Display) -> Error {
     Error::Unavailable(format!(
-        "the store is damaged: an unexpected value in column password_hash of users: {why}"
+        "the database is damaged: an unexpected value in column password_hash of users: {why}"
     ))
 }
 

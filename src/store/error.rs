@@ -20,10 +20,10 @@ pub enum Error {
     #[error("the disk is full: {0}")]
     Full(String),
     /// The store cannot answer now; nothing was changed.
-    #[error("the store cannot answer: {0}")]
+    #[error("the database cannot answer: {0}")]
     Unavailable(String),
     /// What the file holds cannot be relied upon.
-    #[error("the store is damaged: {0}")]
+    #[error("the database is damaged: {0}")]
     Damaged(String),
     /// A mistake in this program.
     #[error("{0}")]
@@ -98,11 +98,11 @@ fn is_unique(extended_code: i32) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no store yet, and this command does not make one.
-    #[error("there is no store at {0}")]
+    #[error("there is no database at {0}")]
     Missing(String),
     /// The file was made by a newer version of this program.
     #[error(
-        "the store at {path} has schema {found}, made by a newer coffeeshop; this one knows schemas up to {known}"
+        "the database at {path} has schema {found}, made by a newer coffeeshop; this one knows schemas up to {known}"
     )]
     Newer {
         /// Which file.
@@ -113,7 +113,7 @@ pub enum OpenError {
         known: i32,
     },
     /// The file was made by an older version, and this command does not change that.
-    #[error("the store at {0} was made by an older coffeeshop")]
+    #[error("the database at {0} was made by an older coffeeshop")]
     Older(String),
     /// The file belongs to some other program.
     #[error("{0} is a database of another program")]
@@ -122,7 +122,7 @@ pub enum OpenError {
     #[error("{0} is not a database")]
     NoDatabase(String),
     /// The file is not as this program, or anybody, left it.
-    #[error("the store at {path} is damaged: {why}")]
+    #[error("the database at {path} is damaged: {why}")]
     Damaged {
         /// Which file.
         path: String,
@@ -130,7 +130,7 @@ pub enum OpenError {
         why: String,
     },
     /// It belongs to another user.
-    #[error("cannot open the store at {path}: {obstacle}")]
+    #[error("cannot open the database at {path}: {obstacle}")]
     Denied {
         /// Which file.
         path: String,
@@ -138,7 +138,7 @@ pub enum OpenError {
         obstacle: String,
     },
     /// The operating system or SQLite says no.
-    #[error("cannot open the store at {path}: {why}")]
+    #[error("cannot open the database at {path}: {why}")]
     Failed {
         /// Which file.
         path: String,
@@ -187,7 +187,9 @@ impl OpenError {
             Self::Newer { .. } => {
                 Some("use the newer coffeeshop, or restore the backup made before the upgrade")
             }
-            Self::Older(_) => Some("bring it up to date with coffeeshop migrate, or by starting the server"),
+            Self::Older(_) => {
+                Some("apply pending migrations with coffeeshop migrate, or by starting the server")
+            }
             Self::Damaged { .. } => Some(RESTORE),
             Self::Denied { .. } => Some(GIVE_AWAY),
             Self::Failed { why, .. } if why.contains("locked") => {

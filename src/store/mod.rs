@@ -148,7 +148,7 @@ impl Store {
         let ended =
             tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         if tokio::time::timeout(CLOSE, ended).await.is_err() {
-            tracing::warn!("the store is still in use; it closes with the process");
+            tracing::warn!("the database is still in use; it closes with the process");
         }
     }
 
@@ -167,7 +167,7 @@ impl Store {
         }
         match self.integrity_check.start(&self.change_counter) {
             Ok(thread) => self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread),
-            Err(why) => tracing::error!(why, "the store cannot be looked at for damage"),
+            Err(why) => tracing::error!(why, "the integrity check of the database cannot start"),
         }
         Ok(())
     }

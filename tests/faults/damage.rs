@@ -273,7 +273,7 @@ fn damage_in_a_large_file_is_found_out_while_it_is_served_and_ends_that() {
     server.get("/healthz").is(200);
     let ran = server.stop(Signal::TERM).is(0);
     assert!(
-        ran.err.contains("the store is damaged") && ran.err.contains("restore the newest backup"),
+        ran.err.contains("the database is damaged") && ran.err.contains("restore the newest backup"),
         "{}",
         ran.err
     );

@@ -221,8 +221,8 @@ fn config_toml_in_the_working_directory_counts_and_the_environment_is_above_it()
     let config = shop.run(&["config", "--json"]).is(0).json();
     assert_eq!(config["log"], json!({ "format": "json", "level": "warn" }));
     let file = fs::canonicalize(shop.path("config.toml")).unwrap().display().to_string();
-    assert_eq!(shop.run(&["config"]).is(0).err, format!("read from {file}, under the environment\n"));
-    assert!(Shop::new().run(&["config"]).is(0).err.starts_with("no config.toml here: "));
+    assert_eq!(shop.run(&["config"]).is(0).err, format!("read from {file}, overridden by the environment\n"));
+    assert!(Shop::new().run(&["config"]).is(0).err.starts_with("no config.toml in the working directory: "));
 }
 
 #[test]
@@ -286,8 +286,10 @@ fn the_path_of_a_store_takes_precedence_over_the_data_folder() {
     let names = shop.names_in("elsewhere");
     assert!(["shop.db", "coffeeshop.secret"].iter().all(|name| names.iter().any(|n| n == name)), "{names:?}");
     let file = fs::canonicalize(shop.path("elsewhere/shop.db")).unwrap();
-    let told =
-        format!("database.path is set, so the store is {}, and database.folder is ignored\n", file.display());
+    let told = format!(
+        "database.path is set, so the database is {}, and database.folder is ignored\n",
+        file.display()
+    );
     for command in [&["config"] as &[_], &["config", "--json"]] {
         let ran = shop.run(command).is(0);
         assert!(ran.err.ends_with(&told), "{ran:?}");
@@ -620,14 +622,14 @@ fn at_a_terminal_a_password_is_asked_for_twice_and_not_shown() {
     let shop = Shop::new();
     let mut terminal = shop.at_terminal("create-admin --email boss@example.com");
     terminal.answer("Password: ", PASSWORD);
-    terminal.answer("Once more: ", PASSWORD);
+    terminal.answer("Repeat password: ", PASSWORD);
     let ran = terminal.ended();
     assert!(ran.code == Some(0) && ran.out.contains("admin") && !ran.out.contains(PASSWORD), "{ran:?}");
     shop.serve().log_in("boss@example.com").is(200);
 
     let mut terminal = shop.at_terminal("create-admin --email other@example.com");
     terminal.answer("Password: ", PASSWORD);
-    terminal.answer("Once more: ", "espresso drips quietly");
+    terminal.answer("Repeat password: ", "espresso drips quietly");
     let ran = terminal.ended();
     assert!(ran.code == Some(1) && ran.out.contains("error: "), "{ran:?}");
     assert_eq!(shop.count("users"), 1);
@@ -964,8 +966,8 @@ fn a_command_that_writes_names_the_store_it_works_on() {
     let database = fs::canonicalize(shop.path(".")).unwrap().join("data/coffeeshop.db").display().to_string();
     let first = |ran: &Ran| ran.err.lines().next().unwrap_or_default().to_owned();
     let made = shop.create_admin("boss@example.com").is(0);
-    assert_eq!(first(&made), format!("made a new store: {database}"));
-    let store = format!("store: {database}");
+    assert_eq!(first(&made), format!("created a new database: {database}"));
+    let store = format!("database: {database}");
     assert_eq!(first(&shop.create_admin("other@example.com").is(0)), store);
     let writing: [&[&str]; 12] = [
         &["migrate"],
@@ -984,7 +986,7 @@ fn a_command_that_writes_names_the_store_it_works_on() {
     for command in writing {
         let ran = shop.run(command).is(0);
         assert_eq!(first(&ran), store, "{command:?}: {ran:?}");
-        assert!(!ran.out.contains("store"), "data is as before: {ran:?}");
+        assert!(!ran.out.contains("database"), "data is as before: {ran:?}");
     }
     let reading: [&[&str]; 6] = [
         &["purge", "--dry-run"],
@@ -1000,16 +1002,22 @@ fn a_command_that_writes_names_the_store_it_works_on() {
     // What is not there is named in full, too.
     let elsewhere = Shop::new();
     let folder = fs::canonicalize(elsewhere.path(".")).unwrap().display().to_string();
-    elsewhere.run(&["users", "list"]).refused(&format!("there is no store at {folder}/data/coffeeshop.db"));
+    elsewhere
+        .run(&["users", "list"])
+        .refused(&format!("there is no database at {folder}/data/coffeeshop.db"));
 }
 
 #[test]
 fn a_new_store_is_said_to_be_new_and_not_to_be_migrated() {
     let shop = Shop::new();
     let made = shop.create_admin("boss@example.com").is(0);
-    assert!(!made.err.contains("brought the store up to date"), "{made:?}");
+    assert!(!made.err.contains("applied a migration"), "{made:?}");
     let log = Shop::new().serve().stop(Signal::TERM).err;
-    assert_eq!((log.matches("made a new store").count(), log.matches("up to date").count()), (1, 0), "{log}");
+    assert_eq!(
+        (log.matches("created a new database").count(), log.matches("applied a migration").count()),
+        (1, 0),
+        "{log}"
+    );
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn the_command_line_exchanges_the_keys_of_a_running_server() {
         (kid(&tokens["access_token"]) == new).then_some(())
     });
     shop.run(&["keys", "rotate", "--emergency"])
-        .refused("not a terminal: this needs a confirmation")
+        .refused("not a terminal: the command cannot ask for confirmation")
         .hint("--yes");
     server.get_as(&token, "/me").is(200);
     shop.run(&["keys", "rotate", "--emergency", "--yes"]).is(0);

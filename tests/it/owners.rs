@@ -109,5 +109,5 @@ fn a_folder_without_room_for_a_store_is_named_with_its_owner() {
     let admin =
         format!("echo {PASSWORD} | {}", as_server("create-admin --email a@example.com --password-stdin"));
     refused(shop.run_in_shell(&admin.replace("exec ", "")), " belongs to uid 0 (mode 0755)");
-    shop.run_in_shell(&as_server("users list")).refused("there is no store at ");
+    shop.run_in_shell(&as_server("users list")).refused("there is no database at ");
 }

@@ -425,7 +425,7 @@ fn the_first_line_of_the_log_says_what_starts_and_where() {
     for part in [
         "coffeeshop starts".to_owned(),
         format!("version=\"{version}\" engine=\"SQLite 3."),
-        format!("store={folder}/data/coffeeshop.db settings={folder}/config.toml transport=file"),
+        format!("database={folder}/data/coffeeshop.db settings={folder}/config.toml transport=file"),
     ] {
         assert!(line.contains(&part), "{part}: {line}");
     }
@@ -435,7 +435,7 @@ fn the_first_line_of_the_log_says_what_starts_and_where() {
     let line: Value = serde_json::from_str(ran.err.lines().next().unwrap()).unwrap();
     assert_eq!((&line["message"], &line["version"]), (&json!("coffeeshop starts"), &json!(version)));
     assert_eq!((&line["transport"], &line["settings"]), (&json!("console"), &Value::Null));
-    assert!(line["store"].as_str().unwrap().ends_with("/data/coffeeshop.db"), "{line}");
+    assert!(line["database"].as_str().unwrap().ends_with("/data/coffeeshop.db"), "{line}");
 }
 
 #[test]
@@ -484,7 +484,7 @@ fn a_hangup_ends_nothing_and_drops_no_request() {
     // A key that the command line has made counts without delay.
     shop.run(&["keys", "rotate", "--emergency", "--yes"]).is(0);
     server.signal(Signal::HUP);
-    line(&server, "SIGHUP: read the signing keys again");
+    line(&server, "SIGHUP: reloaded the signing keys");
     server.get_as(&token, "/me").is(401);
     server.token("boss@example.com");
     server.stop(Signal::TERM).is(0);

@@ -35,7 +35,7 @@ fn settings_that_work_send_a_mail_through_every_door() {
         let to = format!("test-{}@example.com", door.security());
         let ran = test(&shop(mail_server(), door), &to).is(0);
         let port = mail_server().port(door);
-        let expected = format!("localhost:{port} took a message to {to}\n");
+        let expected = format!("localhost:{port} accepted a message to {to}\n");
         assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", expected.as_str()));
         let mail = mail_server().mail_to(&to);
         assert_eq!(mail.shown("Subject"), "A test message from Coffee Shop");

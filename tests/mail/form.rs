@@ -13,7 +13,7 @@ use crate::{
 fn test_mail(shop_name: &str, to: &str) -> Mail {
     let shop = shop(mail_server(), Door::Tls).with("MESSAGES__SHOP_NAME", shop_name);
     let ran = shop.run(&["messages", "test", "--to", to]).is(0);
-    assert!(ran.err.ends_with(&format!(" took a message to {to}\n")), "{ran:?}");
+    assert!(ran.err.ends_with(&format!(" accepted a message to {to}\n")), "{ran:?}");
     mail_server().mail_to(to)
 }
 

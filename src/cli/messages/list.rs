@@ -10,7 +10,7 @@ use crate::{
     domain::{MessageState, OutboxEntry, Word},
 };
 
-/// List messages that are waiting, and those that were given up.
+/// List messages that wait to be sent (waiting), and those that were given up (dead).
 #[derive(clap::Args)]
 pub struct Args {
     /// Only messages in this state.
@@ -29,7 +29,7 @@ pub async fn run(args: Args, config: &Config) -> Result<()> {
         output::data(json!({ "items": items }))?;
     } else {
         output::table(
-            ["ID", "TO", "ABOUT", "STATE", "TRIED", "NEXT", "LATEST ERROR"],
+            ["ID", "TO", "ABOUT", "STATE", "ATTEMPTS", "NEXT TRY", "LAST ERROR"],
             messages.iter().map(row),
         )?;
     }

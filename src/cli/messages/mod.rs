@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::config::Config;
 
-/// List messages that were not sent, retry them, and test the mail settings.
+/// List and retry messages that were not sent, and test the mail settings.
 #[derive(clap::Subcommand)]
 pub enum Command {
     List(list::Args),

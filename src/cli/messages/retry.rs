@@ -11,9 +11,9 @@ use crate::{
     domain::MessageId,
 };
 
-/// Retry messages now, also those that were given up.
+/// Have the server send messages again now, also those that were given up.
 ///
-/// A message whose link has expired stays given up; one that was tried for two days already gets one more try.
+/// A message whose link has expired is not sent again; one that was given up after two days gets one more try.
 #[derive(clap::Args)]
 pub struct Args {
     /// The message's id; without one, all messages.
@@ -31,8 +31,8 @@ pub async fn run(args: Args, config: &Config) -> Result<()> {
     match (retried, args.id) {
         (0, Some(id)) => bail!("message {id} does not exist, was sent, or has expired"),
         _ if args.json => output::data(json!({ "retried": retried }))?,
-        (1, _) => output::words("1 message is retried by the server"),
-        (number, _) => output::words(format_args!("{number} messages are retried by the server")),
+        (1, _) => output::message("the server will retry 1 message"),
+        (number, _) => output::message(format_args!("the server will retry {number} messages")),
     }
     Ok(())
 }

@@ -12,13 +12,13 @@ use crate::{
     messaging::{ConfiguredTransport, ConsoleTransport, Transport as _},
 };
 
-/// Send a test message, or say what is wrong.
+/// Send a test message, and show the error if that fails.
 #[derive(clap::Args)]
 pub struct Args {
     /// The address to send it to.
     #[arg(long, value_name = "ADDRESS")]
     to: String,
-    /// Print JSON; the message of the console transport then goes to standard error.
+    /// Print JSON. The console transport then prints the message to standard error.
     #[arg(long)]
     json: bool,
 }
@@ -47,14 +47,14 @@ pub async fn run(args: Args, config: &Config) -> Result<()> {
     if args.json {
         output::data(json!({ "to": to.as_str(), "transport": config.messages.transport.to_string() }))?;
     }
-    output::words(match config.messages.transport {
+    output::message(match config.messages.transport {
         Transport::Console => format!("printed a message to {}", to.as_str()),
         Transport::File => {
             let folder = path::absolute(&config.messages.folder)?;
             format!("wrote a message to {} into {}", to.as_str(), folder.display())
         }
         Transport::Smtp => {
-            format!("{}:{} took a message to {}", config.smtp.host, config.smtp.port(), to.as_str())
+            format!("{}:{} accepted a message to {}", config.smtp.host, config.smtp.port(), to.as_str())
         }
     });
     Ok(())

@@ -7,10 +7,10 @@ use crate::{
     cli::{output, prompt, user},
 };
 
-/// Delete a user with all their data. This cannot be undone.
+/// Delete a user and all their data. This cannot be undone.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The user's id or address.
+    /// The user's id or e-mail address.
     user: String,
     /// Do not ask for confirmation.
     #[arg(long)]
@@ -23,7 +23,7 @@ pub struct Args {
 pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
     let user = user::find(accounts, by, &args.user).await?;
     let question =
-        format!("Delete {} with all their data? This cannot be undone.", user.profile.email.as_str());
+        format!("Delete {} and all their data? This cannot be undone.", user.profile.email.as_str());
     if !args.yes && !prompt::confirm(&question)? {
         bail!("nothing was deleted");
     }
@@ -31,6 +31,6 @@ pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
     if args.json {
         user::print(&user, true)?;
     }
-    output::words(format_args!("deleted {}", user.profile.email.as_str()));
+    output::message(format_args!("deleted {}", user.profile.email.as_str()));
     Ok(())
 }

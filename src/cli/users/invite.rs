@@ -32,8 +32,8 @@ pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
     let invitee = InvitationDraft { email, first_name, last_name, role }.check()?;
     let user = accounts.invite(by, invitee).await?;
     user::print(&user, json)?;
-    output::words(format_args!(
-        "the server sends {} a link to choose a password",
+    output::message(format_args!(
+        "the server will send {} a link to choose a password",
         user.profile.email.as_str()
     ));
     Ok(())

@@ -10,10 +10,10 @@ use crate::{
     domain::{Name, Role, Status, User, UserCursor, UserFilter, UserQuery, UserSort, Word},
 };
 
-/// List users, a page at a time.
+/// List users, one page at a time.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only users whose address or names contain each of these words, without regard to case and accents.
+    /// Only users whose e-mail address or name contains each of these words; case and accents are ignored.
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
     /// Only users with this role.
@@ -22,19 +22,19 @@ pub struct Args {
     /// Only users with this status.
     #[arg(long, value_parser = args::choice::<Status>())]
     status: Option<Status>,
-    /// Only disabled users, or with false only the others.
+    /// Only disabled users (true), or only the others (false).
     #[arg(long)]
     disabled: Option<bool>,
-    /// Sort order; a minus is for descending.
+    /// Sort order; prefix - for descending order.
     #[arg(long, value_parser = args::choice::<UserSort>(), default_value = "-created_at", allow_hyphen_values = true)]
     sort: UserSort,
     /// Page size, 1 to 200.
     #[arg(long, default_value_t = 50, value_parser = args::number)]
     limit: i64,
-    /// Continue after the previous page: the cursor that it ended with.
+    /// Show the page after this cursor, which the previous page ended with.
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
-    /// Also count the users on all pages.
+    /// Also print the number of users on all pages.
     #[arg(long)]
     total: bool,
     /// Print JSON.
@@ -45,7 +45,7 @@ pub struct Args {
 pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
     let cursor = args.cursor.map(|text| match UserCursor::decode(&text, args.sort) {
         Some(cursor) => Ok(cursor),
-        None => bail!("--cursor must be the one that the previous page of the same list ended with"),
+        None => bail!("--cursor must be the one that the previous page of this list ended with"),
     });
     let query = UserQuery {
         filter: UserFilter { text: args.q, role: args.role, status: args.status, disabled: args.disabled },
@@ -70,10 +70,10 @@ pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
         page.items.iter().map(row),
     )?;
     if let Some(total) = page.total {
-        output::words(format_args!("{total} users in all"));
+        output::message(format_args!("{total} users in total"));
     }
     if let Some(next) = next {
-        output::words(format_args!("more with --cursor {next}"));
+        output::message(format_args!("next page: --cursor {next}"));
     }
     Ok(())
 }

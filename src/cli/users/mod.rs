@@ -15,26 +15,28 @@ use anyhow::Result;
 use super::{args::UserArgs, open, output, user};
 use crate::{accounts::Admin, config::Config};
 
-/// List and change users, by the same rules as over HTTP.
+/// List, invite, change and delete users.
+///
+/// The same rules hold as in the API.
 #[derive(clap::Subcommand)]
 pub enum Command {
     List(list::Args),
     /// Show a user.
     Show(UserArgs),
     SetRole(set_role::Args),
-    /// Disable a user: end all sessions, and refuse to log in.
+    /// Disable a user: log them out everywhere, and refuse new logins.
     Disable(UserArgs),
-    /// Enable a disabled user.
+    /// Let a disabled user log in again.
     Enable(UserArgs),
     /// Mark a user's e-mail address as verified.
     Verify(UserArgs),
     Delete(delete::Args),
-    /// Print a one-time link for a user to choose a new password.
+    /// Print a link on which a user chooses a new password. It works once.
     ResetPassword(UserArgs),
     Invite(invite::Args),
-    /// List a user's sessions.
+    /// List a user's sessions: where they are logged in.
     Sessions(UserArgs),
-    /// End all sessions of a user.
+    /// Log a user out everywhere.
     EndSessions(UserArgs),
 }
 
@@ -71,7 +73,7 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
 fn warn_of_local_links(config: &Config) {
     if config.has_local_links() {
         output::warning(format_args!(
-            "the link starts with {}, which opens on this machine alone: run this with the server's settings, or set \
+            "the link starts with {}, which only opens on this machine: run this with the server's settings, or set \
              COFFEESHOP_SERVER__PUBLIC_URL",
             config.reset_url()
         ));

@@ -15,8 +15,8 @@ pub async fn run(accounts: &Accounts, by: &Admin, args: UserArgs) -> Result<()> 
         output::data(json!({ "link": reset.link, "expires_at": reset.expires_at.to_string() }))?;
     } else {
         output::data(&reset.link)?;
-        output::words(format_args!(
-            "works once, until {}; give it to {} alone",
+        output::message(format_args!(
+            "works once, until {}; give it only to {}",
             reset.expires_at,
             user.profile.email.as_str()
         ));

@@ -27,7 +27,7 @@ pub async fn end(accounts: &Accounts, by: &Admin, args: UserArgs) -> Result<()> 
     if args.json {
         user::print(&user, true)?;
     }
-    output::words(format_args!("{} is logged out everywhere", user.profile.email.as_str()));
+    output::message(format_args!("{} is logged out everywhere", user.profile.email.as_str()));
     Ok(())
 }
 

@@ -9,12 +9,12 @@ use crate::{
     domain::{Change, Role, UserChange},
 };
 
-/// Change a user's role.
+/// Make a user an admin, or an admin a user.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The user's id or address.
+    /// The user's id or e-mail address.
     user: String,
-    /// The user's new role.
+    /// The new role.
     #[arg(value_parser = args::choice::<Role>())]
     role: Role,
     /// Print JSON.

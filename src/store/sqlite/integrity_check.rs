@@ -136,11 +136,7 @@ impl Look {
         let found = self.all_tables();
         let Some(integrity_check) = self.integrity_check.upgrade() else { return };
         if let Err(found) = found {
-            tracing::error!(
-                found,
-                hint = RESTORE,
-                "the store is damaged: nothing is answered from it any more"
-            );
+            tracing::error!(found, hint = RESTORE, "the database is damaged: it answers nothing any more");
             let _ = integrity_check.found.set(found);
         }
     }
@@ -166,7 +162,7 @@ impl Look {
 
     /// What is wrong with any of them.
     fn all_tables(&self) -> Result<(), String> {
-        for table in self.with_retries("the store", || self.tables())?.unwrap_or_default() {
+        for table in self.with_retries("the database", || self.tables())?.unwrap_or_default() {
             if let Some(found) = self.with_retries(&table, || self.damage_of(&table))?.flatten() {
                 return Err(found);
             }
