@@ -45,7 +45,6 @@ const UNFINISHED: &[&str] = &[
     "src/web",
     "tests",
     "bench",
-    "docs",
     ".ci",
     "src/server.rs",
 ];
