@@ -4,7 +4,7 @@ use super::{Accounts, Actor, Error};
 use crate::domain::{AuditEvent, Channel, Code, Origin, OutboxEntry, Session, Timestamp, User, UserId};
 
 /// How many events an export holds.
-const MOST_EVENTS: usize = 2_000;
+pub(crate) const MAX_EXPORTED_EVENTS: usize = 2_000;
 /// How many messages.
 const MOST_MESSAGES: usize = 200;
 
@@ -53,7 +53,7 @@ impl Accounts {
                 sessions: tx.sessions_of(id, now)?,
                 codes: tx.codes_of(id)?,
                 messages: Vec::new(),
-                events: tx.audit_events_of(id, MOST_EVENTS)?,
+                events: tx.audit_events_of(id, MAX_EXPORTED_EVENTS)?,
                 user,
             };
             Ok::<_, Error>((export, messages))

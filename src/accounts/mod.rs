@@ -21,6 +21,13 @@ pub(crate) use crate::{
     operations::{purge, purge_hold},
 };
 
+pub(crate) use self::{
+    change_limits::EXPORTS,
+    codes::{CODE_TRIES, MAX_CODES, RESET_TTL},
+    export::MAX_EXPORTED_EVENTS,
+    sessions::MAX_SESSIONS,
+};
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;

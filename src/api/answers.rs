@@ -1,84 +1,29 @@
-//! Answers that more than one noun gives.
+//! Answers that several nouns give.
 
 use std::marker::PhantomData;
 
 use poem::{IntoResponse, Response, http::header};
 use poem_openapi::{
     ApiResponse,
-    payload::{self, Payload},
-    registry::{MetaResponses, MetaSchemaRef, Registry},
-    types::{ToJSON, Type},
+    payload::Payload,
+    registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry},
+    types::Type,
 };
 use serde::Serialize;
 
-/// A value as JSON, written as it is: the library's own payload first makes a tree of it, which for a page of users
-/// takes longer than reading them.
+/// JSON is UTF-8; the media type has no charset (RFC 8259, section 11).
+const MEDIA_TYPE: &str = "application/json";
+
+/// A value as JSON. The library's own payload first builds a tree of values, which takes longer for a page of users than
+/// reading them from the store.
 pub struct Json<T>(pub T);
 
-impl<T: Type + Serialize> IntoResponse for Json<T> {
-    fn into_response(self) -> Response {
-        // What is shown is made of strings, numbers and words: there is nothing in it that JSON has no form for.
-        let mut body = Vec::with_capacity(512);
-        let _ = serde_json::to_writer(&mut body, &self.0);
-        Response::builder().header(header::CONTENT_TYPE, "application/json").body(body)
-    }
-}
-
-impl<T: Type + ToJSON + Serialize> Payload for Json<T> {
-    const CONTENT_TYPE: &'static str = payload::Json::<T>::CONTENT_TYPE;
-
-    fn schema_ref() -> MetaSchemaRef {
-        payload::Json::<T>::schema_ref()
-    }
-
-    fn register(registry: &mut Registry) {
-        <payload::Json<T> as Payload>::register(registry);
-    }
-}
-
-impl<T: Type + ToJSON + Serialize> ApiResponse for Json<T> {
-    fn meta() -> MetaResponses {
-        payload::Json::<T>::meta()
-    }
-
-    fn register(registry: &mut Registry) {
-        <payload::Json<T> as ApiResponse>::register(registry);
-    }
-}
-
-/// A value that is JSON already: written where that takes long, and kept as it is for the document.
-pub struct Written<T> {
+/// A value that is serialized already, where it takes long enough to do that on another thread.
+pub struct SerializedJson<T> {
     body: Vec<u8>,
     of: PhantomData<T>,
 }
 
-impl<T: Serialize> Written<T> {
-    /// Writes a value.
-    pub fn new(value: &T) -> Self {
-        let mut body = Vec::new();
-        // As above.
-        let _ = serde_json::to_writer(&mut body, value);
-        Self { body, of: PhantomData }
-    }
-}
-
-impl<T: Send> IntoResponse for Written<T> {
-    fn into_response(self) -> Response {
-        Response::builder().header(header::CONTENT_TYPE, "application/json").body(self.body)
-    }
-}
-
-impl<T: Type + ToJSON + Serialize> ApiResponse for Written<T> {
-    fn meta() -> MetaResponses {
-        payload::Json::<T>::meta()
-    }
-
-    fn register(registry: &mut Registry) {
-        <payload::Json<T> as ApiResponse>::register(registry);
-    }
-}
-
-/// Nothing to say but that it was done.
 #[derive(ApiResponse)]
 pub enum NoContent {
     /// Done. There is no body.
@@ -86,10 +31,75 @@ pub enum NoContent {
     Done,
 }
 
-/// Nothing to say, on purpose: the answer is the same whether or not anything happened.
+/// An answer that does not tell whether anything was done.
 #[derive(ApiResponse)]
 pub enum Accepted {
     /// Accepted. The answer is the same for every address, so that it does not reveal which addresses have an account.
     #[oai(status = 202)]
-    Noted,
+    Hidden,
+}
+
+impl<T: Serialize> SerializedJson<T> {
+    pub fn new(value: &T) -> Self {
+        let mut body = Vec::with_capacity(512);
+        // Views consist of strings, numbers and booleans, for which this cannot fail.
+        let _ = serde_json::to_writer(&mut body, value);
+        Self { body, of: PhantomData }
+    }
+}
+
+impl<T: Serialize + Send> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        SerializedJson::new(&self.0).into_response()
+    }
+}
+
+impl<T: Send> IntoResponse for SerializedJson<T> {
+    fn into_response(self) -> Response {
+        Response::builder().header(header::CONTENT_TYPE, MEDIA_TYPE).body(self.body)
+    }
+}
+
+impl<T: Type + Serialize> Payload for Json<T> {
+    const CONTENT_TYPE: &'static str = MEDIA_TYPE;
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Type + Serialize> ApiResponse for Json<T> {
+    fn meta() -> MetaResponses {
+        success::<T>()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Type + Serialize> ApiResponse for SerializedJson<T> {
+    fn meta() -> MetaResponses {
+        success::<T>()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+fn success<T: Type>() -> MetaResponses {
+    let content = vec![MetaMediaType { content_type: MEDIA_TYPE, schema: T::schema_ref() }];
+    let response = MetaResponse {
+        description: "Success.",
+        status: Some(200),
+        status_range: None,
+        content,
+        headers: Vec::new(),
+    };
+    MetaResponses { responses: vec![response] }
 }

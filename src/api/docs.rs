@@ -1,4 +1,4 @@
-//! `/docs` and `/openapi.json`: the document, and Swagger UI around it, all from the binary.
+//! `/docs` and `/openapi.json`: the document, and Swagger UI to read and try it. The binary contains all of it.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -16,16 +16,17 @@ use poem::{
     http::{HeaderMap, HeaderValue, header},
 };
 use poem_openapi::OpenApiService;
+use serde_json::Value;
 
 use crate::http::{ApiError, headers};
 
 /// The paths of the documentation.
 pub const PATHS: [&str; 4] = ["/docs", "/docs/docs.css", "/docs/docs.js", "/openapi.json"];
 
-/// A year, as no cache keeps anything longer; what it keeps has a new address when it changes.
-const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// A year, the longest that caches keep anything. A changed file has a new URL.
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// Made when they are first asked for: most starts of a server are not for that.
+// Built at the first request: most processes never serve the documentation.
 static STYLE: LazyLock<Text> = LazyLock::new(|| {
     let swagger_ui = swagger_ui("<style charset=\"UTF-8\">", "</style>");
     Text::new("text/css; charset=utf-8", swagger_ui + include_str!("../../templates/docs.css"))
@@ -40,34 +41,33 @@ static PAGE: LazyLock<Text> = LazyLock::new(|| {
     Text::new("text/html; charset=utf-8", page)
 });
 
-/// A text that is sent as it is or compressed. Every answer is this one text and no copy: a client that asks often and
-/// reads nothing would fill the memory.
+/// A file, plain and compressed. All answers share it: with copies, a client that sends many requests and reads no answer
+/// would fill the memory.
 #[derive(Clone)]
 struct Text {
     media_type: &'static str,
     plain: Bytes,
     gzip: Bytes,
-    /// Changes with the text.
+    /// A hash of the text.
     version: Arc<str>,
 }
 
-/// Adds the documentation to a site. `server` is the path of the API as browsers see it.
-pub fn add(site: Route, server: &str) -> Route {
-    let server = server.to_owned();
+/// The documentation. `openapi` builds the document, at the first request for it.
+pub fn routes(openapi: impl Fn() -> Value + Send + Sync + Clone + 'static) -> Route {
     let document = Arc::new(OnceLock::new());
     let document = move || {
-        let made = document
-            .get_or_init(|| Text::new("application/json", format!("{:#}", super::openapi_at(&server))));
-        Text::clone(made)
+        let text = document.get_or_init(|| Text::new("application/json", format!("{:#}", openapi())));
+        Text::clone(text)
     };
     let page = || PAGE.clone();
-    site.at("/docs", get(text(page)))
+    Route::new()
+        .at("/docs", get(text(page)))
         .at("/docs/docs.css", get(text(|| STYLE.clone())))
         .at("/docs/docs.js", get(text(|| SCRIPT.clone())))
         .at("/openapi.json", get(text(document)))
 }
 
-/// Answers with a text. Making it can take a moment, which no other request should wait for.
+/// Answers with a text, which is built on another thread because that can take some milliseconds.
 fn text(make_text: impl Fn() -> Text + Clone + Send + Sync + 'static) -> impl Endpoint<Output = Response> {
     make(move |request| {
         let make_text = make_text.clone();
@@ -97,19 +97,19 @@ impl Text {
         if self.media_type.starts_with("text/html") {
             answer = answer.header(header::CONTENT_SECURITY_POLICY, headers::OF_DOCS);
         }
-        // An address that names another version, of a server before or after this one, is not kept.
+        // A URL with the version of another program, before or after an upgrade, must not be cached.
         if request.uri().query().and_then(|query| query.strip_prefix("v=")) == Some(&self.version) {
-            answer = answer.header(header::CACHE_CONTROL, FOR_EVER);
+            answer = answer.header(header::CACHE_CONTROL, IMMUTABLE);
         }
-        if takes_gzip(request.headers()) {
+        if accepts_gzip(request.headers()) {
             return answer.header(header::CONTENT_ENCODING, "gzip").body(self.gzip);
         }
         answer.body(self.plain)
     }
 }
 
-/// Whether a client takes gzip (RFC 9110, section 12.5.3): it is named, and not with a weight of zero.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Whether a client accepts gzip (RFC 9110, section 12.5.3): it is named with a weight other than zero.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|choice| {
         let (name, weight) = choice.split_once(';').unwrap_or((choice, "q=1"));
@@ -119,7 +119,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// What stands between two tags of the page that the library has Swagger UI as.
+/// The part of the library's Swagger UI page between two tags.
 fn swagger_ui(start: &str, end: &str) -> String {
     let page = OpenApiService::new((), "", "").swagger_ui_html();
     let part = page.split_once(start).and_then(|(_, rest)| rest.split_once(end));
@@ -131,16 +131,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
-        let takes = |line: &'static str| {
-            takes_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(line))]))
+    fn gzip_is_accepted_by_name_and_weight() {
+        let accepts = |line: &'static str| {
+            accepts_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(line))]))
         };
-        assert!(!takes_gzip(&HeaderMap::new()));
+        assert!(!accepts_gzip(&HeaderMap::new()));
         for line in ["gzip", "br, gzip", "GZIP;q=0.5", "deflate;q=1,gzip ; q=0.001", "x-gzip"] {
-            assert!(takes(line), "{line}");
+            assert!(accepts(line), "{line}");
         }
         for line in ["", "br", "gzip;q=0", "gzip; q=0.000", "identity", "gzipped", "gzip;q=x"] {
-            assert!(!takes(line), "{line}");
+            assert!(!accepts(line), "{line}");
         }
     }
 }

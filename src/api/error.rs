@@ -1,4 +1,4 @@
-//! What the library of the API refuses, as one of our refusals.
+//! Errors of the API library as refusals.
 
 use poem_openapi::{
     ApiResponse,
@@ -11,7 +11,7 @@ use crate::{
     http::{ApiError, Code},
 };
 
-/// What the framework refused; `allowed` are the methods of the path.
+/// An error of the framework; `allowed` are the methods of the path.
 pub fn from_poem(error: poem::Error, allowed: &[String]) -> ApiError {
     if error.is::<ParsePathError>() {
         return Error::NotFound.into();
@@ -20,7 +20,7 @@ pub fn from_poem(error: poem::Error, allowed: &[String]) -> ApiError {
         return Error::InvalidToken.into();
     }
     if let Some(parameter) = error.downcast_ref::<ParseParamError>() {
-        let detail = format!("The query parameter {} cannot be read.", parameter.name);
+        let detail = format!("Invalid value for query parameter {}.", parameter.name);
         return ApiError::new(Code::MalformedRequest, detail);
     }
     if error.is::<ContentTypeError>() {
@@ -35,7 +35,7 @@ pub fn not_json() -> ApiError {
     ApiError::new(Code::UnsupportedMediaType, detail)
 }
 
-/// Says nothing in the document: which operation refuses how is written down once, in `document`.
+/// Adds no responses to the document: `refusals` does.
 impl ApiResponse for ApiError {
     fn meta() -> MetaResponses {
         MetaResponses { responses: Vec::new() }

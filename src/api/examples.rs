@@ -1,11 +1,11 @@
-//! Refusals as examples for the document: each is made by the code that refuses, so that it is what a client gets.
+//! Examples of refusals, made by the code that refuses, so that each is what a client receives.
 
 use serde_json::Value;
 
 use super::{
     body, error, form,
-    inputs::{page::foreign_cursor, proof},
-    query,
+    inputs::{page, proof},
+    query, schemas,
 };
 use crate::{
     accounts::Error as E,
@@ -13,69 +13,90 @@ use crate::{
     http::{self, ApiError, Code},
 };
 
-/// Seconds until an address that logged in wrongly too often may try again.
-const WAIT: u64 = 900;
+/// In seconds.
+const RETRY_AFTER: u64 = 900;
 
-/// How an operation of the document refuses with this code.
-pub fn refusal(operation: &Value, code: Code) -> ApiError {
-    let id = operation["operationId"].as_str().unwrap_or_default();
-    let error = match code {
-        Code::MalformedRequest => return malformed(id, operation),
-        Code::ValidationFailed => return ApiError::invalid(wrong_fields(id)),
-        Code::PayloadTooLarge => return http::payload_too_large(),
-        Code::UnsupportedMediaType => return error::not_json(),
-        Code::MethodNotAllowed => return ApiError::method_not_allowed(&["POST".to_owned()]),
-        Code::RequestTimeout => return http::timeout(),
-        Code::UriTooLong => return http::uri_too_long(),
-        Code::HeadersTooLarge => return http::headers_too_large(),
-        Code::InvalidCredentials if id == "login" => E::InvalidCredentials,
-        Code::InvalidCredentials => E::WrongPassword,
-        Code::VerificationFailed => E::VerificationFailed,
-        Code::InvalidToken => E::InvalidToken,
-        Code::InvalidRefreshToken => E::InvalidRefreshToken,
-        Code::Forbidden => E::Forbidden,
-        Code::AccountDisabled => E::AccountDisabled,
-        Code::EmailNotVerified => E::EmailNotVerified,
-        Code::NotFound => E::NotFound,
-        Code::EmailTaken => E::EmailTaken,
-        Code::LastAdmin => E::LastAdmin,
-        Code::TooManyRequests => E::TooManyRequests { retry_after: WAIT },
-        Code::Internal => E::Internal(String::new()),
-        Code::Unavailable => E::Unavailable(String::new()),
-        Code::StorageFull => E::StorageFull(String::new()),
-    };
-    error.into()
+/// The examples of an operation of the document.
+pub struct Example<'a> {
+    operation: &'a Value,
+    schemas: &'a Value,
 }
 
-fn malformed(id: &str, operation: &Value) -> ApiError {
-    match id {
-        "list_users" => foreign_cursor("a list in this sort"),
-        "list_audit" => foreign_cursor("this list"),
-        _ if operation.get("requestBody").is_some() => body::not_an_object(),
-        _ => query::takes_none("verbose"),
+impl<'a> Example<'a> {
+    pub fn new(operation: &'a Value, schemas: &'a Value) -> Self {
+        Self { operation, schemas }
+    }
+
+    pub fn error(&self, code: Code) -> ApiError {
+        let error = match code {
+            Code::MalformedRequest => return self.malformed_request(),
+            Code::ValidationFailed => return ApiError::invalid(self.invalid_fields()),
+            Code::PayloadTooLarge => return http::payload_too_large(),
+            Code::UnsupportedMediaType => return error::not_json(),
+            Code::MethodNotAllowed => return ApiError::method_not_allowed(&["POST".to_owned()]),
+            Code::RequestTimeout => return http::timeout(),
+            Code::UriTooLong => return http::uri_too_long(),
+            Code::HeadersTooLarge => return http::headers_too_large(),
+            Code::InvalidCredentials if self.id() == "login" => E::InvalidCredentials,
+            Code::InvalidCredentials => E::WrongPassword,
+            Code::VerificationFailed => E::VerificationFailed,
+            Code::InvalidToken => E::InvalidToken,
+            Code::InvalidRefreshToken => E::InvalidRefreshToken,
+            Code::Forbidden => E::Forbidden,
+            Code::AccountDisabled => E::AccountDisabled,
+            Code::EmailNotVerified => E::EmailNotVerified,
+            Code::NotFound => E::NotFound,
+            Code::EmailTaken => E::EmailTaken,
+            Code::LastAdmin => E::LastAdmin,
+            Code::TooManyRequests => E::TooManyRequests { retry_after: RETRY_AFTER },
+            Code::Internal => E::Internal(String::new()),
+            Code::Unavailable => E::Unavailable(String::new()),
+            Code::StorageFull => E::StorageFull(String::new()),
+        };
+        error.into()
+    }
+
+    fn id(&self) -> &str {
+        self.operation["operationId"].as_str().unwrap_or_default()
+    }
+
+    fn malformed_request(&self) -> ApiError {
+        match self.id() {
+            "list_users" => page::foreign_cursor("a list in this sort"),
+            "list_audit" => page::foreign_cursor("this list"),
+            _ if self.operation.get("requestBody").is_some() => body::not_an_object(),
+            _ => query::refuse_any("verbose"),
+        }
+    }
+
+    fn invalid_fields(&self) -> Vec<FieldError> {
+        let error = match self.id() {
+            "signup" => {
+                return [email("email"), new_password("password")].into_iter().flatten().collect();
+            }
+            "verify" => {
+                let without_code = proof(Some("ann@example.com".into()), None, None);
+                return without_code.err().map(|Invalid(errors)| errors).unwrap_or_default();
+            }
+            "login" | "resend_verification" | "forgot_password" | "invite_user" => email("email"),
+            "change_email" => email("new_email"),
+            "reset_password" | "change_password" => new_password("new_password"),
+            "edit_me" => Name::parse("first_name", "").err(),
+            "edit_user" => Some(form::none_of("role", &["user", "admin"])),
+            _ => self.missing_field(),
+        };
+        error.into_iter().collect()
+    }
+
+    /// The first required field of the body, as if it was missing.
+    fn missing_field(&self) -> Option<FieldError> {
+        let schema = &self.operation["requestBody"]["content"]["application/json"]["schema"];
+        let schema = &self.schemas[schemas::referenced(schema)?];
+        Some(form::missing(schema["required"][0].as_str()?))
     }
 }
 
-/// Fields of this operation that break a rule.
-fn wrong_fields(id: &str) -> Vec<FieldError> {
-    let wrong = match id {
-        "signup" => return [address("email"), new_password("password")].into_iter().flatten().collect(),
-        "refresh" | "logout" => Some(form::missing("refresh_token")),
-        "delete_me" => Some(form::missing("current_password")),
-        "verify" => {
-            let no_code = proof(Some("ann@example.com".to_owned()), None, None);
-            return no_code.err().map(|Invalid(errors)| errors).unwrap_or_default();
-        }
-        "reset_password" | "change_password" => new_password("new_password"),
-        "change_email" => address("new_email"),
-        "edit_me" => Name::parse("first_name", "").err(),
-        "edit_user" => Some(form::none_of("role", &["user", "admin"])),
-        _ => address("email"),
-    };
-    wrong.into_iter().collect()
-}
-
-fn address(field: &'static str) -> Option<FieldError> {
+fn email(field: &'static str) -> Option<FieldError> {
     Email::parse(field, "ann").err()
 }
 

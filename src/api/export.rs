@@ -2,8 +2,8 @@
 
 use poem_openapi::OpenApi;
 
-use super::{ApiResult, Tag, answers::Written, guards::SignedIn, views::Export};
-use crate::accounts::Accounts;
+use super::{answers::SerializedJson, guards::Authenticated, tags::Tag, views::Export};
+use crate::{accounts::Accounts, http::ApiResult};
 
 pub struct Exports(pub Accounts);
 
@@ -11,13 +11,17 @@ pub struct Exports(pub Accounts);
 impl Exports {
     /// Export your data
     ///
-    /// Gives everything that is stored about the authenticated user in one document: the account, the sessions, the codes
-    /// and links that were sent, the messages in the outbox, and the latest 2,000 audit events about the user or caused by
-    /// the user. The origin of an admin's action (address, program, request) is omitted. An account may ask five times at
-    /// once, and once a minute after that.
+    /// Returns everything that is stored about the authenticated user: the account, the sessions, the codes and links that
+    /// were sent, the messages that are not sent yet, and the latest {export_events} audit events about the user or caused
+    /// by the user. Of an admin's action the origin (IP address, `User-Agent`, request) is omitted.
+    ///
+    /// An account can be exported {export_burst} times in a row, and once every {export_refill} after that.
+    ///
+    /// Errors:
+    /// - `429 too_many_requests`: too many exports.
     #[oai(path = "/me/export", method = "get", operation_id = "export_me")]
-    async fn export(&self, who: SignedIn) -> ApiResult<Written<Export>> {
-        let own = who.0.session_id();
-        Ok(self.0.export(&who.0, move |export| Written::new(&Export::new(export, own))).await?)
+    async fn export(&self, caller: Authenticated) -> ApiResult<SerializedJson<Export>> {
+        let own = caller.0.session_id();
+        Ok(self.0.export(&caller.0, move |export| SerializedJson::new(&Export::new(export, own))).await?)
     }
 }

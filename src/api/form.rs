@@ -143,8 +143,8 @@ fn unknown(name: &str) -> FieldError {
     FieldError::new(name, "unknown_field", message)
 }
 
-/// The schema of a property, which may be a reference to one.
-fn resolve<'r>(property: &'r MetaSchemaRef, registry: &'r Registry) -> Option<&'r MetaSchema> {
+/// The schema of a property or parameter, which may be a reference to one.
+pub fn resolve<'r>(property: &'r MetaSchemaRef, registry: &'r Registry) -> Option<&'r MetaSchema> {
     match property {
         MetaSchemaRef::Reference(name) => registry.schemas.get(name),
         MetaSchemaRef::Inline(schema) => match schema.all_of.first() {

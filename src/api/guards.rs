@@ -1,4 +1,4 @@
-//! Who may come in: the proofs that a handler asks for by taking them as arguments.
+//! Authentication and authorization: a handler asks for the rights that it needs by taking one of these as an argument.
 
 use std::sync::Arc;
 
@@ -6,106 +6,102 @@ use poem::{Request, http::header};
 use poem_openapi::{SecurityScheme, auth::Bearer};
 use uuid::Uuid;
 
-use super::query;
+use super::operations::Operations;
 use crate::{
     accounts::{Accounts, Actor, Admin},
     domain::SessionId,
-    http::{ApiError, Code, origin},
+    http::{ApiError, ApiResult, Code, origin},
 };
 
-/// What the guards need, set on every request.
+/// What the guards need. It is added to the data of every request.
 #[derive(Clone)]
 pub struct Context {
-    /// Whom the guards ask.
     pub accounts: Arc<Accounts>,
+    pub operations: Arc<Operations>,
 }
 
-/// The access token of a login or a refresh, as `Authorization: Bearer …`.
+/// Any user with a valid access token.
 #[derive(SecurityScheme)]
-#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "signed_in")]
-pub struct SignedIn(pub Actor);
+#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "authenticated")]
+pub struct Authenticated(pub Actor);
 
-/// The access token of a verified admin who is not disabled.
+/// An active admin.
 #[derive(SecurityScheme)]
-#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "as_admin")]
-pub struct AsAdmin(pub Admin);
+#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "admin_only")]
+pub struct AdminOnly(pub Admin);
 
-/// The access token of the user whose id ends the path, or of an admin: nobody else hears whether such a user exists, or
-/// what is wrong with the request.
+/// The user whose id ends the path, or an active admin. Other users learn neither whether the user exists nor what is wrong
+/// with the request.
 #[derive(SecurityScheme)]
-#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "own_or_admin")]
-pub struct OwnOrAdmin(pub Actor);
+#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "self_or_admin")]
+pub struct SelfOrAdmin(pub Actor);
 
-/// An access token where none is needed: the operation spares the session that it names. One that is good for nothing is
-/// as good as none.
+/// The session of an optional access token. A token that is invalid counts as none.
 #[derive(SecurityScheme)]
-pub enum Along {
-    /// It came along.
-    Token(Session),
-    /// It did not.
+pub enum OptionalSession {
+    Token(NamedSession),
     #[oai(fallback)]
-    Nothing,
+    None,
 }
 
-/// The session that an access token names.
+/// The session that an access token names, even if the token has expired.
 #[derive(SecurityScheme)]
-#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "session")]
-pub struct Session(SessionId);
+#[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "named_session")]
+pub struct NamedSession(SessionId);
 
-impl Along {
-    /// The session that it names.
-    pub fn session(self) -> Option<SessionId> {
+impl OptionalSession {
+    pub fn id(self) -> Option<SessionId> {
         match self {
             Self::Token(session) => Some(session.0),
-            Self::Nothing => None,
+            Self::None => None,
         }
     }
 }
 
-async fn signed_in(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
-    let actor = actor(request, &bearer).await?;
-    query::check(request)?;
+async fn authenticated(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
+    let context = context(request)?;
+    let actor = authenticate(context, request, &bearer).await?;
+    context.operations.check_query(request)?;
     Ok(actor)
 }
 
-async fn as_admin(request: &Request, bearer: Bearer) -> poem::Result<Admin> {
-    let actor = actor(request, &bearer).await?;
-    let admin = accounts(request)?.admin(&actor).map_err(ApiError::from)?;
-    query::check(request)?;
+async fn admin_only(request: &Request, bearer: Bearer) -> poem::Result<Admin> {
+    let context = context(request)?;
+    let actor = authenticate(context, request, &bearer).await?;
+    let admin = context.accounts.admin(&actor).map_err(ApiError::from)?;
+    context.operations.check_query(request)?;
     Ok(admin)
 }
 
-async fn own_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
-    let actor = actor(request, &bearer).await?;
+async fn self_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
+    let context = context(request)?;
+    let actor = authenticate(context, request, &bearer).await?;
     let id = request.uri().path().rsplit('/').next().and_then(|id| Uuid::try_parse(id).ok());
     if id.as_ref() != Some(actor.user().id.as_uuid()) {
-        accounts(request)?.admin(&actor).map_err(ApiError::from)?;
+        context.accounts.admin(&actor).map_err(ApiError::from)?;
     }
-    query::check(request)?;
+    context.operations.check_query(request)?;
     Ok(actor)
 }
 
-async fn session(request: &Request, bearer: Bearer) -> poem::Result<SessionId> {
-    let token = only(request, &bearer)?;
-    Ok(accounts(request)?.named_session(token).await.map_err(ApiError::from)?)
+async fn named_session(request: &Request, bearer: Bearer) -> poem::Result<SessionId> {
+    let token = single_token(request, &bearer)?;
+    Ok(context(request)?.accounts.named_session(token).await.map_err(ApiError::from)?)
 }
 
-/// The user behind the access token.
-async fn actor(request: &Request, bearer: &Bearer) -> Result<Actor, ApiError> {
-    Ok(accounts(request)?.authenticate(only(request, bearer)?, origin(request)).await?)
+async fn authenticate(context: &Context, request: &Request, bearer: &Bearer) -> ApiResult<Actor> {
+    Ok(context.accounts.authenticate(single_token(request, bearer)?, origin(request)).await?)
 }
 
-/// The token, if it is the only one: with two headers a proxy in front and this server might each take another
-/// (RFC 9110, section 5.3: a field that is no list comes once).
-fn only<'a>(request: &Request, bearer: &'a Bearer) -> Result<&'a str, ApiError> {
+/// The token, unless the header is repeated: a proxy in front of this server might then take another one (RFC 9110, section
+/// 5.3: a field that is no list occurs once).
+fn single_token<'a>(request: &Request, bearer: &'a Bearer) -> ApiResult<&'a str> {
     match request.headers().get_all(header::AUTHORIZATION).iter().count() {
         1 => Ok(&bearer.token),
         _ => Err(ApiError::new(Code::InvalidToken, "The header Authorization is repeated. Send it once.")),
     }
 }
 
-fn accounts(request: &Request) -> Result<&Accounts, ApiError> {
-    let context = request.data::<Context>();
-    let accounts = context.map(|context| context.accounts.as_ref());
-    accounts.ok_or_else(|| ApiError::internal("the guards do not know the accounts".to_owned()))
+fn context(request: &Request) -> ApiResult<&Context> {
+    request.data().ok_or_else(|| ApiError::internal("the request has no context".to_owned()))
 }

@@ -1,9 +1,9 @@
 //! `/healthz` and `/readyz`.
 
-use poem_openapi::{OpenApi, payload::Json};
+use poem_openapi::OpenApi;
 
-use super::{ApiResult, Tag, views::Health};
-use crate::accounts::Accounts;
+use super::{answers::Json, tags::Tag, views::Health};
+use crate::{accounts::Accounts, http::ApiResult};
 
 pub struct Probes(pub Accounts);
 
@@ -11,8 +11,8 @@ pub struct Probes(pub Accounts);
 impl Probes {
     /// Liveness probe
     ///
-    /// Answers `200` as long as the process runs, whatever state the store is in. If it does not answer, restart the
-    /// process.
+    /// Answers `200` as long as the process runs, whatever state the store is in. Restart the process if it does not
+    /// answer.
     #[oai(path = "/healthz", method = "get", operation_id = "healthz")]
     async fn healthz(&self) -> Json<Health> {
         Json(Health::ok())
@@ -20,8 +20,11 @@ impl Probes {
 
     /// Readiness probe
     ///
-    /// Answers `200` if the store answers and is up to date, and `503 unavailable` while it does not. Send requests to
-    /// another instance, or wait, until it answers `200` again.
+    /// Answers `200` if the store answers and has the schema of this version. Send no requests to this instance until it
+    /// answers `200` again.
+    ///
+    /// Errors:
+    /// - `503 unavailable`: the store does not answer, or its migrations are pending.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
     async fn readyz(&self) -> ApiResult<Json<Health>> {
         self.0.ready().await?;

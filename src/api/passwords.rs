@@ -3,13 +3,16 @@
 use poem_openapi::OpenApi;
 
 use super::{
-    ApiResult, Tag,
     answers::{Accepted, NoContent},
     body::Body,
-    guards::SignedIn,
+    guards::Authenticated,
     inputs::{Address, ChangePassword, Reset},
+    tags::Tag,
 };
-use crate::{accounts::Accounts, http::RequestOrigin};
+use crate::{
+    accounts::Accounts,
+    http::{ApiResult, RequestOrigin},
+};
 
 pub struct Passwords(pub Accounts);
 
@@ -17,49 +20,60 @@ pub struct Passwords(pub Accounts);
 impl Passwords {
     /// Request a password reset
     ///
-    /// Sends a six-digit code and a link to choose a new password, if the address has an account. The code is valid for 30
-    /// minutes unless the shop has set another time, the link for an hour. Nothing about the account changes until one of
-    /// them is used with `POST /auth/password/reset`. The answer is always `202`, so that it does not reveal which
-    /// addresses have an account. How many messages one address and one client can cause is limited (`429`).
+    /// Sends a code and a link to choose a new password, if the address has an account that is not disabled. The code is
+    /// valid for {code_ttl}, the link for {reset_ttl}. The account does not change until one of them is used with `POST
+    /// /auth/password/reset`.
+    ///
+    /// The answer does not tell whether the address has an account.
+    ///
+    /// Errors:
+    /// - `429 too_many_requests`: the client has caused too many messages.
     #[oai(
         path = "/auth/password/forgot",
         method = "post",
         operation_id = "forgot_password",
         tag = "Tag::Registration"
     )]
-    async fn forgot(&self, from: RequestOrigin, body: Body<Address>) -> ApiResult<Accepted> {
+    async fn forgot(&self, origin: RequestOrigin, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;
-        self.0.forgot_password(email, from.0).await?;
-        Ok(Accepted::Noted)
+        self.0.forgot_password(email, origin.0).await?;
+        Ok(Accepted::Hidden)
     }
 
     /// Reset the password
     ///
-    /// Sets a new password with the code or the link of a message: after `POST /auth/password/forgot`, or of an
-    /// invitation. Every session of the user ends, and the e-mail address counts as verified, because its owner has read
-    /// the message. The code or link works once; a new password that breaks a rule (`422`) does not use it up. A code or
-    /// token that is wrong, used, expired, unknown or tried too often gets `400 verification_failed`.
+    /// Sets a new password with the code or the link of a message: of one that `POST /auth/password/forgot` sent, or of an
+    /// invitation. All sessions of the user end, and the e-mail address counts as verified, because its owner has read the
+    /// message. The code or link works once; a new password that breaks a rule (`422`) does not use it up.
+    ///
+    /// Errors:
+    /// - `400 verification_failed`: the code or token is wrong, used, expired or unknown, or was tried too often. The
+    ///   answer is the same in each case.
+    /// - `429 too_many_requests`: the client has tried too many wrong codes or new passwords.
     #[oai(
         path = "/auth/password/reset",
         method = "post",
         operation_id = "reset_password",
         tag = "Tag::Registration"
     )]
-    async fn reset(&self, from: RequestOrigin, body: Body<Reset>) -> ApiResult<NoContent> {
+    async fn reset(&self, origin: RequestOrigin, body: Body<Reset>) -> ApiResult<NoContent> {
         let (proof, password) = body.check(Reset::parse)?;
-        self.0.reset_password(proof, password, from.0).await?;
+        self.0.reset_password(proof, password, origin.0).await?;
         Ok(NoContent::Done)
     }
 
     /// Change your password
     ///
-    /// Takes the current password and a new one. Your other sessions end, while the one that this request belongs to goes
-    /// on. Every code and link that was sent to you is no longer valid, and you get a message about the change. A wrong
-    /// current password gets `401 invalid_credentials` and counts towards the limit on failed logins (`429`).
+    /// Replaces the current password by a new one. All other sessions of the user end; the current one goes on. Codes and
+    /// links that were sent before are no longer valid, and the user gets a message about the change.
+    ///
+    /// Errors:
+    /// - `401 invalid_credentials`: the current password is wrong. This counts towards the limit on failed logins.
+    /// - `429 too_many_requests`: too many failed attempts, or too many changes.
     #[oai(path = "/me/password", method = "post", operation_id = "change_password", tag = "Tag::OwnAccount")]
-    async fn change(&self, who: SignedIn, body: Body<ChangePassword>) -> ApiResult<NoContent> {
+    async fn change(&self, caller: Authenticated, body: Body<ChangePassword>) -> ApiResult<NoContent> {
         let (current, new) = body.check(ChangePassword::parse)?;
-        self.0.change_password(&who.0, current, &new).await?;
+        self.0.change_password(&caller.0, current, &new).await?;
         Ok(NoContent::Done)
     }
 }

@@ -3,14 +3,14 @@
 use poem_openapi::OpenApi;
 
 use super::{
-    ApiResult, Tag,
     answers::{Json, NoContent},
     body::Body,
-    guards::SignedIn,
+    guards::Authenticated,
     inputs::{DeleteMe, EditMe},
+    tags::Tag,
     views::UserView,
 };
-use crate::accounts::Accounts;
+use crate::{accounts::Accounts, http::ApiResult};
 
 pub struct Profile(pub Accounts);
 
@@ -18,32 +18,39 @@ pub struct Profile(pub Accounts);
 impl Profile {
     /// Get your own account
     ///
-    /// Gives the authenticated user, whether verified or not.
+    /// Returns the authenticated user, verified or not.
     #[oai(path = "/me", method = "get", operation_id = "get_me")]
-    async fn get(&self, who: SignedIn) -> ApiResult<Json<UserView>> {
-        Ok(Json(who.0.user().into()))
+    async fn get(&self, caller: Authenticated) -> ApiResult<Json<UserView>> {
+        Ok(Json(caller.0.user().into()))
     }
 
     /// Edit your own account
     ///
-    /// Changes the names. It is a partial update: a field that is left out stays as it is, and `null` clears a name. The
-    /// e-mail address is changed with `POST /me/email`, the password with `POST /me/password`.
+    /// Changes the names of the authenticated user. This is a partial update: an omitted field stays as it is, and `null`
+    /// clears a name. Change the e-mail address with `POST /me/email` and the password with `POST /me/password`.
+    ///
+    /// Errors:
+    /// - `429 too_many_requests`: too many changes by the account or the client.
     #[oai(path = "/me", method = "patch", operation_id = "edit_me")]
-    async fn edit(&self, who: SignedIn, body: Body<EditMe>) -> ApiResult<Json<UserView>> {
+    async fn edit(&self, caller: Authenticated, body: Body<EditMe>) -> ApiResult<Json<UserView>> {
         let change = body.check(EditMe::parse)?;
-        let user = self.0.edit_profile(&who.0, change).await?;
+        let user = self.0.edit_profile(&caller.0, change).await?;
         Ok(Json((&user).into()))
     }
 
     /// Delete your own account
     ///
-    /// Deletes your account and everything that belongs to it: sessions, codes, links and messages in the outbox. This
-    /// cannot be undone; the e-mail address can be used for a new account. A wrong password gets `401 invalid_credentials`
-    /// and counts towards the limit on failed logins (`429`). The last active admin cannot be deleted (`409 last_admin`).
+    /// Deletes the account and all that belongs to it: sessions, codes, links, and messages that are not sent yet. This
+    /// cannot be undone. The e-mail address can be used for a new account; audit events about the user are kept.
+    ///
+    /// Errors:
+    /// - `401 invalid_credentials`: the current password is wrong. This counts towards the limit on failed logins.
+    /// - `409 last_admin`: the last active admin cannot be deleted.
+    /// - `429 too_many_requests`: too many failed attempts.
     #[oai(path = "/me", method = "delete", operation_id = "delete_me")]
-    async fn delete(&self, who: SignedIn, body: Body<DeleteMe>) -> ApiResult<NoContent> {
+    async fn delete(&self, caller: Authenticated, body: Body<DeleteMe>) -> ApiResult<NoContent> {
         let current = body.check(DeleteMe::parse)?;
-        self.0.delete_own_account(&who.0, current).await?;
+        self.0.delete_own_account(&caller.0, current).await?;
         Ok(NoContent::Done)
     }
 }

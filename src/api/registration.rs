@@ -2,10 +2,10 @@
 
 use poem_openapi::{ApiResponse, OpenApi};
 
-use super::{ApiResult, Tag, answers::Json, body::Body, inputs::Signup, views::UserView};
+use super::{answers::Json, body::Body, inputs::Signup, tags::Tag, views::UserView};
 use crate::{
     accounts::{Accounts, Registered},
-    http::RequestOrigin,
+    http::{ApiResult, RequestOrigin},
 };
 
 pub struct Registration(pub Accounts);
@@ -15,7 +15,8 @@ enum SignedUp {
     /// The account was created. The body is the new user.
     #[oai(status = 201)]
     Created(Json<UserView>),
-    /// Only where the setting `auth.hide_taken_emails` is on: the same answer whether or not the address has an account.
+    /// If the setting `auth.hide_taken_emails` is on: the sign-up was accepted. The answer does not tell whether the
+    /// address has an account already.
     #[oai(status = 202)]
     Hidden,
 }
@@ -24,18 +25,22 @@ enum SignedUp {
 impl Registration {
     /// Sign up
     ///
-    /// Creates an account with the status `unverified` and the role `user`, and sends a message with a six-digit code and
-    /// a link to confirm the e-mail address with `POST /auth/verify`. The code is valid for 30 minutes unless the shop has
-    /// set another time. An account that is not verified by `expires_at` is deleted, and its address can be used again.
+    /// Creates an account with the status `unverified` and the role `user`. A message with a {code_digits}-digit code and a
+    /// link is sent to the e-mail address; verify the address with either of them and `POST /auth/verify`. The code
+    /// is valid for {code_ttl}, the link as long as the account.
     ///
-    /// An address that has an account already gets `409 email_taken`; where the setting `auth.hide_taken_emails` is on,
-    /// every sign-up gets `202` instead, and the owner of a taken address is told by mail. How many messages one address
-    /// and one client can cause is limited (`429`).
+    /// An account that is not verified within {unverified_after} is deleted at its `expires_at`, and the address can be
+    /// used again.
+    ///
+    /// Errors:
+    /// - `409 email_taken`: another account has the address. If the setting `auth.hide_taken_emails` is on, every sign-up
+    ///   gets `202` instead, and the owner of a taken address gets a message.
+    /// - `429 too_many_requests`: the client has caused too many messages or password checks.
     #[oai(path = "/auth/signup", method = "post", operation_id = "signup")]
-    async fn signup(&self, from: RequestOrigin, body: Body<Signup>) -> ApiResult<SignedUp> {
-        let new =
-            body.check_async(async |signup| self.0.check_signup(signup.into(), &from.0.client).await).await?;
-        let registered = self.0.register(new, from.0).await?;
+    async fn signup(&self, origin: RequestOrigin, body: Body<Signup>) -> ApiResult<SignedUp> {
+        let check = async |signup: Signup| self.0.check_signup(signup.into(), &origin.0.client).await;
+        let new = body.check_async(check).await?;
+        let registered = self.0.register(new, origin.0).await?;
         Ok(registered.into())
     }
 }

@@ -1,19 +1,17 @@
-//! The schemas of the document, as generators of clients read them.
+//! The schemas of the document, completed for generators of clients.
 //!
-//! What a request sends is closed: a field that the server does not know is refused. What an answer holds is open: a
-//! client ignores a field that it does not know, so that one can be added. A field of an answer that is always there is
-//! `required`, also if it may be `null`.
+//! What a request sends is closed: the server refuses unknown fields. What an answer contains is open: a client ignores
+//! unknown fields, so that new ones can be added. A field that an answer always has is `required`, even if it may be `null`.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::document::members;
 use crate::{domain::FieldError, http::Code};
 
 const PREFIX: &str = "#/components/schemas/";
 
-/// Makes the schemas of the document what they are to be, and adds those that no handler declares.
+/// Completes the schemas that handlers declare, and adds those of refusals.
 pub fn complete(document: &mut Value) {
     let schemas = &mut document["components"]["schemas"];
     schemas["Problem"] = problem();
@@ -28,12 +26,12 @@ pub fn complete(document: &mut Value) {
             schema["additionalProperties"] = json!(false);
         }
         if schema["type"] == "object" && received.contains(name) {
-            require_what_is_always_there(schema);
+            require_nullable(schema);
         }
     }
 }
 
-/// The names of the schemas that a part of the operations leads to: `requestBody` or `responses`.
+/// The names of the schemas that a part of all operations refers to, directly or not: `requestBody` or `responses`.
 fn reached(document: &Value, part: &str) -> BTreeSet<String> {
     let operations = document["paths"].as_object().into_iter().flat_map(Map::values);
     let operations = operations.filter_map(Value::as_object).flat_map(Map::values);
@@ -44,12 +42,10 @@ fn reached(document: &Value, part: &str) -> BTreeSet<String> {
     found
 }
 
-/// Gathers the names of the schemas that a value refers to, and those that they refer to.
 fn follow(value: &Value, schemas: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
-            let name = members.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix(PREFIX));
-            if let Some(name) = name
+            if let Some(name) = referenced(value)
                 && found.insert(name.to_owned())
             {
                 follow(&schemas[name], schemas, found);
@@ -61,7 +57,7 @@ fn follow(value: &Value, schemas: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// A reference with a description is an `allOf` of the reference alone. The library says the description a second time, as a
+/// A reference with a description is an `allOf` of the reference alone. The library adds the description a second time, as a
 /// schema of its own; generators then look for a type that is both.
 fn refer_plainly(property: &mut Value) {
     if let Some(parts) = property.get_mut("allOf").and_then(Value::as_array_mut) {
@@ -69,13 +65,28 @@ fn refer_plainly(property: &mut Value) {
     }
 }
 
-/// What can be `null` is there: only what is left out when there is nothing to say is not.
-fn require_what_is_always_there(schema: &mut Value) {
+/// A field that may be `null` is always there.
+fn require_nullable(schema: &mut Value) {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let properties = schema["properties"].as_object().into_iter().flatten();
     let always =
         properties.filter(|(name, property)| property["nullable"] == true || required.contains(&json!(name)));
     schema["required"] = always.map(|(name, _)| json!(name)).collect();
+}
+
+/// A reference to a schema.
+pub fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("{PREFIX}{name}") })
+}
+
+/// The name of the schema that a value refers to.
+pub fn referenced(value: &Value) -> Option<&str> {
+    value["$ref"].as_str()?.strip_prefix(PREFIX)
+}
+
+/// The values of an object; none of any other value.
+pub fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
+    object.as_object_mut().into_iter().flat_map(|object| object.values_mut())
 }
 
 fn problem() -> Value {
@@ -86,29 +97,29 @@ fn problem() -> Value {
         "description": "Why a request was refused: problem details (RFC 9457), as `application/problem+json`.",
         "required": ["type", "title", "status", "detail", "code", "request_id"],
         "properties": {
-            "type": text("Always `about:blank`: `code` says which problem it is."),
-            "title": text("The kind of problem, in a few words. The same for every problem with this `code`."),
+            "type": text("Always `about:blank`. Use `code` to tell problems apart."),
+            "title": text("The kind of problem in a few words: the same for each problem with this `code`."),
             "status": { "type": "integer", "description": "The HTTP status." },
-            "detail": text("A sentence that can be shown to a person. Its wording may change: programs look at `code`."),
-            "code": { "$ref": "#/components/schemas/ProblemCode" },
-            "request_id": text("The id of the request, as in the header `X-Request-Id`. The log of the server has it, too."),
+            "detail": text("A sentence to show to a person. The wording can change; programs use `code`."),
+            "code": reference("ProblemCode"),
+            "request_id": text("The id of the request, as in the header `X-Request-Id` and in the log of the server."),
             "errors": {
                 "type": "array",
-                "description": "Each field of the body that breaks a rule (`validation_failed`), or each query parameter (`malformed_request`).",
-                "items": { "$ref": "#/components/schemas/FieldProblem" },
+                "description": "Each field of the body (`validation_failed`) or query parameter (`malformed_request`) that breaks a rule.",
+                "items": reference("FieldProblem"),
             },
         },
     })
 }
 
 fn problem_code() -> Value {
-    let words: Vec<_> = Code::ALL.iter().map(|code| code.row().1).collect();
-    let description = "Which problem it is. A word that does not change; new ones may be added, so treat one that you do not know by its status.";
+    let words: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let description = "The problem. Codes never change, but new ones can be added: treat an unknown one by its HTTP status.";
     json!({ "type": "string", "title": "ProblemCode", "description": description, "enum": words })
 }
 
 fn field_problem_code() -> Value {
-    let description = "Which rule a field breaks. A word that does not change; new ones may be added, so show the `message` of one that you do not know.";
+    let description = "The rule that is broken. Codes never change, but new ones can be added: show the `message` of an unknown one.";
     json!({ "type": "string", "title": "FieldProblemCode", "description": description, "enum": FieldError::CODES })
 }
 
@@ -117,12 +128,12 @@ fn field_problem() -> Value {
     json!({
         "type": "object",
         "title": "FieldProblem",
-        "description": "A field of the body, or a query parameter, that breaks a rule.",
+        "description": "A field of the body or a query parameter that breaks a rule.",
         "required": ["field", "code", "message"],
         "properties": {
             "field": text("The name of the field or query parameter, as in the request."),
-            "code": { "$ref": "#/components/schemas/FieldProblemCode" },
-            "message": text("A sentence that can be shown to a person, beside the field."),
+            "code": reference("FieldProblemCode"),
+            "message": text("A sentence to show to a person beside the field."),
         },
     })
 }

@@ -3,53 +3,65 @@
 use poem_openapi::OpenApi;
 
 use super::{
-    ApiResult, Tag,
     answers::{Accepted, Json},
     body::Body,
-    guards::Along,
+    guards::OptionalSession,
     inputs::{Address, Verify},
+    tags::Tag,
     views::UserView,
 };
-use crate::{accounts::Accounts, http::RequestOrigin};
+use crate::{
+    accounts::Accounts,
+    http::{ApiResult, RequestOrigin},
+};
 
 pub struct Verification(pub Accounts);
 
 #[OpenApi(tag = "Tag::Registration")]
 impl Verification {
-    /// Confirm an e-mail address
+    /// Verify an e-mail address
     ///
-    /// Takes the e-mail address and the six-digit code, or the token of the link, and sets the status of the user to
-    /// `verified`. The same operation confirms a new address after `POST /me/email`. Code and link work once. After five
-    /// wrong codes the code is no longer valid; a newer message replaces the code and the link of the earlier ones.
+    /// Takes the e-mail address and the code of a message, or the token of its link, and sets the status of the user to
+    /// `verified`. The same operation confirms a new address after `POST /me/email`. Code and link work once. A newer
+    /// message replaces the code and the link of the earlier ones, and after {code_tries} wrong codes the code is no longer
+    /// valid.
     ///
-    /// A code or token that is wrong, used, expired, unknown or tried too often gets `400 verification_failed`, always
-    /// with the same answer. `409 email_taken` means that another account has confirmed the new address meanwhile.
+    /// The first verification of an account ends all of its sessions, because a person who does not own the address may
+    /// have created it. To keep the current session, send its access token in `Authorization`, even if that token has
+    /// expired; a token that is invalid, of an ended session or of another account is ignored. When a verified user
+    /// confirms a new address, all sessions end.
     ///
-    /// The first verification of an account ends all of its sessions, because another person than the owner of the address
-    /// may have made the account. To stay logged in, send the access token of the session as well: that session goes on, also
-    /// if the access token itself has expired. An access token that is invalid, of an ended session or of another account is
-    /// ignored. The confirmation of a new address of a verified user ends all sessions.
+    /// Errors:
+    /// - `400 verification_failed`: the code or token is wrong, used, expired or unknown, or was tried too often. The
+    ///   answer is the same in each case.
+    /// - `409 email_taken`: another account has verified the new address in the meantime.
+    /// - `429 too_many_requests`: the client has tried too many wrong codes.
     #[oai(path = "/auth/verify", method = "post", operation_id = "verify")]
     async fn verify(
         &self,
-        from: RequestOrigin,
-        along: Along,
+        origin: RequestOrigin,
+        session: OptionalSession,
         body: Body<Verify>,
     ) -> ApiResult<Json<UserView>> {
         let proof = body.check(Verify::parse)?;
-        let user = self.0.verify(proof, along.session(), from.0).await?;
+        let user = self.0.verify(proof, session.id(), origin.0).await?;
         Ok(Json((&user).into()))
     }
 
     /// Send the code and link again
     ///
-    /// Sends a new code and link if the address belongs to an unverified account; earlier ones are no longer valid. After
-    /// ten codes, an address is sent links without a code. The answer is always `202`, so that it does not reveal which
-    /// addresses have an account. How many messages one address and one client can cause is limited (`429`).
+    /// Sends a new code and link if the address belongs to an unverified account: the invitation, if the account has no
+    /// password yet. Earlier ones are no longer valid. After {max_codes} codes to an address, its messages contain a link
+    /// alone.
+    ///
+    /// The answer does not tell whether the address has an account.
+    ///
+    /// Errors:
+    /// - `429 too_many_requests`: the client has caused too many messages.
     #[oai(path = "/auth/verify/resend", method = "post", operation_id = "resend_verification")]
-    async fn resend(&self, from: RequestOrigin, body: Body<Address>) -> ApiResult<Accepted> {
+    async fn resend(&self, origin: RequestOrigin, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;
-        self.0.resend_verification(email, from.0).await?;
-        Ok(Accepted::Noted)
+        self.0.resend_verification(email, origin.0).await?;
+        Ok(Accepted::Hidden)
     }
 }

@@ -20,7 +20,7 @@ use crate::store::{Snapshot, Tx};
 const LOGIN_ROUNDS: usize = 3;
 
 /// How many sessions a user has at most: more than devices, and few enough to be shown at once.
-const MOST_SESSIONS: u64 = 120;
+pub(crate) const MAX_SESSIONS: u64 = 120;
 /// How many are left when there would be more: it costs much less to end some together than one at each login.
 const KEPT_SESSIONS: u32 = 100;
 
@@ -129,7 +129,7 @@ impl Accounts {
             }
             tx.use_issuer(accounts.tokens.issuer(), now)?;
             by.record(tx, Action::SessionStarted, user.id, now)?;
-            if tx.count_sessions_of(user.id)? > MOST_SESSIONS {
+            if tx.count_sessions_of(user.id)? > MAX_SESSIONS {
                 tx.delete_sessions_beyond(&new, KEPT_SESSIONS - 1)?;
                 by.record(tx, Action::SessionsEnded, user.id, now)?;
             }

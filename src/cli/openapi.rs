@@ -10,14 +10,14 @@ use crate::{
     config::{Config, ConfigError},
 };
 
-/// Prints the document, with the path of `server.public_url`. Without valid settings, such as where clients are generated, it
-/// places the API at the root of its server.
+/// Prints the document, with the path and the figures of the settings. Without valid settings, such as where clients are
+/// generated, it takes the defaults.
 pub fn run(config: Result<Config, ConfigError>) -> Result<ExitCode> {
     let document = match config {
-        Ok(config) => api::openapi_at(config.public_path()),
+        Ok(config) => api::openapi(&config),
         Err(error) => {
-            output::message(format!("warning: the path of server.public_url is not known: {error}"));
-            api::openapi()
+            output::message(format!("warning: the document has the default settings: {error}"));
+            api::openapi(&Config::default())
         }
     };
     output::data(serde_json::to_string_pretty(&document)?)?;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often an account is exported.
-const EXPORTS: Rate = Rate { burst: 5, refill: Duration::from_mins(1) };
+pub(crate) const EXPORTS: Rate = Rate { burst: 5, refill: Duration::from_mins(1) };
 /// How many times as much an admin may do to all accounts together as a user to their own.
 const ADMINS: u32 = 10;
 

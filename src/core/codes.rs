@@ -12,16 +12,16 @@ use crate::{
 };
 
 /// How many wrong codes kill a code.
-const TRIES: u8 = 5;
+pub(crate) const CODE_TRIES: u8 = 5;
 /// How many codes an address is sent for one purpose, as long as they count: with five tries each, guessing at all of
 /// them succeeds once in 20,000 times.
-const MOST_CODES: u8 = 10;
+pub(crate) const MAX_CODES: u8 = 10;
 /// How many messages at once. Past the codes there are links alone, and past these messages one link an hour: as long as a
 /// link to choose a password lives, so that nobody who asks in somebody else's name shuts them out.
 const MOST_MESSAGES: u8 = 20;
 const ONE_MORE: Duration = RESET_TTL;
 /// How long a link to choose a password lives.
-const RESET_TTL: Duration = Duration::from_hours(1);
+pub(crate) const RESET_TTL: Duration = Duration::from_hours(1);
 /// How long after its link is dead a message still counts.
 const COUNTED_FOR: Duration = Duration::from_hours(24);
 /// The same for a new password, which can be asked for as long as there is the account: until its owner has chosen one, or
@@ -99,7 +99,7 @@ impl Accounts {
         let CodeMessage { user, to, purpose, kind } = sending;
         let count = self.secret.hash_count(counted_as(purpose), to);
         let sent = counted(tx, count, now)?;
-        let code = fresh.code.as_ref().filter(|_| sent < MOST_CODES);
+        let code = fresh.code.as_ref().filter(|_| sent < MAX_CODES);
         let kept = self.keep_code(tx, user, to, purpose, (code, &fresh.link), now)?;
         let counted_for = match purpose {
             Purpose::ResetPassword => RESETS_COUNTED_FOR,
@@ -185,7 +185,7 @@ impl Accounts {
             email: to.clone(),
             code_hash: code.map(|code| self.secret.hash_code(code, user.id, purpose, to)),
             code_expires_at: (now + self.rules.code_ttl).min(token_expires_at),
-            tries_left: TRIES,
+            tries_left: CODE_TRIES,
             token_hash: secret::hash_token(link),
             token_expires_at,
         };

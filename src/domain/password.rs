@@ -6,22 +6,22 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{Email, FieldError, Profile, fold};
 
-/// The most characters a password may have; more are refused, never cut off.
-const MAX_CHARS: usize = 256;
-
 /// What somebody typed to prove who they are, in NFC, so that two ways of typing é are one.
 #[derive(Clone)]
 pub struct Password(String);
 
 impl Password {
+    /// A longer password is refused, never cut off.
+    pub const MAX_CHARS: usize = 256;
+
     /// The password in `typed`, which came as `field`.
     ///
     /// # Errors
     /// `too_long` past 256 characters: found out before any work is done with it.
     pub fn parse(field: &'static str, typed: &str) -> Result<Self, FieldError> {
-        let normal: String = typed.chars().take(MAX_CHARS + 1).nfc().collect();
-        if typed.chars().nth(MAX_CHARS).is_some() || normal.chars().nth(MAX_CHARS).is_some() {
-            let message = format!("The field {field} must have at most {MAX_CHARS} characters.");
+        let normal: String = typed.chars().take(Self::MAX_CHARS + 1).nfc().collect();
+        if typed.chars().nth(Self::MAX_CHARS).is_some() || normal.chars().nth(Self::MAX_CHARS).is_some() {
+            let message = format!("The field {field} must have at most {} characters.", Self::MAX_CHARS);
             return Err(FieldError::new(field, "too_long", message));
         }
         Ok(Self(normal))

@@ -6,7 +6,7 @@ use poem::{Body, Request, error::ReadBodyError, http::header};
 use super::problem::{ApiError, ApiResult, Code};
 
 /// In bytes.
-const LIMIT: usize = 16 * 1024;
+pub const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// Whether a body says that it is of this media type, and nothing else (RFC 9110, section 8.3: the header comes once).
 pub fn has_media_type(request: &Request, wanted: &str) -> bool {
@@ -23,10 +23,10 @@ pub fn has_media_type(request: &Request, wanted: &str) -> bool {
 /// client stops in the middle.
 pub async fn read_body(body: Body, request: &Request) -> ApiResult<Bytes> {
     let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > LIMIT) {
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
         return Err(payload_too_large());
     }
-    body.into_bytes_limit(LIMIT).await.map_err(|error| match error {
+    body.into_bytes_limit(MAX_BODY_BYTES).await.map_err(|error| match error {
         ReadBodyError::PayloadTooLarge => payload_too_large(),
         _ => ApiError::new(Code::MalformedRequest, "The request body is incomplete."),
     })
@@ -34,5 +34,5 @@ pub async fn read_body(body: Body, request: &Request) -> ApiResult<Bytes> {
 
 /// A body of more bytes than the limit.
 pub fn payload_too_large() -> ApiError {
-    ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {LIMIT} bytes."))
+    ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {MAX_BODY_BYTES} bytes."))
 }

@@ -80,7 +80,7 @@ impl<E: Endpoint, P: ErrorPages> Endpoint for RequestMiddleware<E, P> {
         let took_ms = milliseconds(start.elapsed());
         let (method, path) = (start_of(method.as_str()), start_of(uri.path()));
         if status >= 400 {
-            let code = answer.data::<Code>().map(|code| code.row().1);
+            let code = answer.data::<Code>().map(|code| code.as_str());
             let client = client.map(tracing::field::display);
             tracing::info!(method, path, status, code, took_ms, client, request_id = &*id, "refused");
         } else {

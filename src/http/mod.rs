@@ -11,10 +11,10 @@ mod origin;
 mod problem;
 
 pub use self::{
-    body::{has_media_type, payload_too_large, read_body},
+    body::{MAX_BODY_BYTES, has_media_type, payload_too_large, read_body},
     cors::Cors,
     listener::Listener,
     middleware::{ErrorPages, RequestMiddleware, headers_too_large, timeout, uri_too_long},
-    origin::{Proxies, RequestOrigin, origin},
+    origin::{MAX_USER_AGENT_CHARS, Proxies, RequestOrigin, origin},
     problem::{ApiError, ApiResult, Code},
 };

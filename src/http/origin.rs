@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How much of a `User-Agent` is kept.
-const AGENT_CHARS: usize = 256;
+pub const MAX_USER_AGENT_CHARS: usize = 256;
 
 /// What the outermost layer has found out about a request.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ impl<'a> FromRequest<'a> for RequestOrigin {
 pub fn origin(request: &Request) -> Origin {
     let user_agent = request
         .header(header::USER_AGENT)
-        .map(|agent| agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect());
+        .map(|agent| agent.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT_CHARS).collect());
     let arrival = request.data::<RequestInfo>();
     let ip = arrival.and_then(|arrival| arrival.client);
     let request_id = arrival.map(|arrival| Arc::clone(&arrival.id));

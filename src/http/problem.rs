@@ -69,8 +69,21 @@ impl Code {
         Self::StorageFull,
     ];
 
-    /// Status, word and title of a code.
-    pub const fn row(self) -> (StatusCode, &'static str, &'static str) {
+    pub const fn status(self) -> StatusCode {
+        self.describe().0
+    }
+
+    /// The code as clients see it.
+    pub const fn as_str(self) -> &'static str {
+        self.describe().1
+    }
+
+    /// The kind of problem in a few words.
+    pub const fn title(self) -> &'static str {
+        self.describe().2
+    }
+
+    const fn describe(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::MalformedRequest => (StatusCode::BAD_REQUEST, "malformed_request", "Malformed request"),
             Self::VerificationFailed => {
@@ -186,7 +199,7 @@ impl ApiError {
     /// The answer, for the request with this id. The log finds the code among its extensions.
     pub fn into_answer(self, request_id: &str) -> Response {
         let problem = self.problem(request_id);
-        let (status, code, _) = self.code.row();
+        let (status, code) = (self.code.status(), self.code.as_str());
         let mut answer =
             Response::builder().status(status).content_type("application/problem+json").extension(self.code);
         if status == StatusCode::UNAUTHORIZED {
@@ -205,7 +218,7 @@ impl ApiError {
 
     /// The body of the answer, for the request with this id.
     pub fn problem(&self, request_id: &str) -> Value {
-        let (status, code, title) = self.code.row();
+        let (status, code, title) = self.code.describe();
         let mut problem = json!({
             "type": "about:blank",
             "title": title,
@@ -269,6 +282,6 @@ impl std::error::Error for ApiError {}
 /// Lets a refusal travel through poem; the middleware turns it into the answer.
 impl ResponseError for ApiError {
     fn status(&self) -> StatusCode {
-        self.code.row().0
+        self.code.status()
     }
 }

@@ -1,6 +1,6 @@
 //! The OpenAPI document as a judge: every answer in every test must be one that it announces.
 
-use coffeeshop::api;
+use coffeeshop::{api, config::Config};
 use poem::http::Method;
 use serde_json::Value;
 
@@ -8,9 +8,14 @@ use crate::app::Answer;
 
 pub struct Document(Value);
 
+/// The document of the default settings.
+pub fn openapi() -> Value {
+    api::openapi(&Config::default())
+}
+
 impl Document {
     pub fn read() -> Self {
-        Self(api::openapi())
+        Self(openapi())
     }
 
     /// Fails the test unless the document has this answer to this request.

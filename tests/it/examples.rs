@@ -1,10 +1,13 @@
 //! The examples of refusals in the API document: each is provoked, and the answer is the example.
 
-use coffeeshop::{accounts::Error, api};
+use coffeeshop::accounts::Error;
 use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, Caller, PASSWORD};
+use crate::{
+    app::{Answer, App, Caller, PASSWORD},
+    document::openapi,
+};
 
 const ANN: &str = "ann@example.com";
 const JSON: &str = "application/json";
@@ -184,7 +187,7 @@ fn without_id(mut problem: Value) -> Value {
 
 #[tokio::test]
 async fn each_example_of_a_refusal_is_what_the_program_answers() {
-    let document = api::openapi();
+    let document = openapi();
     let (mut provoked, mut wrong) = (0, Vec::new());
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, described) in operations.as_object().unwrap() {

@@ -10,16 +10,14 @@ use std::{
     time::Duration,
 };
 
-use coffeeshop::{
-    accounts::{Admin, Rotation},
-    api,
-};
+use coffeeshop::accounts::{Admin, Rotation};
 use poem::http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
     app::{Answer, App, Caller, PASSWORD},
+    document::openapi,
     interrupted::interrupted,
     links,
 };
@@ -107,7 +105,7 @@ pub struct Operation {
 }
 
 pub fn operations() -> Vec<Operation> {
-    let document = api::openapi();
+    let document = openapi();
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
@@ -267,7 +265,7 @@ async fn a_session_of_somebody_else_is_nobodys_to_end() {
 
 #[tokio::test]
 async fn no_operation_takes_a_field_that_is_not_its_own() {
-    let document = api::openapi();
+    let document = openapi();
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let mut every: BTreeSet<String> = schemas.values().flat_map(fields).collect();
     every.extend(

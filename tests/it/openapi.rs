@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, io::Read};
 
-use coffeeshop::{api, domain::FieldError};
+use coffeeshop::{
+    api,
+    config::{Config, Period},
+    domain::{FieldError, Limit},
+};
 use serde_json::{Value, json};
 
-use crate::app::App;
-
-fn document() -> Value {
-    api::openapi()
-}
+use crate::{app::App, document::openapi as document};
 
 /// Each operation with its method and path.
 fn operations(document: &Value) -> Vec<(String, &Value)> {
@@ -262,7 +262,7 @@ async fn every_example_of_a_body_has_the_form_that_is_asked_for() {
 
 #[test]
 fn an_answer_without_a_body_has_no_content() {
-    for (path, operations) in api::openapi()["paths"].as_object().unwrap() {
+    for (path, operations) in document()["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             for (status, response) in operation["responses"].as_object().unwrap() {
                 let content = response.get("content");
@@ -357,5 +357,58 @@ fn the_codes_of_problems_are_listed() {
                 assert!(codes.contains(&json!(code)), "{name}: {code}");
             }
         }
+    }
+}
+
+/// Every description in the document.
+fn descriptions(value: &Value) -> Vec<&str> {
+    let members = value.as_object().into_iter().flatten();
+    let own = members.filter(|(name, _)| *name == "description").filter_map(|(_, text)| text.as_str());
+    let within = value.as_object().into_iter().flat_map(|object| object.values());
+    let within = within.chain(value.as_array().into_iter().flatten());
+    own.chain(within.flat_map(descriptions)).collect()
+}
+
+#[test]
+fn every_error_in_a_description_is_among_the_responses() {
+    let document = document();
+    let mut errors = 0;
+    for (name, operation) in operations(&document) {
+        let description = operation["description"].as_str().unwrap();
+        let items = description.lines().filter_map(|line| line.strip_prefix("- `"));
+        for item in items {
+            let (status, code) = item.split('`').next().unwrap().split_once(' ').unwrap();
+            let examples = &operation["responses"][status]["content"]["application/problem+json"]["examples"];
+            assert!(examples[code].is_object(), "{name}: {status} {code}");
+            errors += 1;
+        }
+        assert!(!description.contains("- `") || description.contains("\n\nErrors:\n- `"), "{name}");
+    }
+    assert!(errors > 30, "{errors}");
+}
+
+#[test]
+fn the_document_quotes_the_settings() {
+    let mut config = Config::default();
+    config.verification.code_ttl = Period::minutes(7);
+    config.password.min_length = 11;
+    let document = api::openapi(&config);
+    let descriptions = descriptions(&document);
+    for text in ["valid for 7 minutes", "11 to 256 characters", "at most 120 sessions", "at most 254 bytes"] {
+        assert!(descriptions.iter().any(|description| description.contains(text)), "{text}");
+    }
+    for description in descriptions {
+        let braces = description.replace("/{id}", "");
+        assert!(!braces.contains(['{', '}']), "a placeholder without a figure: {description}");
+    }
+}
+
+#[test]
+fn pages_are_limited_as_the_document_says() {
+    let document = document();
+    for path in ["/users", "/audit"] {
+        let limit = &document["paths"][path]["get"]["parameters"][0];
+        let bounds = ["minimum", "maximum"].map(|name| limit["schema"][name].as_f64().unwrap());
+        assert_eq!((limit["name"].as_str(), bounds), (Some("limit"), [1.0, f64::from(Limit::MAX)]), "{path}");
     }
 }

@@ -22,7 +22,7 @@ async fn a_refused_query_names_the_parameter_and_its_rule() {
     let boss = app.admin().await;
     let number = "must be a whole number from 1 to 200.";
     let boolean = "must be true or false.";
-    let id = "must be an id such as 019aaf6e-5040-7b52-8f4e-2d1b93c6a7d0.";
+    let id = "must be a UUID such as 019aaf6e-5040-7b52-8f4e-2d1b93c6a7d0.";
     for (path, field, code, rule) in [
         ("/users?limit=201", "limit", "out_of_range", number),
         ("/users?limit=0", "limit", "out_of_range", number),
@@ -74,7 +74,7 @@ async fn a_query_parameter_that_does_not_exist_is_refused_by_name() {
     let boss = app.admin().await;
     let [field, code, message] = only_problem(boss.get("/audit?since=yesterday").await);
     assert_eq!((&*field, &*code), ("since", "unknown_parameter"));
-    let rest = "There are: limit, cursor, user_id, actor_id, action.";
+    let rest = "This operation has the query parameters: limit, cursor, user_id, actor_id, action.";
     assert_eq!(message, format!("Unknown query parameter since. {rest}"));
     for (method, path) in [
         (Method::GET, "/me".to_owned()),
@@ -88,7 +88,7 @@ async fn a_query_parameter_that_does_not_exist_is_refused_by_name() {
         let answer = boss.send(method.clone(), &format!("{path}?Limit=5"), None).await;
         let [field, code, message] = only_problem(answer);
         assert_eq!((&*field, &*code), ("Limit", "unknown_parameter"), "{method} {path}");
-        assert_eq!(message, "Unknown query parameter Limit. This operation takes none.");
+        assert_eq!(message, "Unknown query parameter Limit. This operation has no query parameters.");
     }
 }
 

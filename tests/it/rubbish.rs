@@ -4,7 +4,6 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use coffeeshop::{
-    api,
     config::{Config, Period},
     domain::{Email, Name, Password, PlainCode, UserCursor, UserSort, fold},
 };
@@ -17,7 +16,10 @@ use proptest::{
 };
 use serde_json::{Map, Number, Value, json};
 
-use crate::app::{App, encoded};
+use crate::{
+    app::{App, encoded},
+    document::openapi,
+};
 
 /// What headers are tried.
 const HEADERS: [&str; 12] = [
@@ -51,7 +53,7 @@ struct Rubbish {
 }
 
 fn operations() -> Vec<Operation> {
-    let document = api::openapi();
+    let document = openapi();
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {

@@ -1,5 +1,6 @@
 //! Query parameters of lists.
 
+use super::text::{AuditCursorText, UserCursorText};
 use crate::{
     domain::{AuditCursor, FieldError, Limit, UserCursor, UserSort},
     http::{ApiError, ApiResult},
@@ -14,14 +15,16 @@ pub fn limit(number: i64) -> ApiResult<Limit> {
     Limit::new(number).map_err(|error| ApiError::malformed_query(vec![error]))
 }
 
-pub fn user_cursor(text: Option<String>, sort: UserSort) -> ApiResult<Option<UserCursor>> {
-    let decode =
-        |text: String| UserCursor::decode(&text, sort).ok_or_else(|| foreign_cursor("a list in this sort"));
+pub fn user_cursor(text: Option<UserCursorText>, sort: UserSort) -> ApiResult<Option<UserCursor>> {
+    let decode = |text: UserCursorText| {
+        UserCursor::decode(&text.0, sort).ok_or_else(|| foreign_cursor("a list in this sort"))
+    };
     text.map(decode).transpose()
 }
 
-pub fn audit_cursor(text: Option<String>) -> ApiResult<Option<AuditCursor>> {
-    let decode = |text: String| AuditCursor::decode(&text).ok_or_else(|| foreign_cursor("this list"));
+pub fn audit_cursor(text: Option<AuditCursorText>) -> ApiResult<Option<AuditCursor>> {
+    let decode =
+        |text: AuditCursorText| AuditCursor::decode(&text.0).ok_or_else(|| foreign_cursor("this list"));
     text.map(decode).transpose()
 }
 

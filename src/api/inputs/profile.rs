@@ -5,39 +5,41 @@ use poem_openapi::{
     types::{Example, MaybeUndefined},
 };
 
-use super::password::current_password;
+use super::{
+    password::current_password,
+    text::{NameText, PasswordText},
+};
 use crate::domain::{Change, FieldError, Invalid, Name, Password, Problems, ProfileChange};
 
-/// A change to the own account. A field that is left out stays as it is, `null` clears it.
+/// A change to your own account. An omitted field stays as it is; `null` clears a name.
 #[derive(Object)]
 #[oai(example)]
 pub struct EditMe {
-    /// The first name, with 1 to 100 characters, or `null` to clear it.
-    #[oai(validator(max_length = 100), nullable)]
-    first_name: MaybeUndefined<String>,
-    /// The last name, with 1 to 100 characters, or `null` to clear it.
-    #[oai(validator(max_length = 100), nullable)]
-    last_name: MaybeUndefined<String>,
+    /// The first name, 1 to {name_chars} characters, or `null` to clear it.
+    #[oai(nullable)]
+    first_name: MaybeUndefined<NameText>,
+    /// The last name, 1 to {name_chars} characters, or `null` to clear it.
+    #[oai(nullable)]
+    last_name: MaybeUndefined<NameText>,
 }
 
-/// The confirmation that the own account is to be deleted.
+/// The confirmation of the deletion of your own account.
 #[derive(Object)]
 #[oai(example)]
 pub struct DeleteMe {
-    /// The present password.
-    #[oai(validator(max_length = 256))]
-    current_password: String,
+    /// The current password.
+    current_password: PasswordText,
 }
 
 impl Example for DeleteMe {
     fn example() -> Self {
-        Self { current_password: "mocha stirs slowly".to_owned() }
+        Self { current_password: "mocha stirs slowly".into() }
     }
 }
 
 impl Example for EditMe {
     fn example() -> Self {
-        Self { first_name: MaybeUndefined::Value("Anna".to_owned()), last_name: MaybeUndefined::Null }
+        Self { first_name: MaybeUndefined::Value("Anna".into()), last_name: MaybeUndefined::Null }
     }
 }
 
@@ -53,23 +55,22 @@ impl DeleteMe {
     }
 }
 
-/// A change of names, from how it is written in JSON.
 pub fn profile_change(
-    first_name: &MaybeUndefined<String>,
-    last_name: &MaybeUndefined<String>,
+    first_name: &MaybeUndefined<NameText>,
+    last_name: &MaybeUndefined<NameText>,
 ) -> Result<ProfileChange, Invalid> {
-    let mut problems = Problems::new();
-    let first_name = problems.take(name("first_name", first_name));
-    let last_name = problems.take(name("last_name", last_name));
-    problems.finish(
+    let mut errors = Problems::new();
+    let first_name = errors.take(name("first_name", first_name));
+    let last_name = errors.take(name("last_name", last_name));
+    errors.finish(
         first_name.zip(last_name).map(|(first_name, last_name)| ProfileChange { first_name, last_name }),
     )
 }
 
-fn name(field: &'static str, value: &MaybeUndefined<String>) -> Result<Change<Option<Name>>, FieldError> {
+fn name(field: &'static str, value: &MaybeUndefined<NameText>) -> Result<Change<Option<Name>>, FieldError> {
     match value {
         MaybeUndefined::Undefined => Ok(Change::Keep),
         MaybeUndefined::Null => Ok(Change::Set(None)),
-        MaybeUndefined::Value(typed) => Name::parse(field, typed).map(|name| Change::Set(Some(name))),
+        MaybeUndefined::Value(typed) => Name::parse(field, &typed.0).map(|name| Change::Set(Some(name))),
     }
 }

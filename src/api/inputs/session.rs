@@ -2,6 +2,7 @@
 
 use poem_openapi::{Object, types::Example};
 
+use super::text::{EmailText, PasswordText, RefreshTokenText};
 use crate::domain::{Email, Invalid, Password, Problems, typed::without_spaces};
 
 /// Login credentials.
@@ -9,45 +10,42 @@ use crate::domain::{Email, Invalid, Password, Problems, typed::without_spaces};
 #[oai(example)]
 pub struct Login {
     /// The e-mail address of the account. Upper and lower case do not differ.
-    #[oai(validator(max_length = 254))]
-    email: String,
+    email: EmailText,
     /// The password of the account.
-    #[oai(validator(max_length = 256))]
-    password: String,
+    password: PasswordText,
 }
 
 impl Example for Login {
     fn example() -> Self {
-        Self { email: "ann@example.com".to_owned(), password: "mocha stirs slowly".to_owned() }
+        Self { email: "ann@example.com".into(), password: "mocha stirs slowly".into() }
     }
 }
 
-/// A refresh token, as a login or a refresh gave it.
+/// A refresh token.
 #[derive(Object)]
 #[oai(example)]
 pub struct Refresh {
     /// The latest refresh token of the session.
-    #[oai(validator(max_length = 4096))]
-    refresh_token: String,
+    refresh_token: RefreshTokenText,
 }
 
 impl Example for Refresh {
     fn example() -> Self {
-        Self { refresh_token: "eyJ0eXAiOiJydCtqd3QiLCJhbGciOiJFZERTQSJ9.…".to_owned() }
+        Self { refresh_token: "eyJ0eXAiOiJydCtqd3QiLCJhbGciOiJFZERTQSJ9.…".into() }
     }
 }
 
 impl Login {
     pub fn parse(self) -> Result<(Email, Password), Invalid> {
-        let mut problems = Problems::new();
-        let email = problems.take(Email::parse("email", &self.email));
-        let password = problems.take(Password::parse("password", &self.password));
-        problems.finish(email.zip(password))
+        let mut errors = Problems::new();
+        let email = errors.take(Email::parse("email", &self.email.0));
+        let password = errors.take(Password::parse("password", &self.password.0));
+        errors.finish(email.zip(password))
     }
 }
 
 impl Refresh {
     pub fn parse(self) -> Result<String, Invalid> {
-        Ok(without_spaces(&self.refresh_token))
+        Ok(without_spaces(&self.refresh_token.0))
     }
 }

@@ -5,32 +5,34 @@ use poem_openapi::{
     types::{Example, MaybeUndefined},
 };
 
-use super::profile::profile_change;
+use super::{
+    profile::profile_change,
+    text::{EmailText, NameText},
+};
 use crate::{
     api::views::{Role, Status},
     domain::{Change, Email, Invalid, Problems, UserChange},
 };
 
-/// A change to a user. A field that is left out stays as it is; `null` clears a name. Users may change their own names,
-/// everything else is for admins.
+/// A change to a user. An omitted field stays as it is; `null` clears a name. Users can change their own names; all other
+/// changes are for admins.
 #[derive(Object)]
 #[oai(example)]
 pub struct EditUser {
-    /// The first name, with 1 to 100 characters, or `null` to clear it.
-    #[oai(validator(max_length = 100), nullable)]
-    first_name: MaybeUndefined<String>,
-    /// The last name, with 1 to 100 characters, or `null` to clear it.
-    #[oai(validator(max_length = 100), nullable)]
-    last_name: MaybeUndefined<String>,
-    /// The new e-mail address, in force at once: every session of the user ends, and codes and links that were sent to the
-    /// old address are no longer valid. Admins only.
-    #[oai(validator(max_length = 254))]
-    email: MaybeUndefined<String>,
+    /// The first name, 1 to {name_chars} characters, or `null` to clear it.
+    #[oai(nullable)]
+    first_name: MaybeUndefined<NameText>,
+    /// The last name, 1 to {name_chars} characters, or `null` to clear it.
+    #[oai(nullable)]
+    last_name: MaybeUndefined<NameText>,
+    /// The new e-mail address. It is in force at once: all sessions of the user end, and codes and links that were sent to
+    /// the old address are no longer valid. Admins only.
+    email: MaybeUndefined<EmailText>,
     /// The new role. Admins only.
     role: MaybeUndefined<Role>,
     /// The new status. An account that is set to `unverified` expires as after a sign-up. Admins only.
     status: MaybeUndefined<Status>,
-    /// `true` disables the account and ends every session of the user, `false` enables it again. Admins only.
+    /// `true` disables the account and ends all sessions of the user; `false` enables it again. Admins only.
     disabled: MaybeUndefined<bool>,
 }
 
@@ -49,13 +51,13 @@ impl Example for EditUser {
 
 impl EditUser {
     pub fn parse(self) -> Result<UserChange, Invalid> {
-        let mut problems = Problems::new();
+        let mut errors = Problems::new();
         let email = match &self.email {
-            MaybeUndefined::Value(typed) => problems.take(Email::parse("email", typed)).map(Change::Set),
+            MaybeUndefined::Value(typed) => errors.take(Email::parse("email", &typed.0)).map(Change::Set),
             MaybeUndefined::Undefined | MaybeUndefined::Null => Some(Change::Keep),
         };
-        let profile = problems.take_from_all(profile_change(&self.first_name, &self.last_name));
-        problems.finish(profile.zip(email).map(|(profile, email)| UserChange {
+        let profile = errors.take_from_all(profile_change(&self.first_name, &self.last_name));
+        errors.finish(profile.zip(email).map(|(profile, email)| UserChange {
             profile,
             email,
             role: change(self.role.map_value(Into::into)),
@@ -65,7 +67,7 @@ impl EditUser {
     }
 }
 
-/// A change to a field that cannot be cleared: `null` was refused with the form of the body.
+/// A change to a field that cannot be `null`, which the form of the body refuses.
 fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
     match value {
         MaybeUndefined::Value(value) => Change::Set(value),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Time;
 use crate::domain::{self, AuditCursor, Page, Word};
 
-/// A change to an account, or an attempt. It holds no secret, and of a profile no more than which fields changed.
+/// A change to an account, or a relevant attempt. It contains no secrets, and of a profile only which fields changed.
 #[derive(Object, Serialize)]
 #[oai(rename = "AuditEvent", example)]
 pub struct AuditEventView {
@@ -17,39 +17,39 @@ pub struct AuditEventView {
     at: Time,
     /// What was done.
     action: Action,
-    /// The id of the authenticated user who did it. `null` without one, as for a sign-up, on the command line or in a
+    /// The id of the user who did it. `null` if none was authenticated, as for a sign-up, on the command line or in a
     /// scheduled job.
     #[oai(nullable)]
     actor_id: Option<Uuid>,
-    /// The id of the user that it was done to, who may be deleted by now.
+    /// The id of the user it was done to. The account may be deleted by now.
     user_id: Uuid,
     /// Where the change was made.
     channel: Channel,
-    /// The IP address of the client, over HTTP.
+    /// The IP address of the client. `null` if the change was not made over HTTP.
     #[oai(nullable)]
     ip: Option<String>,
-    /// The `User-Agent` of the client, over HTTP.
+    /// The `User-Agent` of the client, cut off after {user_agent_chars} characters.
     #[oai(nullable)]
     user_agent: Option<String>,
-    /// The user id in the operating system, on the command line.
+    /// The id of the operating system's user who ran the command. `null` if the change was not made on the command line.
     #[oai(nullable)]
     uid: Option<u32>,
-    /// The id of the request, as in the header `X-Request-Id`, over HTTP.
+    /// The id of the request, as in the header `X-Request-Id`.
     #[oai(nullable)]
     request_id: Option<String>,
-    /// The fields that an edit changed. Empty for other events.
+    /// The changed fields, for `user.edited`. Empty for other events.
     changes: Vec<FieldChange>,
 }
 
-/// A field that was changed. The values of e-mail addresses and names are omitted: both are `null`.
+/// A changed field. For e-mail addresses and names both values are `null`: they are not recorded.
 #[derive(Object, Serialize)]
 struct FieldChange {
     /// The name of the field.
     field: String,
-    /// The value before.
+    /// The old value.
     #[oai(nullable)]
     from: Option<String>,
-    /// The value after.
+    /// The new value.
     #[oai(nullable)]
     to: Option<String>,
 }
@@ -83,7 +83,7 @@ impl Example for AuditEventView {
 pub struct AuditPage {
     /// The events of this page, newest first.
     items: Vec<AuditEventView>,
-    /// Send it as `cursor` to get the next page. `null` on the last page.
+    /// Send this as `cursor` to get the next page. `null` on the last page.
     #[oai(nullable)]
     next_cursor: Option<String>,
 }
@@ -94,19 +94,19 @@ impl Example for AuditPage {
     }
 }
 
-/// Where a change was made: over HTTP, on a page, on the command line, or in a scheduled job.
+/// Where a change was made: `api` (JSON over HTTP), `page` (a page of a link), `console` (reserved for the web console), `cli`
+/// (the command line) or `job` (a scheduled job).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase", remote = "domain::Channel")]
 pub enum Channel {
     Api,
     Page,
-    /// Reserved for the web console.
     Console,
     Cli,
     Job,
 }
 
-/// What was done to an account.
+/// What was done. New actions can be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(remote = "domain::Action")]
 pub enum Action {

@@ -10,7 +10,7 @@ use crate::{
     domain::{self, MessageState, SessionId, Timestamp, Word},
 };
 
-/// Everything that is stored about a user. It holds no password, code or token: only hashes of them are stored.
+/// Everything that is stored about a user. It contains no password, code or token, because only hashes of them are stored.
 #[derive(Object, Serialize)]
 #[oai(example)]
 pub struct Export {
@@ -20,9 +20,9 @@ pub struct Export {
     user: UserView,
     /// Whether the account has a password. An invited user has none until the invitation is accepted.
     has_password: bool,
-    /// The sessions that have not ended.
+    /// The active sessions.
     sessions: Vec<SessionView>,
-    /// The codes and links that were sent and neither used nor deleted yet.
+    /// The codes and links that were sent and not used yet.
     codes: Vec<SentCode>,
     /// The messages that are not sent yet.
     messages: Vec<WaitingMessage>,
@@ -33,19 +33,19 @@ pub struct Export {
 /// A code and a link that were sent to the user.
 #[derive(Object, Serialize)]
 struct SentCode {
-    /// Their purpose: `verify_email`, `change_email`, `reset_password`, `accept_invitation`, `admin_reset`,
+    /// What they are for: `verify_email`, `change_email`, `reset_password`, `accept_invitation`, `admin_reset`,
     /// `cancel_email_change` or `choose_password`.
     purpose: String,
-    /// The e-mail address that they were sent to.
+    /// The e-mail address they were sent to.
     sent_to: String,
-    /// When the code expires; `null` if there is no valid code.
+    /// When the code expires. `null` if there is no valid code.
     #[oai(nullable)]
     code_until: Option<Time>,
     /// When the link expires.
     link_until: Time,
 }
 
-/// A message in the outbox.
+/// A message in the outbox, where it waits to be sent.
 #[derive(Object, Serialize)]
 struct WaitingMessage {
     /// The id of the message, a UUIDv7.
@@ -54,9 +54,9 @@ struct WaitingMessage {
     to: String,
     /// The kind of message, such as `password_changed`.
     about: String,
-    /// `waiting`, or `dead` if it will not be tried again.
+    /// `waiting`, or `dead` after the last attempt to send it.
     state: String,
-    /// When it was put into the outbox.
+    /// When it was enqueued.
     created_at: Time,
 }
 

@@ -1,12 +1,13 @@
 //! The state of the server.
 
 use poem_openapi::{Object, types::Example};
+use serde::Serialize;
 
 /// The state of the server.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 #[oai(example)]
 pub struct Health {
-    /// Always `ok`: any other state is an error answer.
+    /// Always `ok`. Any other state gets an error.
     status: String,
 }
 

@@ -1,32 +1,34 @@
 //! Public keys.
 
 use poem_openapi::{Object, types::Example};
+use serde::Serialize;
 
 use crate::accounts::PublicKey;
 
-/// The public keys that verify tokens, as a JWK set (RFC 7517).
-#[derive(Object)]
+/// The public keys that verify tokens: a JWK set (RFC 7517).
+#[derive(Object, Serialize)]
 #[oai(example)]
 pub struct KeySet {
-    /// The keys. Tokens name one of them by its `kid`.
+    /// The keys. The header of a token names one of them by its `kid`.
     keys: Vec<Jwk>,
 }
 
-/// An Ed25519 public key, as a JWK (RFC 8037).
-#[derive(Object)]
+/// An Ed25519 public key: a JWK (RFC 8037).
+#[derive(Object, Serialize)]
 struct Jwk {
     /// The key type: `OKP`.
     kty: String,
     /// The curve: `Ed25519`.
     crv: String,
-    /// The use of the key: `sig`, signatures.
+    /// The use of the key: `sig` (signatures).
     #[oai(rename = "use")]
+    #[serde(rename = "use")]
     usage: String,
     /// The algorithm: `EdDSA`.
     alg: String,
-    /// The id of the key, as in the header of a token.
+    /// The id of the key.
     kid: String,
-    /// The public key, in base64url.
+    /// The public key in base64url.
     x: String,
 }
 

@@ -14,6 +14,6 @@ pub use self::{
     export::Export,
     health::Health,
     key::KeySet,
-    session::{SessionView, Sessions, Tokens},
+    session::{SessionList, SessionView, Tokens},
     user::{Role, Status, UserPage, UserSort, UserView},
 };

@@ -10,30 +10,30 @@ use crate::{
     domain::{Session, SessionId, Timestamp},
 };
 
-/// A session: one login on one device.
+/// A session: from a login to a logout, expiry or revocation.
 #[derive(Object, Serialize)]
 #[oai(rename = "Session", example)]
 pub struct SessionView {
-    /// The id of the session, a UUIDv7: the `sid` of its tokens.
+    /// The id of the session, a UUIDv7. The tokens contain it as `sid`.
     id: Uuid,
     /// When the user logged in.
     created_at: Time,
-    /// When its tokens were last renewed. An app in use renews them whenever the access token expires.
+    /// When its tokens were last renewed.
     last_used_at: Time,
-    /// When the session ends unless its tokens are renewed before.
+    /// When the session ends, unless its tokens are renewed before.
     expires_at: Time,
-    /// The `User-Agent` of the login.
+    /// The `User-Agent` of the login, cut off after {user_agent_chars} characters.
     #[oai(nullable)]
     user_agent: Option<String>,
     /// The IP address of the login.
     #[oai(nullable)]
     ip: Option<String>,
-    /// Whether this request belongs to the session.
+    /// Whether this is the session of the request.
     current: bool,
 }
 
 impl SessionView {
-    /// A session as somebody in the session `own` sees it.
+    /// `own` is the session of the request.
     pub fn new(session: Session, own: Option<SessionId>) -> Self {
         Self {
             id: *session.id.as_uuid(),
@@ -62,39 +62,39 @@ impl Example for SessionView {
     }
 }
 
-/// The sessions of a user that have not ended, most recently used first.
+/// The active sessions of a user.
 #[derive(Object, Serialize)]
 #[oai(example)]
-pub struct Sessions {
-    /// The sessions.
+pub struct SessionList {
+    /// The sessions, most recently used first.
     items: Vec<SessionView>,
 }
 
-impl Sessions {
+impl SessionList {
     pub fn new(sessions: Vec<Session>, own: Option<SessionId>) -> Self {
         Self { items: sessions.into_iter().map(|session| SessionView::new(session, own)).collect() }
     }
 }
 
-impl Example for Sessions {
+impl Example for SessionList {
     fn example() -> Self {
         Self { items: vec![SessionView::example()] }
     }
 }
 
 /// A pair of access and refresh tokens.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 #[oai(example)]
 pub struct Tokens {
-    /// The access token. Send it with every request, as `Authorization: Bearer …`.
+    /// The access token, a JWT. Send it with every request as `Authorization: Bearer …`.
     access_token: String,
     /// Always `Bearer`.
     token_type: String,
-    /// How many seconds the access token is valid.
+    /// For how many seconds the access token is valid.
     expires_in: u64,
-    /// The refresh token. It gives a new pair with `POST /auth/refresh`, once. Store it safely.
+    /// The refresh token. Exchange it once for a new pair with `POST /auth/refresh`. Store it where no other app can read it.
     refresh_token: String,
-    /// How many seconds the refresh token is valid.
+    /// For how many seconds the refresh token is valid.
     refresh_expires_in: u64,
 }
 

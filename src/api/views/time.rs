@@ -50,7 +50,7 @@ impl Serialize for Time {
     }
 }
 
-/// Times only go out; this is asked for by the derive of objects.
+/// The derive of objects requires this, although no request contains a time.
 impl ParseFromJSON for Time {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         Err(ParseError::expected_type(value.unwrap_or_default()))

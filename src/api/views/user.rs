@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Time;
 use crate::domain::{self, Name, Page, User, UserCursor, Verification};
 
-/// What a user may do.
+/// The rights of a user. Admins can manage all users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[oai(rename_all = "lowercase", remote = "domain::Role")]
@@ -16,7 +16,7 @@ pub enum Role {
     Admin,
 }
 
-/// Whether a user has confirmed the e-mail address.
+/// Whether the e-mail address is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[oai(rename_all = "lowercase", remote = "domain::Status")]
@@ -29,9 +29,9 @@ pub enum Status {
 #[derive(Object, Serialize)]
 #[oai(rename = "User", example)]
 pub struct UserView {
-    /// The id of the user, a UUIDv7. It never changes and is never used again.
+    /// The id of the user, a UUIDv7. It never changes and is never reused.
     id: Uuid,
-    /// The e-mail address, as it was typed.
+    /// The e-mail address as the user typed it.
     email: String,
     /// The first name.
     #[oai(nullable)]
@@ -39,9 +39,9 @@ pub struct UserView {
     /// The last name.
     #[oai(nullable)]
     last_name: Option<String>,
-    /// What the user may do.
+    /// The rights of the user.
     role: Role,
-    /// Whether the user has confirmed the e-mail address.
+    /// Whether the e-mail address is verified.
     status: Status,
     /// Whether an admin has disabled the account. A disabled user cannot log in.
     disabled: bool,
@@ -49,13 +49,13 @@ pub struct UserView {
     created_at: Time,
     /// When the e-mail address, a name, the role, the status or `disabled` last changed.
     updated_at: Time,
-    /// When the e-mail address was confirmed.
+    /// When the e-mail address was verified.
     #[oai(nullable)]
     verified_at: Option<Time>,
     /// When the user last logged in.
     #[oai(nullable)]
     last_login_at: Option<Time>,
-    /// When the account will be deleted unless it is verified before. Set while the status is `unverified`, `null` after.
+    /// When the account will be deleted, unless it is verified before. `null` once the status is `verified`.
     #[oai(nullable)]
     expires_at: Option<Time>,
 }
@@ -86,10 +86,10 @@ impl Example for UserView {
 pub struct UserPage {
     /// The users of this page.
     items: Vec<UserView>,
-    /// Send it as `cursor` to get the next page. `null` on the last page.
+    /// Send this as `cursor` to get the next page. `null` on the last page.
     #[oai(nullable)]
     next_cursor: Option<String>,
-    /// How many users match in all pages. Only if `include_total` is true.
+    /// The number of users in all pages. Only if `include_total` is `true`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
@@ -102,7 +102,7 @@ impl Example for UserPage {
     }
 }
 
-/// The order of a list of users.
+/// The order of a list of users; `-` is descending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(remote = "domain::UserSort")]
 pub enum UserSort {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use coffeeshop::api;
+use crate::document::openapi;
 
 use super::{files, is_path, quoted, read, root, texts};
 
@@ -15,7 +15,7 @@ fn first_column(path: &str) -> BTreeSet<String> {
 
 /// The words that a field of a schema in the API document may have.
 fn words(schema: &str, field: &str) -> BTreeSet<String> {
-    let document = api::openapi();
+    let document = openapi();
     let schemas = &document["components"]["schemas"];
     let mut property = &schemas[schema]["properties"][field];
     while let Some(reference) = property["$ref"].as_str().or(property["allOf"][0]["$ref"].as_str()) {
@@ -38,7 +38,7 @@ fn the_words_of_the_glossary_exist() {
     let words = |text: &str| -> Vec<String> {
         text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect()
     };
-    let (rust, sql, document) = (words(&rust), words(&sql), words(&api::openapi().to_string()));
+    let (rust, sql, document) = (words(&rust), words(&sql), words(&openapi().to_string()));
     let is_type = |word: &str| {
         rust.windows(2).any(|two| ["struct", "enum", "trait", "type"].contains(&&*two[0]) && two[1] == word)
     };
