@@ -65,7 +65,7 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<User, Error> {
         let mut user = old.clone();
-        user.verification = Verification::Verified { verified_at: now };
+        user.verification = Verification::Done { at: now };
         user.updated_at = now;
         user.profile.email = email;
         if !user.profile.email.is(&old.profile.email) {

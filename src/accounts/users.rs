@@ -167,11 +167,10 @@ impl Accounts {
         change.disabled.apply(&mut user.disabled);
         match change.status {
             Change::Set(Status::Verified) if old.status() != Status::Verified => {
-                user.verification = Verification::Verified { verified_at: now };
+                user.verification = Verification::Done { at: now };
             }
             Change::Set(Status::Unverified) if old.status() != Status::Unverified => {
-                user.verification =
-                    Verification::Unverified { expires_at: now + self.rules.unverified_after };
+                user.verification = Verification::Pending { expires_at: now + self.rules.unverified_after };
             }
             Change::Set(_) | Change::Keep => {}
         }

@@ -187,10 +187,10 @@ impl Accounts {
     /// keep when it was first verified.
     fn is_newcomer(&self, user: &User) -> bool {
         match user.verification {
-            Verification::Unverified { expires_at } => {
+            Verification::Pending { expires_at } => {
                 expires_at <= user.created_at + self.rules.unverified_after
             }
-            Verification::Verified { .. } => false,
+            Verification::Done { .. } => false,
         }
     }
 
@@ -234,7 +234,7 @@ fn verified_by(tx: &Snapshot<'_>, id: UserId) -> Result<Purpose, Error> {
 
 /// Writes that a user owns their address. Whoever had it before and asked for another one was perhaps somebody else.
 pub(crate) fn confirm(tx: &Tx<'_>, user: User, now: Timestamp) -> Result<User, Error> {
-    let user = User { verification: Verification::Verified { verified_at: now }, updated_at: now, ..user };
+    let user = User { verification: Verification::Done { at: now }, updated_at: now, ..user };
     tx.update_user(&user)?;
     tx.delete_code(user.id, Purpose::VerifyEmail)?;
     end_email_change(tx, user.id)?;

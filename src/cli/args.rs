@@ -1,10 +1,12 @@
 //! Arguments that several commands take.
 
+use std::{error::Error, str::FromStr};
+
 use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use uuid::Uuid;
 
-use crate::domain::{Limit, Word};
+use crate::domain::{Limit, VariantArray};
 
 #[derive(clap::Args)]
 pub struct UserArgs {
@@ -30,7 +32,10 @@ pub fn id(text: &str) -> Result<Uuid, &'static str> {
 }
 
 /// Parses one of the values of an enum, by the word that the API has for it.
-pub fn choice<W: Word + Send + Sync>() -> impl TypedValueParser<Value = W> {
-    let words = W::ALL.iter().map(|choice| choice.word()).collect::<Vec<_>>();
-    PossibleValuesParser::new(words).try_map(|word| W::named(&word).ok_or("no such choice"))
+pub fn choice<V>() -> impl TypedValueParser<Value = V>
+where
+    V: VariantArray + FromStr<Err: Error + Send + Sync> + Copy + Into<&'static str> + Send + Sync,
+{
+    let names = V::VARIANTS.iter().map(|variant| (*variant).into()).collect::<Vec<&'static str>>();
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }

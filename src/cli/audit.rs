@@ -13,7 +13,7 @@ use crate::{
     accounts::{Accounts, Admin, Error},
     api,
     config::Config,
-    domain::{Action, AuditCursor, AuditEvent, AuditQuery, UserId, Word},
+    domain::{Action, AuditCursor, AuditEvent, AuditQuery, UserId},
 };
 
 /// List audit events, newest first: what was done to accounts, by whom and from where.
@@ -109,9 +109,9 @@ fn row(event: &AuditEvent, emails: &HashMap<UserId, String>) -> [String; 6] {
     let name = |id: UserId| emails.get(&id).cloned().unwrap_or_else(|| id.to_string());
     let origin = &event.origin;
     let from = match (origin.client.ip, origin.uid) {
-        (Some(ip), _) => format!("{} {ip}", origin.channel.word()),
-        (None, Some(uid)) => format!("{} uid {uid}", origin.channel.word()),
-        (None, None) => origin.channel.word().to_owned(),
+        (Some(ip), _) => format!("{} {ip}", origin.channel.into_str()),
+        (None, Some(uid)) => format!("{} uid {uid}", origin.channel.into_str()),
+        (None, None) => origin.channel.into_str().to_owned(),
     };
     let changes = event.changes.iter().map(|change| match (&change.from, &change.to) {
         (Some(from), Some(to)) => format!("{}: {from} → {to}", change.field),
@@ -119,7 +119,7 @@ fn row(event: &AuditEvent, emails: &HashMap<UserId, String>) -> [String; 6] {
     });
     [
         event.at.to_string(),
-        event.action.word().to_owned(),
+        event.action.into_str().to_owned(),
         event.actor_id.map_or_else(|| "-".to_owned(), name),
         name(event.user_id),
         from,

@@ -6,7 +6,7 @@ use crate::accounts::{Accounts, Admin, Error};
 use crate::{
     domain::{
         Action, AuditCursor, AuditEvent, AuditQuery, Client, FieldChange, Origin, Page, Timestamp, User,
-        UserId, Word,
+        UserId,
     },
     store::Tx,
 };
@@ -99,8 +99,8 @@ fn changes(old: &User, new: &User) -> Vec<FieldChange> {
     let told = told.into_iter().filter(|(_, differs)| *differs);
     let told = told.map(|(field, _)| FieldChange { field: field.to_owned(), from: None, to: None });
     let ruled = [
-        ("role", old.role.word(), new.role.word()),
-        ("status", old.status().word(), new.status().word()),
+        ("role", old.role.into_str(), new.role.into_str()),
+        ("status", old.status().into_str(), new.status().into_str()),
         ("disabled", truth(old.disabled), truth(new.disabled)),
     ];
     let ruled = ruled.into_iter().filter(|(_, from, to)| from != to);

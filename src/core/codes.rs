@@ -204,11 +204,11 @@ impl Accounts {
             | Purpose::AcceptInvitation => now + self.rules.unverified_after,
         };
         match (user.verification, purpose) {
-            (Verification::Unverified { expires_at }, Purpose::VerifyEmail | Purpose::AcceptInvitation) => {
+            (Verification::Pending { expires_at }, Purpose::VerifyEmail | Purpose::AcceptInvitation) => {
                 expires_at
             }
-            (Verification::Unverified { expires_at }, _) => own.min(expires_at),
-            (Verification::Verified { .. }, _) => own,
+            (Verification::Pending { expires_at }, _) => own.min(expires_at),
+            (Verification::Done { .. }, _) => own,
         }
     }
 

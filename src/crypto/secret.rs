@@ -14,7 +14,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustix::fs::Access;
 
 use crate::config::secret_file::{self, Exposed};
-use crate::domain::{CodeHash, CountKey, Email, PlainCode, PlainToken, Purpose, TokenHash, UserId, Word};
+use crate::domain::{CodeHash, CountKey, Email, PlainCode, PlainToken, Purpose, TokenHash, UserId};
 use crate::files;
 
 /// The file it is kept in, beside the database.
@@ -99,7 +99,7 @@ impl InstallationSecret {
         let mut context = hmac::Context::with_key(&self.codes);
         // Every part but the last has a fixed length or an end that cannot be in it.
         context.update(user_id.as_uuid().as_bytes());
-        context.update(purpose.word().as_bytes());
+        context.update(purpose.into_str().as_bytes());
         context.update(b"\0");
         context.update(code.as_str().as_bytes());
         context.update(email.key().as_bytes());

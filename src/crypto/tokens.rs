@@ -17,7 +17,7 @@ use crate::accounts::{
 };
 use crate::{
     config::Config,
-    domain::{PlainToken, Session, SessionId, Timestamp, User, UserId, Word},
+    domain::{PlainToken, Session, SessionId, Timestamp, User, UserId},
     store::SigningKeyRow,
 };
 
@@ -173,8 +173,8 @@ impl Tokens {
                 aud: self.audience.clone(),
                 ..self.claims(session, URL_SAFE_NO_PAD.encode(secret::random::<16>()), now, expires_at)
             },
-            role: user.role.word().to_owned(),
-            status: user.status().word().to_owned(),
+            role: user.role.into_str().to_owned(),
+            status: user.status().into_str().to_owned(),
         };
         Ok((self.key_ring().sign(ACCESS, &claims)?, expires_at))
     }

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use super::{Client, Limit, Timestamp, UserId, Word};
+use super::{Client, Limit, Timestamp, UserId};
 
 /// Where a change was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, IntoStaticStr, EnumString)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Channel {
     /// Over the HTTP API.
     #[default]
@@ -22,20 +24,6 @@ pub enum Channel {
     Cli,
     /// In a scheduled job.
     Job,
-}
-
-impl Word for Channel {
-    const ALL: &'static [Self] = &[Self::Api, Self::Page, Self::Console, Self::Cli, Self::Job];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Page => "page",
-            Self::Console => "console",
-            Self::Cli => "cli",
-            Self::Job => "job",
-        }
-    }
 }
 
 /// Where a request or a command came from.
@@ -66,78 +54,49 @@ impl Origin {
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString, VariantArray)]
+#[strum(const_into_str)]
 pub enum Action {
+    #[strum(serialize = "user.signed_up")]
     UserSignedUp,
+    #[strum(serialize = "user.invited")]
     UserInvited,
+    #[strum(serialize = "user.created")]
     UserCreated,
+    #[strum(serialize = "user.verified")]
     UserVerified,
+    #[strum(serialize = "user.edited")]
     UserEdited,
+    #[strum(serialize = "user.deleted")]
     UserDeleted,
+    #[strum(serialize = "user.expired")]
     UserExpired,
+    #[strum(serialize = "user.rejected")]
     UserRejected,
+    #[strum(serialize = "invitation.accepted")]
     InvitationAccepted,
+    #[strum(serialize = "email.change_requested")]
     EmailChangeRequested,
+    #[strum(serialize = "email.change_cancelled")]
     EmailChangeCancelled,
+    #[strum(serialize = "email.changed")]
     EmailChanged,
+    #[strum(serialize = "password.reset_requested")]
     PasswordResetRequested,
+    #[strum(serialize = "password.reset_link_created")]
     PasswordResetLinkCreated,
+    #[strum(serialize = "password.reset")]
     PasswordReset,
+    #[strum(serialize = "password.changed")]
     PasswordChanged,
+    #[strum(serialize = "session.started")]
     SessionStarted,
+    #[strum(serialize = "session.ended")]
     SessionEnded,
+    #[strum(serialize = "session.refresh_reuse_detected")]
     SessionRefreshReuseDetected,
+    #[strum(serialize = "sessions.ended")]
     SessionsEnded,
-}
-
-impl Word for Action {
-    const ALL: &'static [Self] = &[
-        Self::UserSignedUp,
-        Self::UserInvited,
-        Self::UserCreated,
-        Self::UserVerified,
-        Self::UserEdited,
-        Self::UserDeleted,
-        Self::UserExpired,
-        Self::UserRejected,
-        Self::InvitationAccepted,
-        Self::EmailChangeRequested,
-        Self::EmailChangeCancelled,
-        Self::EmailChanged,
-        Self::PasswordResetRequested,
-        Self::PasswordResetLinkCreated,
-        Self::PasswordReset,
-        Self::PasswordChanged,
-        Self::SessionStarted,
-        Self::SessionEnded,
-        Self::SessionRefreshReuseDetected,
-        Self::SessionsEnded,
-    ];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::UserSignedUp => "user.signed_up",
-            Self::UserInvited => "user.invited",
-            Self::UserCreated => "user.created",
-            Self::UserVerified => "user.verified",
-            Self::UserEdited => "user.edited",
-            Self::UserDeleted => "user.deleted",
-            Self::UserExpired => "user.expired",
-            Self::UserRejected => "user.rejected",
-            Self::InvitationAccepted => "invitation.accepted",
-            Self::EmailChangeRequested => "email.change_requested",
-            Self::EmailChangeCancelled => "email.change_cancelled",
-            Self::EmailChanged => "email.changed",
-            Self::PasswordResetRequested => "password.reset_requested",
-            Self::PasswordResetLinkCreated => "password.reset_link_created",
-            Self::PasswordReset => "password.reset",
-            Self::PasswordChanged => "password.changed",
-            Self::SessionStarted => "session.started",
-            Self::SessionEnded => "session.ended",
-            Self::SessionRefreshReuseDetected => "session.refresh_reuse_detected",
-            Self::SessionsEnded => "sessions.ended",
-        }
-    }
 }
 
 /// A field that an edit changed. What people tell about themselves stays out of it: for an address or a name there is
@@ -221,12 +180,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_its_own() {
-        for action in Action::ALL {
-            assert_eq!(Action::named(action.word()), Some(*action));
+    fn every_action_is_found_by_its_name() {
+        for action in Action::VARIANTS {
+            assert_eq!(action.into_str().parse(), Ok(*action));
+            assert!(action.into_str().contains('.'), "{action:?}");
         }
-        let last = Action::SessionsEnded as usize;
-        assert_eq!(Action::ALL.len(), last + 1, "every action is in the list");
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
+use strum::{EnumString, IntoStaticStr};
+
 use super::{
-    Email, Timestamp, UserId, Word,
+    Email, Timestamp, UserId,
     typed::{digit, is_beside_code, without_spaces},
 };
 
 /// What a code is good for; good for nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Purpose {
     /// Confirms the address of an account.
     VerifyEmail,
@@ -36,30 +39,6 @@ impl Purpose {
         Self::CancelEmailChange,
         Self::ChoosePassword,
     ];
-}
-
-impl Word for Purpose {
-    const ALL: &'static [Self] = &[
-        Self::VerifyEmail,
-        Self::ChangeEmail,
-        Self::ResetPassword,
-        Self::AcceptInvitation,
-        Self::AdminReset,
-        Self::CancelEmailChange,
-        Self::ChoosePassword,
-    ];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::VerifyEmail => "verify_email",
-            Self::ChangeEmail => "change_email",
-            Self::ResetPassword => "reset_password",
-            Self::AcceptInvitation => "accept_invitation",
-            Self::AdminReset => "admin_reset",
-            Self::CancelEmailChange => "cancel_email_change",
-            Self::ChoosePassword => "choose_password",
-        }
-    }
 }
 
 /// Six digits to type, shown once in a message.

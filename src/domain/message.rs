@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::Timestamp;
@@ -12,8 +13,9 @@ use super::Timestamp;
 pub struct MessageId(pub Uuid);
 
 /// What a message is about; `delivery` has the words for each.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum MessageKind {
     /// Confirm the address of a new account.
     #[serde(alias = "Confirm your e-mail")]
@@ -30,7 +32,7 @@ pub enum MessageKind {
     /// Confirm the address that an account shall have from now on.
     ChangeEmail,
     /// To the old address: somebody asked for that.
-    #[serde(alias = "email_change_requested")]
+    #[serde(alias = "email_change_asked")]
     EmailChangeRequested {
         /// The new address, made unreadable to strangers.
         masked: String,
@@ -67,25 +69,6 @@ impl MessageKind {
             | Self::ChangeEmail
             | Self::AddressTaken
             | Self::Test => false,
-        }
-    }
-
-    /// The word for what it is about.
-    #[must_use]
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::VerifyEmail => "verify_email",
-            Self::VerifyReminder => "verify_reminder",
-            Self::Invitation => "invitation",
-            Self::InvitationReminder => "invitation_reminder",
-            Self::ResetPassword => "reset_password",
-            Self::ChangeEmail => "change_email",
-            Self::EmailChangeRequested { .. } => "email_change_requested",
-            Self::EmailChanged { .. } => "email_changed",
-            Self::PasswordChanged => "password_changed",
-            Self::AccountDeleted => "account_deleted",
-            Self::AddressTaken => "address_taken",
-            Self::Test => "test",
         }
     }
 }
@@ -160,28 +143,18 @@ impl OutboxEntry {
     /// The word for what it is about.
     #[must_use]
     pub fn about(&self) -> &'static str {
-        self.kind.as_ref().map_or("unreadable", MessageKind::word)
+        self.kind.as_ref().map_or("unreadable", MessageKind::into_str)
     }
 }
 
 /// What became of a message that was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, EnumString, VariantArray)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum MessageState {
     /// It is tried, or will be.
     Waiting,
     /// Nobody tries any more.
     Dead,
-}
-
-impl super::Word for MessageState {
-    const ALL: &'static [Self] = &[Self::Waiting, Self::Dead];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Dead => "dead",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ mod password;
 mod session;
 pub mod typed;
 mod user;
-mod word;
 
 pub use audit::{Action, AuditCursor, AuditEvent, AuditQuery, Channel, FieldChange, Origin};
 pub use clock::{Clock, Timestamp};
@@ -30,5 +29,5 @@ pub use network::{network, site};
 pub use page::{Limit, Page, UserCursor, UserFilter, UserQuery, UserSort};
 pub use password::{NewPassword, Password, PasswordHash, PasswordPolicy};
 pub use session::{Client, Session, SessionId};
+pub use strum::VariantArray;
 pub use user::{Change, Profile, ProfileChange, Role, Status, User, UserChange, UserId, Verification};
-pub use word::Word;

@@ -2,9 +2,10 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use super::{FieldError, Role, Status, Timestamp, User, UserId, Word};
+use super::{FieldError, Role, Status, Timestamp, User, UserId};
 
 /// How many items a page has at most: 1 to 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,30 +43,22 @@ impl Default for Limit {
 }
 
 /// The order of a list of users.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, EnumString, VariantArray)]
+#[strum(const_into_str)]
 pub enum UserSort {
     /// Newest first.
     #[default]
+    #[strum(serialize = "-created_at")]
     NewestFirst,
     /// Oldest first.
+    #[strum(serialize = "created_at")]
     OldestFirst,
     /// By address.
+    #[strum(serialize = "email")]
     EmailUp,
     /// By address, backwards.
+    #[strum(serialize = "-email")]
     EmailDown,
-}
-
-impl Word for UserSort {
-    const ALL: &'static [Self] = &[Self::NewestFirst, Self::OldestFirst, Self::EmailUp, Self::EmailDown];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::NewestFirst => "-created_at",
-            Self::OldestFirst => "created_at",
-            Self::EmailUp => "email",
-            Self::EmailDown => "-email",
-        }
-    }
 }
 
 /// The last user of the page before, by what the list is sorted by.
@@ -92,9 +85,9 @@ impl UserCursor {
     pub fn encode(&self, sort: UserSort) -> String {
         let place = match self {
             Self::Created(at, id) => {
-                Place { sort: sort.word().into(), at: Some((at.millis(), *id.as_uuid())), key: None }
+                Place { sort: sort.into_str().into(), at: Some((at.millis(), *id.as_uuid())), key: None }
             }
-            Self::Email(key) => Place { sort: sort.word().into(), at: None, key: Some(key.clone()) },
+            Self::Email(key) => Place { sort: sort.into_str().into(), at: None, key: Some(key.clone()) },
         };
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&place).unwrap_or_default())
     }
@@ -103,7 +96,7 @@ impl UserCursor {
     #[must_use]
     pub fn decode(text: &str, sort: UserSort) -> Option<Self> {
         let place: Place = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        if place.sort != sort.word() {
+        if place.sort != sort.into_str() {
             return None;
         }
         match (sort, place.at, place.key) {
@@ -209,7 +202,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_a_cursor_or_refused(text in "\\PC{0,60}", json in "\\PC{0,60}") {
-            for sort in UserSort::ALL {
+            for sort in UserSort::VARIANTS {
                 let _ = UserCursor::decode(&text, *sort);
                 let _ = UserCursor::decode(&URL_SAFE_NO_PAD.encode(&json), *sort);
             }

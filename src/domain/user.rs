@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use super::{Email, Name, Timestamp, Word};
+use super::{Email, Name, Timestamp};
 
 /// A user's id: a UUIDv7, so that ids sort by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +44,8 @@ impl std::fmt::Display for UserId {
 }
 
 /// What a user may do in the shop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString, VariantArray)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Role {
     /// A customer: sees and edits themself.
     User,
@@ -51,19 +53,9 @@ pub enum Role {
     Admin,
 }
 
-impl Word for Role {
-    const ALL: &'static [Self] = &[Self::User, Self::Admin];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Admin => "admin",
-        }
-    }
-}
-
 /// Whether a user has proven to own the address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString, VariantArray)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Status {
     /// Not yet, and deleted if it stays so.
     Unverified,
@@ -71,29 +63,15 @@ pub enum Status {
     Verified,
 }
 
-impl Word for Status {
-    const ALL: &'static [Self] = &[Self::Unverified, Self::Verified];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Unverified => "unverified",
-            Self::Verified => "verified",
-        }
-    }
-}
-
-/// A status together with the instant that belongs to it.
+/// Whether the address is verified, with the time that belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// Not verified; from `expires_at` on the account is gone.
-    Unverified {
-        /// The first instant at which the account no longer exists.
+    Pending {
+        /// From then on the account counts as deleted.
         expires_at: Timestamp,
     },
-    /// Verified.
-    Verified {
-        /// When.
-        verified_at: Timestamp,
+    Done {
+        at: Timestamp,
     },
 }
 
@@ -102,8 +80,8 @@ impl Verification {
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
-            Self::Unverified { .. } => Status::Unverified,
-            Self::Verified { .. } => Status::Verified,
+            Self::Pending { .. } => Status::Unverified,
+            Self::Done { .. } => Status::Verified,
         }
     }
 }
@@ -146,7 +124,7 @@ impl User {
     /// Someone who just signed up: a user, unverified, who has `lifetime` to verify.
     #[must_use]
     pub fn signed_up(profile: Profile, now: Timestamp, lifetime: Duration) -> Self {
-        let verification = Verification::Unverified { expires_at: now + lifetime };
+        let verification = Verification::Pending { expires_at: now + lifetime };
         Self {
             id: UserId::new(),
             profile,
@@ -169,7 +147,7 @@ impl User {
     /// An admin as the console makes one: verified from the start.
     #[must_use]
     pub fn admin(profile: Profile, now: Timestamp) -> Self {
-        let verification = Verification::Verified { verified_at: now };
+        let verification = Verification::Done { at: now };
         Self { role: Role::Admin, verification, ..Self::signed_up(profile, now, Duration::ZERO) }
     }
 
@@ -182,7 +160,7 @@ impl User {
     /// Whether the time to verify has run out: such an account counts as deleted, purged or not.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
-        matches!(self.verification, Verification::Unverified { expires_at } if expires_at <= now)
+        matches!(self.verification, Verification::Pending { expires_at } if expires_at <= now)
     }
 
     /// Whether they can use an admin's rights: role, status, not disabled, and a password to log in with. The store counts

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::{
     Error, Snapshot, Tx,
-    tx::{corrupt, timestamp, uuid, word},
+    tx::{corrupt, timestamp, uuid, variant},
 };
 use crate::domain::{
-    Action, AuditCursor, AuditEvent, AuditQuery, Client, Origin, Page, Timestamp, UserId, Word,
+    Action, AuditCursor, AuditEvent, AuditQuery, Client, Origin, Page, Timestamp, UserId, VariantArray,
 };
 
 const COLUMNS: &str =
@@ -94,10 +94,10 @@ impl Tx<'_> {
             (
                 event.id.as_bytes(),
                 event.at.millis(),
-                event.action.word(),
+                event.action.into_str(),
                 event.actor_id.map(|id| *id.as_uuid().as_bytes()),
                 event.user_id.as_uuid().as_bytes(),
-                origin.channel.word(),
+                origin.channel.into_str(),
                 origin.client.ip.map(|ip| ip.to_string()),
                 origin.client.user_agent.as_deref(),
                 origin.uid,
@@ -121,11 +121,11 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
     Ok(AuditEvent {
         id: uuid(row, 0)?,
         at: timestamp(row, 1)?,
-        action: word(row, 2)?,
+        action: variant(row, 2)?,
         actor_id: row.get::<_, Option<[u8; 16]>>(3)?.map(|id| UserId::from_uuid(Uuid::from_bytes(id))),
         user_id: UserId::from_uuid(uuid(row, 4)?),
         origin: Origin {
-            channel: word(row, 5)?,
+            channel: variant(row, 5)?,
             client: Client { ip: ip.and_then(|ip| ip.parse().ok()), user_agent: row.get(7)? },
             uid: row.get(8)?,
             request_id: row.get::<_, Option<String>>(9)?.map(Into::into),
@@ -147,8 +147,8 @@ fn lists(query: &AuditQuery) -> Vec<List> {
         // Of what was done to an account nearly all was done by its owner.
         (Some(user), _, _) => (OF_USER, vec![id(user)]),
     };
-    let actions = query.action.as_ref().map_or(Action::ALL, std::slice::from_ref);
-    let values = |action: &Action| [before.clone(), Value::Text(action.word().to_owned())];
+    let actions = query.action.as_ref().map_or(Action::VARIANTS, std::slice::from_ref);
+    let values = |action: &Action| [before.clone(), Value::Text(action.into_str().to_owned())];
     actions.iter().map(|action| (sql, [&values(action)[..], &whom].concat())).collect()
 }
 

@@ -4,9 +4,9 @@ use rusqlite::Row;
 
 use super::{
     Error, Snapshot, Tx,
-    tx::{timestamp, uuid, word},
+    tx::{timestamp, uuid, variant},
 };
-use crate::domain::{Code, CodeHash, Email, Purpose, Timestamp, TokenHash, UserId, Word};
+use crate::domain::{Code, CodeHash, Email, Purpose, Timestamp, TokenHash, UserId};
 
 const COLUMNS: &str = "user_id, purpose, email, email_key, code_hash, code_expires_at, tries_left, token_hash, \
      token_expires_at";
@@ -44,7 +44,7 @@ impl Tx<'_> {
              token_hash, token_expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 code.user_id.as_uuid().as_bytes(),
-                code.purpose.word(),
+                code.purpose.into_str(),
                 code.email.as_str(),
                 code.email.key(),
                 code.code_hash.map(|hash| hash.0),
@@ -60,7 +60,7 @@ impl Tx<'_> {
     pub(crate) fn delete_code(&self, user_id: UserId, purpose: Purpose) -> Result<(), Error> {
         self.execute(
             "DELETE FROM codes WHERE user_id = ?1 AND purpose = ?2",
-            (user_id.as_uuid().as_bytes(), purpose.word()),
+            (user_id.as_uuid().as_bytes(), purpose.into_str()),
         )?;
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Tx<'_> {
 fn read_code(row: &Row<'_>) -> rusqlite::Result<Code> {
     Ok(Code {
         user_id: UserId::from_uuid(uuid(row, 0)?),
-        purpose: word(row, 1)?,
+        purpose: variant(row, 1)?,
         email: Email::stored(row.get(2)?, row.get(3)?),
         code_hash: row.get::<_, Option<[u8; 32]>>(4)?.map(CodeHash),
         code_expires_at: timestamp(row, 5)?,

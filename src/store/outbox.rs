@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::{
     Error, Snapshot, Tx,
-    tx::{timestamp, uuid, word},
+    tx::{timestamp, uuid, variant},
 };
-use crate::domain::{MessageId, MessageState, Page, Timestamp, User, UserId, Word};
+use crate::domain::{MessageId, MessageState, Page, Timestamp, User, UserId};
 
 const COLUMNS: &str = "id, user_id, recipient, mailbox, urgent, sealed, state, attempts, due_at, created_at, \
                        expires_at, last_error, seq";
@@ -148,7 +148,7 @@ impl Tx<'_> {
                 &message.mailbox,
                 message.urgent,
                 &message.sealed,
-                message.state.word(),
+                message.state.into_str(),
                 message.attempts,
                 message.due_at.millis(),
                 message.created_at.millis(),
@@ -197,7 +197,7 @@ impl Tx<'_> {
     ) -> Result<bool, Error> {
         let changed = self.execute(
             "UPDATE outbox SET state = ?3, due_at = ?4, last_error = ?5 WHERE id = ?1 AND attempts = ?2",
-            (id.0.as_bytes(), attempts, state.word(), due_at.millis(), why),
+            (id.0.as_bytes(), attempts, state.into_str(), due_at.millis(), why),
         )?;
         Ok(changed > 0)
     }
@@ -263,7 +263,7 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<(i64, SealedMessage)> {
         recipient,
         urgent: row.get(4)?,
         sealed: row.get(5)?,
-        state: word(row, 6)?,
+        state: variant(row, 6)?,
         attempts: row.get(7)?,
         due_at: timestamp(row, 8)?,
         created_at: timestamp(row, 9)?,

@@ -5,11 +5,13 @@ use std::{
     ops::{ControlFlow, Deref},
 };
 
+use std::str::FromStr;
+
 use rusqlite::{CachedStatement, Connection, Params, Row, Rows, types::Type};
 use uuid::Uuid;
 
 use super::Error;
-use crate::domain::{Timestamp, Word};
+use crate::domain::Timestamp;
 
 /// The store at one instant, to read.
 pub struct Snapshot<'c>(&'c Connection);
@@ -173,9 +175,9 @@ pub(super) fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
     row.get(column).map(Uuid::from_bytes)
 }
 
-/// A choice in a column.
-pub(super) fn word<W: Word>(row: &Row<'_>, column: usize) -> rusqlite::Result<W> {
-    row.get_ref(column)?.as_str().ok().and_then(W::named).ok_or_else(|| corrupt(column))
+/// An enum in a column, by its name.
+pub(super) fn variant<V: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<V> {
+    row.get_ref(column)?.as_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| corrupt(column))
 }
 
 /// A value that this program cannot have written.

@@ -9,7 +9,9 @@ use super::{
     user_search::{MessageText, Rows, Search},
     users::{COLUMNS, read_user},
 };
-use crate::domain::{Page, Role, Status, Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, Word};
+use crate::domain::{
+    Page, Role, Status, Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, VariantArray,
+};
 
 impl Snapshot<'_> {
     /// One page of the users who are there at `now`.
@@ -59,8 +61,10 @@ pub(super) type Range = (Role, Status, bool);
 /// The parts of the indexes in which a filter's users are.
 pub(super) fn ranges(filter: &UserFilter) -> impl Iterator<Item = Range> {
     let (role, status, disabled) = (filter.role, filter.status, filter.disabled);
-    let all = Role::ALL.iter().flat_map(|role| {
-        Status::ALL.iter().flat_map(move |status| [false, true].map(|disabled| (*role, *status, disabled)))
+    let all = Role::VARIANTS.iter().flat_map(|role| {
+        Status::VARIANTS
+            .iter()
+            .flat_map(move |status| [false, true].map(|disabled| (*role, *status, disabled)))
     });
     all.filter(move |range| {
         role.is_none_or(|role| role == range.0)
@@ -71,7 +75,7 @@ pub(super) fn ranges(filter: &UserFilter) -> impl Iterator<Item = Range> {
 
 /// What is true of the users of a range, and of their count.
 pub(super) fn condition(table: &str, (role, status, disabled): Range) -> String {
-    let (role, status, disabled) = (role.word(), status.word(), i32::from(disabled));
+    let (role, status, disabled) = (role.into_str(), status.into_str(), i32::from(disabled));
     format!("{table}.role = '{role}' AND {table}.status = '{status}' AND {table}.disabled = {disabled}")
 }
 
@@ -179,10 +183,10 @@ impl Statement {
     fn passing(&mut self, filter: &UserFilter, words: &MessageText, now: Timestamp) -> String {
         let mut passing = format!("{}{}", self.living(now), self.having(words));
         if let Some(role) = filter.role {
-            let _ = write!(passing, " AND +u.role = '{}'", role.word());
+            let _ = write!(passing, " AND +u.role = '{}'", role.into_str());
         }
         if let Some(status) = filter.status {
-            let _ = write!(passing, " AND +u.status = '{}'", status.word());
+            let _ = write!(passing, " AND +u.status = '{}'", status.into_str());
         }
         if let Some(disabled) = filter.disabled {
             let _ = write!(passing, " AND +u.disabled = {}", i32::from(disabled));

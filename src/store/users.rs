@@ -4,10 +4,10 @@ use rusqlite::Row;
 
 use super::{
     Error, Snapshot, Tx,
-    tx::{corrupt, maybe_timestamp, timestamp, uuid, word},
+    tx::{corrupt, maybe_timestamp, timestamp, uuid, variant},
 };
 use crate::domain::{
-    Email, Name, Page, PasswordHash, Profile, Status, Timestamp, User, UserId, Verification, Word, searchable,
+    Email, Name, Page, PasswordHash, Profile, Status, Timestamp, User, UserId, Verification, searchable,
 };
 
 /// The columns that `read_user` reads, in its order.
@@ -39,7 +39,7 @@ impl DueUserCursor {
     fn after(seq: i64, user: &User) -> Self {
         let (_, expires_at) = instants(user.verification);
         let expires_at = expires_at.map_or(i64::MIN, Timestamp::millis);
-        Self { expires_at, role: user.role.word(), disabled: user.disabled, seq }
+        Self { expires_at, role: user.role.into_str(), disabled: user.disabled, seq }
     }
 }
 
@@ -148,8 +148,8 @@ impl Tx<'_> {
                 profile.last_name.as_ref().map(Name::as_str),
                 search_text_of(profile),
                 hash.map(PasswordHash::as_phc),
-                user.role.word(),
-                user.status().word(),
+                user.role.into_str(),
+                user.status().into_str(),
                 user.disabled,
                 user.created_at.millis(),
                 user.updated_at.millis(),
@@ -180,8 +180,8 @@ impl Tx<'_> {
                 profile.first_name.as_ref().map(Name::as_str),
                 profile.last_name.as_ref().map(Name::as_str),
                 search_text_of(profile),
-                user.role.word(),
-                user.status().word(),
+                user.role.into_str(),
+                user.status().into_str(),
                 user.disabled,
                 user.updated_at.millis(),
                 verified_at.map(Timestamp::millis),
@@ -248,12 +248,10 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
     let name = |column: usize| -> rusqlite::Result<Option<Name>> {
         Ok(row.get::<_, Option<String>>(start + column)?.map(Name::stored))
     };
-    let verification = match word(row, start + 6)? {
-        Status::Verified => {
-            maybe_timestamp(row, start + 7)?.map(|verified_at| Verification::Verified { verified_at })
-        }
+    let verification = match variant(row, start + 6)? {
+        Status::Verified => maybe_timestamp(row, start + 7)?.map(|at| Verification::Done { at }),
         Status::Unverified => {
-            maybe_timestamp(row, start + 8)?.map(|expires_at| Verification::Unverified { expires_at })
+            maybe_timestamp(row, start + 8)?.map(|expires_at| Verification::Pending { expires_at })
         }
     };
     Ok(User {
@@ -263,7 +261,7 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
             first_name: name(3)?,
             last_name: name(4)?,
         },
-        role: word(row, start + 5)?,
+        role: variant(row, start + 5)?,
         verification: verification.ok_or_else(|| corrupt(start + 6))?,
         disabled: row.get(start + 9)?,
         created_at: timestamp(row, start + 10)?,
@@ -275,8 +273,8 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
 
 fn instants(verification: Verification) -> (Option<Timestamp>, Option<Timestamp>) {
     match verification {
-        Verification::Verified { verified_at } => (Some(verified_at), None),
-        Verification::Unverified { expires_at } => (None, Some(expires_at)),
+        Verification::Done { at } => (Some(at), None),
+        Verification::Pending { expires_at } => (None, Some(expires_at)),
     }
 }
 

@@ -6,7 +6,8 @@ use coffeeshop::{
     accounts::{Admin, InvitationDraft, Proof, PurgeScope, console},
     config::Database,
     domain::{
-        Action, Change, Channel, Client, Email, Origin, Password, PlainToken, Role, UserChange, UserId, Word,
+        Action, Change, Channel, Client, Email, Origin, Password, PlainToken, Role, UserChange, UserId,
+        VariantArray,
     },
     store::{OpenMode, Store},
 };
@@ -50,14 +51,14 @@ impl<'a> Auditor<'a> {
     /// Fails unless the step left this one event; answers it.
     async fn saw(&mut self, action: Action, actor_id: Option<&str>, user_id: &str) -> Value {
         let mut events = self.app.events().await.split_off(self.seen);
-        assert_eq!(events.len(), 1, "{}: {events:#?}", action.word());
+        assert_eq!(events.len(), 1, "{}: {events:#?}", action.into_str());
         let event = events.remove(0);
         self.seen += 1;
-        self.actions.insert(action.word());
-        assert_eq!(event["action"], action.word());
+        self.actions.insert(action.into_str());
+        assert_eq!(event["action"], action.into_str());
         assert_eq!(event["actor_id"].as_str(), actor_id, "{event:#}");
         assert_eq!(event["user_id"], user_id, "{event:#}");
-        assert_eq!(event["channel"], self.channel.word(), "{event:#}");
+        assert_eq!(event["channel"], self.channel.into_str(), "{event:#}");
         assert!(event["id"].as_str().unwrap().parse::<Uuid>().is_ok() && event["at"].is_string());
         let request_id = format!("step-{}", self.steps);
         let expected = match self.channel {
@@ -331,7 +332,7 @@ async fn there_is_no_action_that_nothing_leaves() {
     left.extend(walk_the_pages(&App::start().await).await);
     left.extend(walk_the_console(&App::start().await).await);
     left.extend(walk_the_timer(&App::start().await).await);
-    let all: BTreeSet<_> = Action::ALL.iter().map(|action| action.word()).collect();
+    let all: BTreeSet<_> = Action::VARIANTS.iter().map(|action| action.into_str()).collect();
     assert_eq!(left, all);
 }
 
@@ -540,8 +541,8 @@ async fn events_are_filtered_by_whom_by_who_and_by_what() {
     ] {
         assert_eq!(actions(&page(&boss, &query).await), expected, "{query}");
     }
-    for action in Action::ALL {
-        page(&boss, &format!("action={}", action.word())).await;
+    for action in Action::VARIANTS {
+        page(&boss, &format!("action={}", action.into_str())).await;
     }
 }
 

@@ -47,7 +47,7 @@ impl Transport for Fake {
         let handed = Handed {
             id: outgoing.id,
             to: message.to.clone(),
-            about: message.kind.word(),
+            about: message.kind.into_str(),
             token: link.split_once("token=").map(|(_, token)| token.to_owned()).unwrap_or_default(),
         };
         self.handed.lock().unwrap().push(handed.clone());
@@ -230,7 +230,7 @@ async fn a_security_notice_waits_for_nothing_and_comes_first() {
     let body = json!({ "current_password": PASSWORD, "new_password": "lungo hums at dawn" });
     ann.post("/me/password", body).await.is(204);
     let taken = app.accounts.take_messages(ROOM).await.unwrap();
-    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.word()).collect();
+    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.into_str()).collect();
     assert_eq!(about, ["password_changed", "verify_email", "reset_password"]);
 }
 
@@ -837,6 +837,6 @@ async fn what_an_older_version_wrote_waits_for_nothing() {
     .unwrap();
     sql.execute_batch(include_str!("../../migrations/sqlite/V13__outbox_by_mailbox.sql")).unwrap();
     let taken = app.accounts.take_messages(ROOM).await.unwrap();
-    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.word()).collect();
+    let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.into_str()).collect();
     assert_eq!(about, ["password_changed", "reset_password", "reset_password"]);
 }

@@ -49,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Where an outside crate may appear: folders end in a slash.
 const PLACES: &[(&str, &[&str])] = &[
+    ("strum", &["domain/"]),
     ("rusqlite", &["store/"]),
     ("refinery", &["store/"]),
     ("deadpool_sqlite", &["store/"]),

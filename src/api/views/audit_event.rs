@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::Time;
-use crate::domain::{self, AuditCursor, Page, Word};
+use crate::domain::{self, AuditCursor, Page};
 
 /// A change to an account, or a relevant attempt. It contains no secrets, and of a profile only which fields changed.
 #[derive(Object, Serialize)]
@@ -154,13 +154,13 @@ pub enum Action {
 
 impl Serialize for Channel {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(domain::Channel::from(*self).word())
+        serializer.serialize_str(domain::Channel::from(*self).into_str())
     }
 }
 
 impl Serialize for Action {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(domain::Action::from(*self).word())
+        serializer.serialize_str(domain::Action::from(*self).into_str())
     }
 }
 

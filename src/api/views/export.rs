@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{AuditEventView, SessionView, Time, UserView};
 use crate::{
     accounts,
-    domain::{self, MessageState, SessionId, Timestamp, Word},
+    domain::{self, MessageState, SessionId, Timestamp},
 };
 
 /// Everything that is stored about a user. It contains no password, code or token, because only hashes of them are stored.
@@ -78,7 +78,7 @@ impl Example for Export {
                 id: Uuid::from_u128(0x019a_af6e_5040_7b52_8f4e_2d1b_93c6_a7d5),
                 to: "ann@example.com".to_owned(),
                 about: "verify_email".to_owned(),
-                state: MessageState::Waiting.word().to_owned(),
+                state: MessageState::Waiting.into_str().to_owned(),
                 created_at: now,
             }],
             events: vec![AuditEventView::example()],
@@ -104,7 +104,7 @@ impl Export {
 impl From<domain::Code> for SentCode {
     fn from(code: domain::Code) -> Self {
         Self {
-            purpose: code.purpose.word().to_owned(),
+            purpose: code.purpose.into_str().to_owned(),
             sent_to: code.email.as_str().to_owned(),
             code_until: code.code_hash.map(|_| Time(code.code_expires_at)),
             link_until: Time(code.token_expires_at),
@@ -118,7 +118,7 @@ impl From<domain::OutboxEntry> for WaitingMessage {
             id: message.id.0,
             about: message.about().to_owned(),
             to: message.to,
-            state: message.state.word().to_owned(),
+            state: message.state.into_str().to_owned(),
             created_at: Time(message.created_at),
         }
     }

@@ -119,8 +119,8 @@ pub enum UserSort {
 impl From<&User> for UserView {
     fn from(user: &User) -> Self {
         let (verified_at, expires_at) = match user.verification {
-            Verification::Verified { verified_at } => (Some(Time(verified_at)), None),
-            Verification::Unverified { expires_at } => (None, Some(Time(expires_at))),
+            Verification::Done { at } => (Some(Time(at)), None),
+            Verification::Pending { expires_at } => (None, Some(Time(expires_at))),
         };
         let name = |name: &Option<Name>| name.as_ref().map(|name| name.as_str().to_owned());
         Self {

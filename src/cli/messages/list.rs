@@ -7,7 +7,7 @@ use crate::{
     accounts::{Accounts, Admin},
     cli::{args, open, output},
     config::Config,
-    domain::{MessageState, OutboxEntry, Word},
+    domain::{MessageState, OutboxEntry},
 };
 
 /// List messages that wait to be sent (waiting), and those that were given up (dead).
@@ -57,7 +57,7 @@ fn row(message: &OutboxEntry) -> [String; 7] {
         message.id.0.to_string(),
         message.to.clone(),
         message.about().to_owned(),
-        message.state.word().to_owned(),
+        message.state.into_str().to_owned(),
         message.attempts.to_string(),
         if waits { message.due_at.to_string() } else { "-".to_owned() },
         message.last_error.clone().unwrap_or_else(|| "-".to_owned()),
@@ -69,7 +69,7 @@ fn in_json(message: &OutboxEntry) -> Value {
         "id": message.id.0,
         "to": message.to,
         "about": message.about(),
-        "state": message.state.word(),
+        "state": message.state.into_str(),
         "attempts": message.attempts,
         "created_at": message.created_at.to_string(),
         "due_at": message.due_at.to_string(),

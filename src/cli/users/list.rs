@@ -7,7 +7,7 @@ use crate::{
     accounts::{Accounts, Admin},
     api,
     cli::{args, output},
-    domain::{Name, Role, Status, User, UserCursor, UserFilter, UserQuery, UserSort, Word},
+    domain::{Name, Role, Status, User, UserCursor, UserFilter, UserQuery, UserSort},
 };
 
 /// List users, one page at a time.
@@ -84,8 +84,8 @@ fn row(user: &User) -> [String; 7] {
         user.id.to_string(),
         user.profile.email.as_str().to_owned(),
         names.map(Name::as_str).collect::<Vec<_>>().join(" "),
-        user.role.word().to_owned(),
-        user.status().word().to_owned(),
+        user.role.into_str().to_owned(),
+        user.status().into_str().to_owned(),
         if user.disabled { "yes".to_owned() } else { "no".to_owned() },
         user.created_at.to_string(),
     ]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use coffeeshop::domain::{Timestamp, UserCursor, UserId, UserSort, Word};
+use coffeeshop::domain::{Timestamp, UserCursor, UserId, UserSort, VariantArray};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
@@ -50,11 +50,11 @@ pub fn all(path: &Path) -> Vec<Query> {
     let connection = Connection::open(path).unwrap();
     let mut queries = Vec::new();
     for (filter, condition) in FILTERS {
-        for sort in UserSort::ALL {
-            let path = format!("/users?sort={}&{filter}", sort.word());
+        for sort in UserSort::VARIANTS {
+            let path = format!("/users?sort={}&{filter}", sort.into_str());
             let deep =
                 last_page(&connection, condition, *sort).map(|cursor| format!("{path}&cursor={cursor}"));
-            let name = format!("{} by `{}`", if filter.is_empty() { "all" } else { filter }, sort.word());
+            let name = format!("{} by `{}`", if filter.is_empty() { "all" } else { filter }, sort.into_str());
             queries.push(Query { name, kind: Kind::List, path, deep });
         }
     }
