@@ -24,7 +24,7 @@ impl Audit {
     ///
     /// Returns one page of the audit events that match all filters, newest first. An event tells who changed which account,
     /// when and from where: over HTTP, on a page, on the command line or in a scheduled job. Events are kept for
-    /// {audit_retention}, including those about deleted users. For admins only.
+    /// {audit-retention}, including those about deleted users. For admins only.
     ///
     /// Errors:
     /// - `403 forbidden`: the caller is not an active admin.

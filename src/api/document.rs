@@ -32,7 +32,7 @@ which is a sentence for people; and quote `request_id` to the shop. If fields of
 `errors` names each one. An answer with the status `429`, `503` or `507` has the header `Retry-After`: nothing was changed, \
 and the same request can be sent again after that many seconds.
 
-**Formats.** Bodies are JSON objects of at most {body_kib}, in which unknown fields are refused. Times are RFC 3339 in UTC with \
+**Formats.** Bodies are JSON objects of at most {body-kib}, in which unknown fields are refused. Times are RFC 3339 in UTC with \
 milliseconds, ids are UUIDs, and lists come in pages with a cursor. Ignore fields in answers that you do not know, because new \
 ones can be added. Each answer has the header `X-Request-Id`: the one of the request, if it is valid, or a new one.";
 

@@ -12,10 +12,10 @@ impl Exports {
     /// Export your data
     ///
     /// Returns everything that is stored about the authenticated user: the account, the sessions, the codes and links that
-    /// were sent, the messages that are not sent yet, and the latest {export_events} audit events about the user or caused
+    /// were sent, the messages that are not sent yet, and the latest {export-events} audit events about the user or caused
     /// by the user. Of an admin's action the origin (IP address, `User-Agent`, request) is omitted.
     ///
-    /// An account can be exported {export_burst} times in a row, and once every {export_refill} after that.
+    /// An account can be exported {export-burst} times in a row, and once every {export-refill} after that.
     ///
     /// Errors:
     /// - `429 too_many_requests`: too many exports.

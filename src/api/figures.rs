@@ -14,30 +14,30 @@ use crate::{
 /// In descending order.
 const UNITS: [(&str, u64); 4] = [("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)];
 
-/// Each placeholder, such as `{code_ttl}`, with its text.
+/// Each placeholder, such as `{code-ttl}`, with its text.
 pub struct Figures(Vec<(&'static str, String)>);
 
 impl Figures {
     pub fn new(config: &Config) -> Self {
         Self(vec![
-            ("{audit_retention}", duration(config.audit.retention.get())),
-            ("{body_kib}", format!("{} KiB", MAX_BODY_BYTES / 1024)),
-            ("{code_digits}", PlainCode::DIGITS.to_string()),
-            ("{code_tries}", CODE_TRIES.to_string()),
-            ("{code_ttl}", duration(config.verification.code_ttl.get())),
-            ("{email_bytes}", Email::MAX_BYTES.to_string()),
-            ("{export_burst}", EXPORTS.burst.to_string()),
-            ("{export_events}", MAX_EXPORTED_EVENTS.to_string()),
-            ("{export_refill}", duration(EXPORTS.refill)),
-            ("{max_codes}", MAX_CODES.to_string()),
-            ("{max_sessions}", MAX_SESSIONS.to_string()),
-            ("{name_chars}", Name::MAX_CHARS.to_string()),
-            ("{password_max}", Password::MAX_CHARS.to_string()),
-            ("{password_min}", config.password.min_length.to_string()),
-            ("{reset_ttl}", duration(RESET_TTL)),
-            ("{reuse_grace}", duration(config.auth.reuse_grace.get())),
-            ("{unverified_after}", duration(config.cleanup.unverified_after.get())),
-            ("{user_agent_chars}", MAX_USER_AGENT_CHARS.to_string()),
+            ("{audit-retention}", duration(config.audit.retention.get())),
+            ("{body-kib}", format!("{} KiB", MAX_BODY_BYTES / 1024)),
+            ("{code-digits}", PlainCode::DIGITS.to_string()),
+            ("{code-tries}", CODE_TRIES.to_string()),
+            ("{code-ttl}", duration(config.verification.code_ttl.get())),
+            ("{email-bytes}", Email::MAX_BYTES.to_string()),
+            ("{export-burst}", EXPORTS.burst.to_string()),
+            ("{export-events}", MAX_EXPORTED_EVENTS.to_string()),
+            ("{export-refill}", duration(EXPORTS.refill)),
+            ("{max-codes}", MAX_CODES.to_string()),
+            ("{max-sessions}", MAX_SESSIONS.to_string()),
+            ("{name-chars}", Name::MAX_CHARS.to_string()),
+            ("{password-max}", Password::MAX_CHARS.to_string()),
+            ("{password-min}", config.password.min_length.to_string()),
+            ("{reset-ttl}", duration(RESET_TTL)),
+            ("{reuse-grace}", duration(config.auth.reuse_grace.get())),
+            ("{unverified-after}", duration(config.cleanup.unverified_after.get())),
+            ("{user-agent-chars}", MAX_USER_AGENT_CHARS.to_string()),
         ])
     }
 

@@ -76,6 +76,7 @@ fn api(accounts: &Accounts) -> Api {
 }
 
 /// The operations and their documentation.
+#[must_use]
 pub fn endpoint(accounts: &Accounts, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     let service = OpenApiService::new(api(accounts), "", "");
     let context =

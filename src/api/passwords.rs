@@ -21,7 +21,7 @@ impl Passwords {
     /// Request a password reset
     ///
     /// Sends a code and a link to choose a new password, if the address has an account that is not disabled. The code is
-    /// valid for {code_ttl}, the link for {reset_ttl}. The account does not change until one of them is used with `POST
+    /// valid for {code-ttl}, the link for {reset-ttl}. The account does not change until one of them is used with `POST
     /// /auth/password/reset`.
     ///
     /// The answer does not tell whether the address has an account.

@@ -25,11 +25,11 @@ enum SignedUp {
 impl Registration {
     /// Sign up
     ///
-    /// Creates an account with the status `unverified` and the role `user`. A message with a {code_digits}-digit code and a
+    /// Creates an account with the status `unverified` and the role `user`. A message with a {code-digits}-digit code and a
     /// link is sent to the e-mail address; verify the address with either of them and `POST /auth/verify`. The code
-    /// is valid for {code_ttl}, the link as long as the account.
+    /// is valid for {code-ttl}, the link as long as the account.
     ///
-    /// An account that is not verified within {unverified_after} is deleted at its `expires_at`, and the address can be
+    /// An account that is not verified within {unverified-after} is deleted at its `expires_at`, and the address can be
     /// used again.
     ///
     /// Errors:

@@ -24,7 +24,7 @@ impl Sessions {
     /// Log in
     ///
     /// Starts a session and returns its pair of tokens. An unverified user can log in unless the setting
-    /// `auth.allow_unverified_login` is off. A user has at most {max_sessions} sessions; beyond that the least recently
+    /// `auth.allow_unverified_login` is off. A user has at most {max-sessions} sessions; beyond that the least recently
     /// used ones are ended.
     ///
     /// An unknown address and a wrong password get the same answer, after the same time. That an account is disabled or
@@ -55,7 +55,7 @@ impl Sessions {
     ///
     /// Takes a refresh token and returns a new pair of tokens. A refresh token works once: store the new one before you use
     /// the new access token, and do not send two refreshes at the same time. If the answer was lost, send the same token
-    /// again within {reuse_grace}: as long as its successor was not used, the answer has the same successor. Any other
+    /// again within {reuse-grace}: as long as its successor was not used, the answer has the same successor. Any other
     /// second use ends the session, because the token may have been stolen.
     ///
     /// Errors:
@@ -63,7 +63,7 @@ impl Sessions {
     ///   user has to log in again.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh", tag = "Tag::Sessions")]
     async fn refresh(&self, origin: RequestOrigin, body: Body<Refresh>) -> ApiResult<Json<Tokens>> {
-        let token = body.check(Refresh::parse)?;
+        let token = body.check(|refresh| Ok(refresh.token()))?;
         let tokens = self.0.refresh(&token, origin.0).await?;
         Ok(Json(tokens.into()))
     }
@@ -74,7 +74,7 @@ impl Sessions {
     /// expired or revoked token also gets `204`.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout", tag = "Tag::Sessions")]
     async fn logout(&self, origin: RequestOrigin, body: Body<Refresh>) -> ApiResult<NoContent> {
-        let token = body.check(Refresh::parse)?;
+        let token = body.check(|refresh| Ok(refresh.token()))?;
         self.0.logout(&token, origin.0).await?;
         Ok(NoContent::Done)
     }

@@ -23,7 +23,7 @@ impl Verification {
     ///
     /// Takes the e-mail address and the code of a message, or the token of its link, and sets the status of the user to
     /// `verified`. The same operation confirms a new address after `POST /me/email`. Code and link work once. A newer
-    /// message replaces the code and the link of the earlier ones, and after {code_tries} wrong codes the code is no longer
+    /// message replaces the code and the link of the earlier ones, and after {code-tries} wrong codes the code is no longer
     /// valid.
     ///
     /// The first verification of an account ends all of its sessions, because a person who does not own the address may
@@ -51,7 +51,7 @@ impl Verification {
     /// Send the code and link again
     ///
     /// Sends a new code and link if the address belongs to an unverified account: the invitation, if the account has no
-    /// password yet. Earlier ones are no longer valid. After {max_codes} codes to an address, its messages contain a link
+    /// password yet. Earlier ones are no longer valid. After {max-codes} codes to an address, its messages contain a link
     /// alone.
     ///
     /// The answer does not tell whether the address has an account.

@@ -69,16 +69,19 @@ impl Code {
         Self::StorageFull,
     ];
 
+    #[must_use]
     pub const fn status(self) -> StatusCode {
         self.describe().0
     }
 
     /// The code as clients see it.
+    #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.describe().1
     }
 
     /// The kind of problem in a few words.
+    #[must_use]
     pub const fn title(self) -> &'static str {
         self.describe().2
     }

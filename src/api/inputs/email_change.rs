@@ -12,7 +12,7 @@ use crate::domain::{Email, Invalid, Password, Problems};
 #[derive(Object)]
 #[oai(example)]
 pub struct ChangeEmail {
-    /// The new e-mail address, with at most {email_bytes} bytes.
+    /// The new e-mail address, with at most {email-bytes} bytes.
     new_email: EmailText,
     /// The current password.
     current_password: PasswordText,

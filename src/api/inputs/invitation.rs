@@ -9,13 +9,13 @@ use crate::{accounts::InvitationDraft, api::views::Role, domain};
 #[derive(Object)]
 #[oai(example)]
 pub struct Invite {
-    /// The e-mail address, such as `name@example.com`, with at most {email_bytes} bytes. Only one account can have it; upper
+    /// The e-mail address, such as `name@example.com`, with at most {email-bytes} bytes. Only one account can have it; upper
     /// and lower case do not differ. Look-alikes of other letters before the `@`, such as full-width ones, are refused.
     email: EmailText,
-    /// The first name, 1 to {name_chars} characters. Optional.
+    /// The first name, 1 to {name-chars} characters. Optional.
     #[oai(nullable)]
     first_name: Option<NameText>,
-    /// The last name, 1 to {name_chars} characters. Optional.
+    /// The last name, 1 to {name-chars} characters. Optional.
     #[oai(nullable)]
     last_name: Option<NameText>,
     /// The role of the new user. Default: `user`.

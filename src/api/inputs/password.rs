@@ -18,13 +18,13 @@ use crate::{
 pub struct Reset {
     /// The e-mail address the code was sent to. Required with `code`.
     email: Option<EmailText>,
-    /// The {code_digits}-digit code in the message. Requires `email`. Spaces and punctuation are ignored, and the digits
+    /// The {code-digits}-digit code in the message. Requires `email`. Spaces and punctuation are ignored, and the digits
     /// can be those of any script.
     code: Option<CodeText>,
     /// The parameter `token` of the link in the message, or the whole link. Excludes `email` and `code`. Punctuation around
     /// it is ignored.
     token: Option<LinkText>,
-    /// The new password: {password_min} to {password_max} characters, with the same rules as at sign-up.
+    /// The new password: {password-min} to {password-max} characters, with the same rules as at sign-up.
     new_password: PasswordText,
 }
 
@@ -41,7 +41,7 @@ impl Example for Reset {
 pub struct ChangePassword {
     /// The current password.
     current_password: PasswordText,
-    /// The new password: {password_min} to {password_max} characters, with the same rules as at sign-up.
+    /// The new password: {password-min} to {password-max} characters, with the same rules as at sign-up.
     new_password: PasswordText,
 }
 

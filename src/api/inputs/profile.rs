@@ -15,10 +15,10 @@ use crate::domain::{Change, FieldError, Invalid, Name, Password, Problems, Profi
 #[derive(Object)]
 #[oai(example)]
 pub struct EditMe {
-    /// The first name, 1 to {name_chars} characters, or `null` to clear it.
+    /// The first name, 1 to {name-chars} characters, or `null` to clear it.
     #[oai(nullable)]
     first_name: MaybeUndefined<NameText>,
-    /// The last name, 1 to {name_chars} characters, or `null` to clear it.
+    /// The last name, 1 to {name-chars} characters, or `null` to clear it.
     #[oai(nullable)]
     last_name: MaybeUndefined<NameText>,
 }

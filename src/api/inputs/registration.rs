@@ -9,16 +9,16 @@ use crate::accounts::SignupDraft;
 #[derive(Object)]
 #[oai(example)]
 pub struct Signup {
-    /// The e-mail address, such as `name@example.com`, with at most {email_bytes} bytes. Only one account can have it; upper
+    /// The e-mail address, such as `name@example.com`, with at most {email-bytes} bytes. Only one account can have it; upper
     /// and lower case do not differ. Look-alikes of other letters before the `@`, such as full-width ones, are refused.
     email: EmailText,
-    /// The password: {password_min} to {password_max} characters of any kind. Common passwords, and passwords made of the
+    /// The password: {password-min} to {password-max} characters of any kind. Common passwords, and passwords made of the
     /// e-mail address, the name or the shop's name, are refused.
     password: PasswordText,
-    /// The first name, 1 to {name_chars} characters. Optional.
+    /// The first name, 1 to {name-chars} characters. Optional.
     #[oai(nullable)]
     first_name: Option<NameText>,
-    /// The last name, 1 to {name_chars} characters. Optional.
+    /// The last name, 1 to {name-chars} characters. Optional.
     #[oai(nullable)]
     last_name: Option<NameText>,
 }

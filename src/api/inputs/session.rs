@@ -45,7 +45,7 @@ impl Login {
 }
 
 impl Refresh {
-    pub fn parse(self) -> Result<String, Invalid> {
-        Ok(without_spaces(&self.refresh_token.0))
+    pub fn token(&self) -> String {
+        without_spaces(&self.refresh_token.0)
     }
 }

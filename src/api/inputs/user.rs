@@ -19,10 +19,10 @@ use crate::{
 #[derive(Object)]
 #[oai(example)]
 pub struct EditUser {
-    /// The first name, 1 to {name_chars} characters, or `null` to clear it.
+    /// The first name, 1 to {name-chars} characters, or `null` to clear it.
     #[oai(nullable)]
     first_name: MaybeUndefined<NameText>,
-    /// The last name, 1 to {name_chars} characters, or `null` to clear it.
+    /// The last name, 1 to {name-chars} characters, or `null` to clear it.
     #[oai(nullable)]
     last_name: MaybeUndefined<NameText>,
     /// The new e-mail address. It is in force at once: all sessions of the user end, and codes and links that were sent to

@@ -14,7 +14,7 @@ use crate::{
 pub struct Verify {
     /// The e-mail address the code was sent to. Required with `code`.
     email: Option<EmailText>,
-    /// The {code_digits}-digit code in the message. Requires `email`. Spaces and punctuation are ignored, and the digits
+    /// The {code-digits}-digit code in the message. Requires `email`. Spaces and punctuation are ignored, and the digits
     /// can be those of any script.
     code: Option<CodeText>,
     /// The parameter `token` of the link in the message, or the whole link. Excludes `email` and `code`. Punctuation around

@@ -28,7 +28,7 @@ pub struct AuditEventView {
     /// The IP address of the client. `null` if the change was not made over HTTP.
     #[oai(nullable)]
     ip: Option<String>,
-    /// The `User-Agent` of the client, cut off after {user_agent_chars} characters.
+    /// The `User-Agent` of the client, cut off after {user-agent-chars} characters.
     #[oai(nullable)]
     user_agent: Option<String>,
     /// The id of the operating system's user who ran the command. `null` if the change was not made on the command line.

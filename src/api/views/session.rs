@@ -22,7 +22,7 @@ pub struct SessionView {
     last_used_at: Time,
     /// When the session ends, unless its tokens are renewed before.
     expires_at: Time,
-    /// The `User-Agent` of the login, cut off after {user_agent_chars} characters.
+    /// The `User-Agent` of the login, cut off after {user-agent-chars} characters.
     #[oai(nullable)]
     user_agent: Option<String>,
     /// The IP address of the login.
