@@ -118,7 +118,9 @@ impl<'a> Shop<'a> {
         let mut body = operation.body.clone().unwrap();
         match operation.id.as_str() {
             "signup" => (body["email"], body["password"]) = (json!("ann"), json!("mocha")),
-            "refresh" | "logout" | "delete_me" => body = json!({}),
+            "login" | "resend_verification" | "forgot_password" | "invite_user" => {
+                body["email"] = json!("ann")
+            }
             "verify" => body = json!({ "email": ANN }),
             "reset_password" => return self.weak_reset().await,
             "change_password" => {
@@ -127,7 +129,7 @@ impl<'a> Shop<'a> {
             "change_email" => body["new_email"] = json!("ann"),
             "edit_me" => body["first_name"] = json!(""),
             "edit_user" => body["role"] = json!("owner"),
-            _ => body["email"] = json!("ann"),
+            _ => body = json!({}),
         }
         body
     }
