@@ -1,13 +1,13 @@
-//! Work that comes again and again: a run that panics ends alone.
+//! Catches and logs a panic so that a periodic task goes on.
 
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
-/// Runs to the end. A panic is logged, and whoever runs it goes on.
-pub async fn isolate_panics(what: &str, run: impl Future<Output = ()>) {
+/// Awaits one run of `task`. A panic in it is logged and ends this run alone.
+pub async fn isolate_panics(task: &str, run: impl Future<Output = ()>) {
     if AssertUnwindSafe(run).catch_unwind().await.is_err() {
-        tracing::error!("{what} panicked; the next run comes all the same");
+        tracing::error!("{task} panicked; the next run comes all the same");
     }
 }
 

@@ -21,8 +21,8 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// A turn of the timer: a clean-up, if it is not held. Answers whether it was.
-async fn turn(brake: &mut PurgeGuard, app: &App, tick: Instant) -> bool {
-    let is_held = !brake.allows(&app.accounts, tick).await;
+async fn turn(guard: &mut PurgeGuard, app: &App, tick: Instant) -> bool {
+    let is_held = !guard.allows(&app.accounts, tick).await;
     if !is_held {
         clean_up(app).await;
     }
@@ -44,61 +44,61 @@ async fn why(app: &App) -> Option<HoldReason> {
 #[tokio::test]
 async fn the_clean_up_waits_an_hour_after_the_clock_leapt() {
     let app = App::start().await;
-    let mut brake = PurgeGuard::default();
+    let mut guard = PurgeGuard::default();
     let start = Instant::now();
-    assert!(brake.allows(&app.accounts, start).await, "nothing is known of the clock yet");
+    assert!(guard.allows(&app.accounts, start).await, "nothing is known of the clock yet");
     app.wait(HOUR);
-    assert!(brake.allows(&app.accounts, start + HOUR).await, "time has passed by both clocks");
+    assert!(guard.allows(&app.accounts, start + HOUR).await, "time has passed by both clocks");
     app.wait(Duration::from_mins(59));
-    assert!(brake.allows(&app.accounts, start + HOUR).await, "so much may be a correction");
+    assert!(guard.allows(&app.accounts, start + HOUR).await, "so much may be a correction");
     app.wait(72 * HOUR);
     let leap = start + HOUR;
-    assert!(!brake.allows(&app.accounts, leap).await);
+    assert!(!guard.allows(&app.accounts, leap).await);
     app.wait(Duration::from_secs(2));
-    assert!(!brake.allows(&app.accounts, leap + Duration::from_secs(2)).await, "the next turn is soon");
+    assert!(!guard.allows(&app.accounts, leap + Duration::from_secs(2)).await, "the next turn is soon");
     app.wait(HOUR);
-    assert!(brake.allows(&app.accounts, leap + HOUR).await, "an hour later it goes on");
-    assert!(brake.allows(&app.accounts, leap + HOUR).await);
+    assert!(guard.allows(&app.accounts, leap + HOUR).await, "an hour later it goes on");
+    assert!(guard.allows(&app.accounts, leap + HOUR).await);
 }
 
 #[tokio::test]
 async fn a_clock_that_leaps_again_has_the_clean_up_wait_again() {
     let app = App::start().await;
-    let mut brake = PurgeGuard::default();
+    let mut guard = PurgeGuard::default();
     let start = Instant::now();
-    assert!(brake.allows(&app.accounts, start).await);
+    assert!(guard.allows(&app.accounts, start).await);
     app.wait(72 * HOUR);
-    assert!(!brake.allows(&app.accounts, start).await);
+    assert!(!guard.allows(&app.accounts, start).await);
     app.wait(72 * HOUR);
-    assert!(!brake.allows(&app.accounts, start + HOUR).await, "an hour, and two days more");
+    assert!(!guard.allows(&app.accounts, start + HOUR).await, "an hour, and two days more");
     app.wait(HOUR);
-    assert!(brake.allows(&app.accounts, start + 2 * HOUR).await);
+    assert!(guard.allows(&app.accounts, start + 2 * HOUR).await);
 }
 
 #[tokio::test]
 async fn the_clean_up_waits_if_the_store_cannot_say_when_the_last_one_was() {
     let app = App::start().await;
     let start = Instant::now();
-    let mut brake = PurgeGuard::default();
+    let mut guard = PurgeGuard::default();
     let store = app.opened();
     store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
-    assert!(!brake.allows(&app.accounts, start).await);
+    assert!(!guard.allows(&app.accounts, start).await);
     store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
-    assert!(brake.allows(&app.accounts, start).await, "it is not held for an hour");
+    assert!(guard.allows(&app.accounts, start).await, "it is not held for an hour");
 }
 
 #[tokio::test]
 async fn a_leap_is_remembered_until_the_store_has_noted_it() {
     let app = App::start().await;
     let start = Instant::now();
-    let mut brake = PurgeGuard::default();
-    assert!(brake.allows(&app.accounts, start).await);
+    let mut guard = PurgeGuard::default();
+    assert!(guard.allows(&app.accounts, start).await);
     app.wait(3 * DAY);
     let store = app.opened();
     store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
-    assert!(!brake.allows(&app.accounts, start).await);
+    assert!(!guard.allows(&app.accounts, start).await);
     store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
-    assert!(!brake.allows(&app.accounts, start).await);
+    assert!(!guard.allows(&app.accounts, start).await);
     assert_eq!(why(&app).await, Some(HoldReason::Leapt));
 }
 
@@ -130,12 +130,12 @@ async fn the_clean_up_waits_an_hour_if_most_users_would_go() {
     assert!(PurgeGuard::default().allows(&app.accounts, start).await, "so few may always go");
     app.sign_up("user20@example.com").await;
     app.wait(Duration::from_hours(48));
-    let mut brake = PurgeGuard::default();
-    assert!(!brake.allows(&app.accounts, start).await);
+    let mut guard = PurgeGuard::default();
+    assert!(!guard.allows(&app.accounts, start).await);
     app.wait(HOUR / 2);
-    assert!(!brake.allows(&app.accounts, start + HOUR / 2).await);
+    assert!(!guard.allows(&app.accounts, start + HOUR / 2).await);
     app.wait(HOUR / 2);
-    assert!(brake.allows(&app.accounts, start + HOUR).await);
+    assert!(guard.allows(&app.accounts, start + HOUR).await);
 }
 
 #[tokio::test]
@@ -184,10 +184,10 @@ async fn a_start_under_a_clock_that_is_far_ahead_deletes_nothing() {
     clean_up(&app).await;
     app.wait(400 * DAY);
     for _ in 0..3 {
-        let (mut brake, start) = (PurgeGuard::default(), Instant::now());
-        assert!(turn(&mut brake, &app, start).await);
+        let (mut guard, start) = (PurgeGuard::default(), Instant::now());
+        assert!(turn(&mut guard, &app, start).await);
         boss.get("/me").await.refused(401, "invalid_token");
-        assert!(turn(&mut brake, &app, start + Duration::from_mins(1)).await);
+        assert!(turn(&mut guard, &app, start + Duration::from_mins(1)).await);
     }
     app.clock.set_back(400 * DAY);
     boss.get("/me").await.is(200);
@@ -215,10 +215,10 @@ async fn a_clock_far_ahead_holds_the_clean_up_for_a_day_over_restarts() {
     app.wait(30 * DAY);
     for hours in 0..4 {
         // Seven hours at a time, with an hour between two turns.
-        let (mut brake, start) = (PurgeGuard::default(), Instant::now());
+        let (mut guard, start) = (PurgeGuard::default(), Instant::now());
         for hour in 0..=6 {
             let ran = hours * 6 + hour;
-            assert_eq!(turn(&mut brake, &app, start + hour * HOUR).await, ran < 24, "after {ran} hours");
+            assert_eq!(turn(&mut guard, &app, start + hour * HOUR).await, ran < 24, "after {ran} hours");
             app.wait(HOUR);
         }
     }
@@ -229,17 +229,17 @@ async fn a_clock_far_ahead_holds_the_clean_up_for_a_day_over_restarts() {
 async fn the_wait_after_a_leap_goes_on_after_a_restart() {
     let app = App::start().await;
     clean_up(&app).await;
-    let (mut brake, start) = (PurgeGuard::default(), Instant::now());
-    assert!(!turn(&mut brake, &app, start).await);
+    let (mut guard, start) = (PurgeGuard::default(), Instant::now());
+    assert!(!turn(&mut guard, &app, start).await);
     app.wait(3 * DAY);
-    assert!(turn(&mut brake, &app, start).await);
+    assert!(turn(&mut guard, &app, start).await);
     app.wait(HOUR / 2);
-    assert!(turn(&mut brake, &app, start + HOUR / 2).await);
-    let mut brake = PurgeGuard::default();
+    assert!(turn(&mut guard, &app, start + HOUR / 2).await);
+    let mut guard = PurgeGuard::default();
     assert_eq!(why(&app).await, Some(HoldReason::Leapt));
-    assert!(turn(&mut brake, &app, start).await);
+    assert!(turn(&mut guard, &app, start).await);
     app.wait(HOUR / 2);
-    assert!(!turn(&mut brake, &app, start + HOUR / 2).await);
+    assert!(!turn(&mut guard, &app, start + HOUR / 2).await);
     assert_eq!(why(&app).await, None);
 }
 
@@ -249,11 +249,11 @@ async fn a_clean_up_under_a_clock_far_behind_the_last_one_waits_an_hour() {
     app.wait(400 * DAY);
     clean_up(&app).await;
     app.clock.set_back(400 * DAY);
-    let (mut brake, start) = (PurgeGuard::default(), Instant::now());
+    let (mut guard, start) = (PurgeGuard::default(), Instant::now());
     assert_eq!(why(&app).await, Some(HoldReason::Behind));
-    assert!(turn(&mut brake, &app, start).await);
+    assert!(turn(&mut guard, &app, start).await);
     app.wait(HOUR);
-    assert!(!turn(&mut brake, &app, start + HOUR).await);
+    assert!(!turn(&mut guard, &app, start + HOUR).await);
     assert_eq!(why(&app).await, None, "the last one is measured by the clock of now");
 }
 

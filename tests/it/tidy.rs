@@ -71,7 +71,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("argon2", &["crypto/"]),
     ("aws_lc_rs", &["crypto/", "messaging/smtp/tls.rs"]),
     ("quick_cache", &["crypto/", "auth/"]),
-    ("tokio_cron_scheduler", &["jobs.rs"]),
+    ("tokio_cron_scheduler", &["jobs/"]),
     ("tracing_subscriber", &["telemetry.rs"]),
     ("anyhow", &["cli/", "main.rs"]),
 ];

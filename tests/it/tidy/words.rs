@@ -36,8 +36,6 @@ const UNFINISHED: &[&str] = &[
     "src/crypto",
     "src/domain",
     "src/http",
-    "src/isolate_panics.rs",
-    "src/jobs",
     "src/messaging",
     "src/operations",
     "src/store",
