@@ -2,12 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Row, types::Value};
 use uuid::Uuid;
 
 use super::{
-    Error, Snapshot, Tx,
-    tx::{corrupt, timestamp, uuid, variant},
+    error::Error,
+    sql::{Row, RowResult, Value, corrupt, params_from_iter, timestamp, uuid, variant},
+    tx::{Snapshot, Tx},
 };
 use crate::domain::{
     Action, AuditCursor, AuditEvent, AuditQuery, Client, Origin, Page, Timestamp, UserId, VariantArray,
@@ -16,7 +16,7 @@ use crate::domain::{
 const COLUMNS: &str =
     "id, at, action, actor_id, user_id, channel, ip, user_agent, uid, request_id, changes, seq";
 
-// Row numbers before ?1, the newest first, each list within one index.
+// Events recorded before ?1, the newest first, each list within one index.
 const ALL: &str = "SELECT seq FROM audit_events WHERE seq < ?1 ORDER BY seq DESC";
 const LIKE: &str = "SELECT seq FROM audit_events WHERE action = ?2 AND seq < ?1 ORDER BY seq DESC";
 const OF_USER: &str =
@@ -26,11 +26,11 @@ const BY_ACTOR: &str =
 const AMONG: &str = "SELECT seq FROM audit_events WHERE user_id = ?3 AND actor_id = ?4 AND actor_id <> user_id \
      AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
 
-/// A list of row numbers and the values in it.
+/// A query for a list of events, and its parameters.
 type List = (&'static str, Vec<Value>);
 
 impl Snapshot<'_> {
-    /// One page of events, newest first.
+    /// A page of events, newest first.
     pub(crate) fn audit_events(&self, query: &AuditQuery) -> Result<Page<AuditEvent, AuditCursor>, Error> {
         let belongs = |event: &AuditEvent| {
             query.user_id.is_none_or(|id| event.user_id == id)
@@ -42,7 +42,7 @@ impl Snapshot<'_> {
         Ok(Page::first(found, limit, |(seq, _)| AuditCursor::after(*seq)).map(|(_, event)| event))
     }
 
-    /// The latest events that a user did, or that were done to them, newest first.
+    /// The latest events that a user caused or that concern them, newest first.
     pub(crate) fn audit_events_of(&self, id: UserId, most: usize) -> Result<Vec<AuditEvent>, Error> {
         let of_user = AuditQuery { user_id: Some(id), ..AuditQuery::default() };
         let by_actor = AuditQuery { actor_id: Some(id), ..AuditQuery::default() };
@@ -52,7 +52,7 @@ impl Snapshot<'_> {
         Ok(found.into_iter().map(|(_, event)| event).collect())
     }
 
-    /// The first events of these lists as one. The indexes only say where to look: the row itself is compared, too.
+    /// The first events of the merged lists. A damaged index may name another row, so each row is compared, too.
     fn newest_events(
         &self,
         lists: Vec<List>,
@@ -61,7 +61,7 @@ impl Snapshot<'_> {
     ) -> Result<Vec<(i64, AuditEvent)>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE seq = ?1");
         let mut found = Vec::new();
-        let lists = lists.into_iter().map(|(sql, values)| (sql, rusqlite::params_from_iter(values)));
+        let lists = lists.into_iter().map(|(sql, values)| (sql, params_from_iter(values)));
         self.until_merged(lists.collect(), |seq| {
             if let Some(event) = self.first(&sql, [seq], read_event)?.filter(&belongs) {
                 found.push((seq, event));
@@ -71,12 +71,11 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// How many events happened before.
     pub(crate) fn count_old_audit_events(&self, before: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM audit_events WHERE at < ?1", [before.millis()])
     }
 
-    /// How many events have happened since; `most` if there are more.
+    /// Counts events up to `most`.
     pub(crate) fn count_kept_audit_events(&self, since: Timestamp, most: u64) -> Result<u64, Error> {
         let sql = "SELECT count(*) FROM (SELECT 1 FROM audit_events WHERE at >= ?1 LIMIT ?2)";
         self.number(sql, (since.millis(), i64::try_from(most).unwrap_or(i64::MAX)))
@@ -84,7 +83,6 @@ impl Snapshot<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds an event.
     pub(crate) fn insert_audit_event(&self, event: &AuditEvent) -> Result<(), Error> {
         let changes = serde_json::to_string(&event.changes).map_err(|e| Error::Defect(e.to_string()))?;
         let origin = &event.origin;
@@ -107,7 +105,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Deletes events that happened before, at most `limit`; answers how many.
+    /// Deletes at most `limit` events; returns how many.
     pub(crate) fn delete_old_audit_events(&self, before: Timestamp, limit: u32) -> Result<usize, Error> {
         self.execute(
             "DELETE FROM audit_events WHERE seq IN (SELECT seq FROM audit_events WHERE at < ?1 LIMIT ?2)",
@@ -116,7 +114,7 @@ impl Tx<'_> {
     }
 }
 
-fn read_event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
+fn read_event(row: &Row<'_>) -> RowResult<AuditEvent> {
     let ip: Option<String> = row.get(6)?;
     Ok(AuditEvent {
         id: uuid(row, 0)?,
@@ -134,8 +132,8 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
     })
 }
 
-/// Where the events of a query are. Of a user alone they are in one list for each action: so the indexes that find one action
-/// of a user find all of them, too.
+/// The lists that contain the events of a query. Those of one user are in one list per action, so that the indexes for one
+/// action of a user serve for all of them, too.
 fn lists(query: &AuditQuery) -> Vec<List> {
     let before = Value::Integer(query.cursor.map_or(i64::MAX, AuditCursor::recorded));
     let id = |id: UserId| Value::Blob(id.as_uuid().as_bytes().to_vec());
@@ -144,7 +142,7 @@ fn lists(query: &AuditQuery) -> Vec<List> {
         (None, None, Some(_)) => (LIKE, Vec::new()),
         (None, Some(actor), _) => (BY_ACTOR, vec![id(actor)]),
         (Some(user), Some(actor), _) if actor != user => (AMONG, vec![id(user), id(actor)]),
-        // Of what was done to an account nearly all was done by its owner.
+        // Nearly all events that concern a user were caused by that user.
         (Some(user), _, _) => (OF_USER, vec![id(user)]),
     };
     let actions = query.action.as_ref().map_or(Action::VARIANTS, std::slice::from_ref);
@@ -154,32 +152,24 @@ fn lists(query: &AuditQuery) -> Vec<List> {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
+    use crate::store::sqlite::testing::query_plan;
 
     #[test]
-    fn every_list_of_events_is_walked_within_one_index() {
-        let connection = Connection::open_in_memory().expect("memory");
-        for migration in [
+    fn every_list_of_events_is_read_from_one_index() {
+        let schema = [
             include_str!("../../migrations/sqlite/V2__audit_events.sql"),
             include_str!("../../migrations/sqlite/V12__audit_pages.sql"),
             "ALTER TABLE audit_events RENAME COLUMN door TO channel",
-        ] {
-            connection.execute_batch(migration).expect("the schema");
-        }
-        for (sql, way) in [
+        ];
+        for (sql, index) in [
             (ALL, "INTEGER PRIMARY KEY (rowid<?)"),
             (LIKE, "COVERING INDEX audit_events_action (action=? AND rowid<?)"),
             (OF_USER, "COVERING INDEX audit_events_by_user (user_id=? AND action=? AND rowid<?)"),
             (BY_ACTOR, "COVERING INDEX audit_events_by_actor (actor_id=? AND action=? AND rowid<?)"),
             (AMONG, "COVERING INDEX audit_events_among (user_id=? AND actor_id=? AND action=? AND rowid<?)"),
         ] {
-            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a query");
-            let nothing = rusqlite::params_from_iter(vec![None::<i64>; explain.parameter_count()]);
-            let plan = explain.query_map(nothing, |row| row.get(3));
-            let plan: Vec<String> = plan.expect("a plan").collect::<Result<_, _>>().expect("a plan");
-            assert_eq!(plan, [format!("SEARCH audit_events USING {way}")], "{sql}");
+            assert_eq!(query_plan(&schema, sql), [format!("SEARCH audit_events USING {index}")], "{sql}");
         }
     }
 }

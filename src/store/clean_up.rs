@@ -1,23 +1,25 @@
-//! The table `clean_up`: one row, in which a server that starts finds when the clean-up last ran.
+//! The table `clean_up`: one row, which tells a starting server about the last purge.
 
 use std::time::Duration;
 
-use super::{Error, Snapshot, Tx, tx::maybe_timestamp};
+use super::{
+    error::Error,
+    sql::maybe_timestamp,
+    tx::{Snapshot, Tx},
+};
 use crate::domain::Timestamp;
 
-/// What is known of the clean-up before the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CleanUpRow {
-    /// When it ran, by the clock of then; none before the first.
+    /// By the clock at that time; none before the first purge.
     pub last_run: Option<Timestamp>,
-    /// Whether the clock has leapt since, while a server ran.
+    /// Whether the clock has jumped since, while a server ran.
     pub leapt: bool,
-    /// For how long servers have run since the next was held first.
+    /// For how long servers have run since the next purge was first delayed.
     pub held: Duration,
 }
 
 impl Snapshot<'_> {
-    /// What is known of the clean-up before the next.
     pub(crate) fn clean_up(&self) -> Result<CleanUpRow, Error> {
         let found = self.first("SELECT last_run, leapt, held FROM clean_up", [], |row| {
             Ok(CleanUpRow {
@@ -31,7 +33,6 @@ impl Snapshot<'_> {
 }
 
 impl Tx<'_> {
-    /// Writes what is to be known of the clean-up before the next.
     pub(crate) fn put_clean_up(&self, row: CleanUpRow) -> Result<(), Error> {
         let held = i64::try_from(row.held.as_millis()).unwrap_or(i64::MAX);
         self.execute_one(

@@ -1,10 +1,9 @@
 //! The table `codes`.
 
-use rusqlite::Row;
-
 use super::{
-    Error, Snapshot, Tx,
-    tx::{timestamp, uuid, variant},
+    error::Error,
+    sql::{Row, RowResult, timestamp, uuid, variant},
+    tx::{Snapshot, Tx},
 };
 use crate::domain::{Code, CodeHash, Email, Purpose, Timestamp, TokenHash, UserId};
 
@@ -12,32 +11,30 @@ const COLUMNS: &str = "user_id, purpose, email, email_key, code_hash, code_expir
      token_expires_at";
 
 impl Snapshot<'_> {
-    /// Everything that was last sent to an address, for whichever user and purpose.
+    /// The codes last sent to an address, for any user and purpose.
     pub(crate) fn codes_to(&self, email: &Email) -> Result<Vec<Code>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM codes WHERE email_key = ?1");
         self.all(&sql, [email.key()], read_code)
     }
 
-    /// Everything that was last sent to a user.
+    /// The codes last sent to a user, for any purpose.
     pub(crate) fn codes_of(&self, user_id: UserId) -> Result<Vec<Code>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM codes WHERE user_id = ?1");
         self.all(&sql, [user_id.as_uuid().as_bytes()], read_code)
     }
 
-    /// What was sent with this link.
     pub(crate) fn code_by_token(&self, token: TokenHash) -> Result<Option<Code>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM codes WHERE token_hash = ?1");
         self.first(&sql, [token.0], read_code)
     }
 
-    /// How many codes can no longer be used.
     pub(crate) fn count_dead_codes(&self, now: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM codes WHERE token_expires_at <= ?1", [now.millis()])
     }
 }
 
 impl Tx<'_> {
-    /// Keeps a code in the place of the one sent before it.
+    /// Replaces the code that a user has for the same purpose.
     pub(crate) fn put_code(&self, code: &Code) -> Result<(), Error> {
         self.execute_one(
             "INSERT OR REPLACE INTO codes (user_id, purpose, email, email_key, code_hash, code_expires_at, tries_left, \
@@ -56,7 +53,6 @@ impl Tx<'_> {
         )
     }
 
-    /// Forgets the code and link of a user for a purpose.
     pub(crate) fn delete_code(&self, user_id: UserId, purpose: Purpose) -> Result<(), Error> {
         self.execute(
             "DELETE FROM codes WHERE user_id = ?1 AND purpose = ?2",
@@ -65,13 +61,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets every code and link of a user.
     pub(crate) fn delete_codes_of(&self, user_id: UserId) -> Result<(), Error> {
         self.execute("DELETE FROM codes WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])?;
         Ok(())
     }
 
-    /// Deletes codes that can no longer be used, at most `limit`; answers how many.
+    /// Deletes at most `limit` codes whose link has expired; returns how many.
     pub(crate) fn delete_dead_codes(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
         self.execute(
             "DELETE FROM codes WHERE (user_id, purpose) IN \
@@ -81,7 +76,7 @@ impl Tx<'_> {
     }
 }
 
-fn read_code(row: &Row<'_>) -> rusqlite::Result<Code> {
+fn read_code(row: &Row<'_>) -> RowResult<Code> {
     Ok(Code {
         user_id: UserId::from_uuid(uuid(row, 0)?),
         purpose: variant(row, 1)?,

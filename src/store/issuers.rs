@@ -1,10 +1,14 @@
 //! The table `issuers`.
 
-use super::{Error, Snapshot, Tx, tx::timestamp};
+use super::{
+    error::Error,
+    sql::timestamp,
+    tx::{Snapshot, Tx},
+};
 use crate::domain::Timestamp;
 
 impl Snapshot<'_> {
-    /// Every issuer, with when it was last used.
+    /// Every issuer, with the time of its last use.
     pub(crate) fn issuers(&self) -> Result<Vec<(String, Timestamp)>, Error> {
         let sql = "SELECT issuer, last_used_at FROM issuers ORDER BY issuer";
         self.all(sql, [], |row| Ok((row.get(0)?, timestamp(row, 1)?)))
@@ -12,7 +16,7 @@ impl Snapshot<'_> {
 }
 
 impl Tx<'_> {
-    /// Notes that an issuer is used now, unless that was noted less than an hour ago.
+    /// Records that an issuer is used, at most once an hour.
     pub(crate) fn use_issuer(&self, issuer: &str, now: Timestamp) -> Result<(), Error> {
         self.execute(
             "INSERT INTO issuers (issuer, last_used_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE \
@@ -22,7 +26,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets issuers that were last used before.
     pub(crate) fn delete_old_issuers(&self, before: Timestamp) -> Result<(), Error> {
         self.execute("DELETE FROM issuers WHERE last_used_at < ?1", [before.millis()])?;
         Ok(())

@@ -1,46 +1,44 @@
-//! The table `outbox`: messages that wait to be sent, and those that were given up.
+//! The table `outbox`: messages that wait to be sent, and those that failed for good.
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Row, types::Value};
 use uuid::Uuid;
 
 use super::{
-    Error, Snapshot, Tx,
-    tx::{timestamp, uuid, variant},
+    error::Error,
+    sql::{Row, RowResult, Value, params_from_iter, timestamp, uuid, variant},
+    tx::{Snapshot, Tx},
 };
 use crate::domain::{MessageId, MessageState, Page, Timestamp, User, UserId};
 
 const COLUMNS: &str = "id, user_id, recipient, mailbox, urgent, sealed, state, attempts, due_at, created_at, \
                        expires_at, last_error, seq";
 
-/// What may be sent at ?1: what is due, and what is put off further than ever happens, as after a clock that was ahead. One
-/// that is not urgent waits for the earlier ones to its mailbox that were not deferred yet. The sign before `expires_at`
-/// keeps SQLite from its index, which would find nearly all.
+/// The messages that may be sent at ?1: those that are due, and those that are due later than any back-off allows, as after a
+/// clock was ahead. A message that is not urgent waits for earlier ones to its mailbox that are not deferred. The plus before
+/// `expires_at` keeps SQLite from the index on it, which would find nearly all.
 const SENDABLE: &str = "state = 'waiting' AND +expires_at > ?1 \
     AND (due_at <= ?1 OR due_at > ?2 AND (deferred = 0 OR due_at > ?3)) \
     AND NOT EXISTS (SELECT 1 FROM outbox e WHERE o.urgent = 0 AND e.mailbox = o.mailbox AND e.state = 'waiting' \
     AND e.deferred = 0 AND e.seq < o.seq AND e.expires_at > ?1)";
 
-/// When messages are due.
+/// The times that decide whether a message is due.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
-    /// Now.
     pub now: Timestamp,
-    /// No message is put off beyond that.
+    /// The latest time at which a message can be due.
     pub furthest: Timestamp,
-    /// None is that was deferred.
+    /// The same of a deferred message.
     pub furthest_deferred: Timestamp,
 }
 
-/// Which messages to take.
+/// Which messages to lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// Those that were not tried yet.
     First,
-    /// Those that were.
+    /// Messages that were tried before.
     Further,
-    /// Those of them that are urgent.
+    /// Urgent messages that were tried before.
     FurtherUrgent,
 }
 
@@ -59,32 +57,26 @@ impl Attempt {
     }
 }
 
-/// A message as it is kept: encrypted.
+/// A message as it is stored: encrypted.
 #[derive(Clone, Debug)]
 pub struct SealedMessage {
-    /// Its id, stable over every attempt.
+    /// The same in every attempt.
     pub id: MessageId,
-    /// Whose it is; it goes when they go. A notice stays.
+    /// The user with whom the message is deleted; none for a notice, which remains.
     pub user_id: Option<UserId>,
-    /// The address it goes to, in its compared form.
+    /// The address in its normalized form.
     pub recipient: String,
-    /// The mailbox that it is delivered to: messages to one keep their order.
+    /// Messages to one mailbox keep their order.
     pub mailbox: String,
-    /// Whether it waits for no other message, and is taken first.
+    /// Whether it is sent first, and waits for no other message.
     pub urgent: bool,
-    /// The message under the installation secret.
+    /// The message encrypted with the installation secret.
     pub sealed: Vec<u8>,
-    /// Whether it still waits to be sent.
     pub state: MessageState,
-    /// How often it was tried.
     pub attempts: u32,
-    /// Not to be tried before.
     pub due_at: Timestamp,
-    /// When it was written.
     pub created_at: Timestamp,
-    /// Worth nothing from then on.
     pub expires_at: Timestamp,
-    /// Why the latest attempt failed.
     pub last_error: Option<String>,
 }
 
@@ -101,8 +93,8 @@ impl Snapshot<'_> {
         Ok(Page::first(found, limit as usize, |(seq, _)| OutboxCursor(*seq)).map(|(_, message)| message))
     }
 
-    /// The latest messages of a user, and the notices to their address since it can have been theirs, at most `most` in all;
-    /// oldest first.
+    /// The latest messages of a user, and the notices to their address since they signed up, at most `most` in all; oldest
+    /// first.
     pub(crate) fn messages_of(&self, user: &User, most: usize) -> Result<Vec<SealedMessage>, Error> {
         const THEIRS: &str = "SELECT seq FROM outbox WHERE user_id = ?1 ORDER BY seq DESC";
         const NOTICES: &str = "SELECT seq FROM outbox WHERE recipient = ?1 AND user_id IS NULL AND created_at >= ?2 \
@@ -111,7 +103,7 @@ impl Snapshot<'_> {
         let address = user.profile.email.key().to_owned();
         let address = vec![Value::Text(address), Value::Integer(user.created_at.millis())];
         let lists = [(THEIRS, id), (NOTICES, address)];
-        let lists = lists.map(|(sql, values)| (sql, rusqlite::params_from_iter(values)));
+        let lists = lists.map(|(sql, values)| (sql, params_from_iter(values)));
         let sql = format!("SELECT {COLUMNS} FROM outbox WHERE seq = ?1");
         let mut found = Vec::new();
         self.until_merged(lists.into(), |seq| {
@@ -122,21 +114,18 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// Whether there is anything to send.
     pub(crate) fn has_sendable(&self, due: Due, attempt: Attempt) -> Result<bool, Error> {
         let sql = format!("SELECT 1 FROM outbox o WHERE {} AND {SENDABLE} LIMIT 1", attempt.sql());
         let due = [due.now, due.furthest, due.furthest_deferred].map(|time| time.millis());
         Ok(self.number(&sql, due)? > 0)
     }
 
-    /// How many messages have been worth nothing since before.
     pub(crate) fn count_old_messages(&self, before: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM outbox WHERE expires_at <= ?1", [before.millis()])
     }
 }
 
 impl Tx<'_> {
-    /// Adds a message.
     pub(crate) fn enqueue(&self, message: &SealedMessage) -> Result<(), Error> {
         self.execute_one(
             "INSERT INTO outbox (id, user_id, recipient, mailbox, urgent, sealed, state, attempts, due_at, created_at, \
@@ -157,8 +146,8 @@ impl Tx<'_> {
         )
     }
 
-    /// Takes messages, at most `limit`: the least tried first, among those the urgent ones, and then the oldest. Until
-    /// `again` they belong to this worker; then, if it was stopped in between, they are due once more.
+    /// Leases at most `limit` messages: the least tried first, of those the urgent ones, and then the oldest. They are due
+    /// again at `again`, in case the worker is stopped before it sends them.
     pub(crate) fn take_messages(
         &self,
         due: Due,
@@ -179,14 +168,14 @@ impl Tx<'_> {
         Ok(taken.into_iter().map(|(_, message)| message).collect())
     }
 
-    /// Forgets a message, sent or not worth sending; one that is gone already is as good.
+    /// Deletes a message, if it still exists.
     pub(crate) fn delete_message(&self, id: MessageId) -> Result<(), Error> {
         self.execute("DELETE FROM outbox WHERE id = ?1", [id.0.as_bytes()])?;
         Ok(())
     }
 
-    /// Writes what became of an attempt that failed; answers whether it was the latest one: after the lease another worker
-    /// has the message, and knows better.
+    /// Records a failed attempt; returns whether it was the latest one: after the lease another worker may have taken the
+    /// message, whose result counts.
     pub(crate) fn message_failed(
         &self,
         id: MessageId,
@@ -202,27 +191,27 @@ impl Tx<'_> {
         Ok(changed > 0)
     }
 
-    /// Has later messages to the same mailbox wait for this one no longer.
+    /// Lets later messages to the same mailbox overtake this one.
     pub(crate) fn defer_message(&self, id: MessageId) -> Result<(), Error> {
         self.execute("UPDATE outbox SET deferred = 1 WHERE id = ?1", [id.0.as_bytes()])?;
         Ok(())
     }
 
-    /// Puts off every message that waits: none would fare better before.
+    /// Delays every waiting message.
     pub(crate) fn postpone_messages(&self, due_at: Timestamp) -> Result<(), Error> {
         let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1";
         self.execute(sql, [due_at.millis()])?;
         Ok(())
     }
 
-    /// Puts off every message that waits and was tried, but for the urgent ones.
+    /// Delays every waiting message that was tried and is not urgent.
     pub(crate) fn postpone_tried_messages(&self, due_at: Timestamp) -> Result<(), Error> {
         let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1 AND attempts > 0 AND urgent = 0";
         self.execute(sql, [due_at.millis()])?;
         Ok(())
     }
 
-    /// Gives back a message that was taken and not tried, unless another attempt was begun since.
+    /// Returns a leased message that was not tried, unless another attempt has begun since.
     pub(crate) fn put_back_message(
         &self,
         id: MessageId,
@@ -236,8 +225,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Has messages tried again at once, dead ones included, unless nobody would read them any more: this one, or all;
-    /// answers how many.
+    /// Makes one message, or all, due at once, dead ones included unless they have expired; returns how many.
     pub(crate) fn retry_messages(&self, id: Option<MessageId>, now: Timestamp) -> Result<usize, Error> {
         self.execute(
             "UPDATE outbox SET state = 'waiting', due_at = ?2 WHERE (?1 IS NULL OR id = ?1) AND expires_at > ?2",
@@ -245,7 +233,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Deletes messages that have been worth nothing since before, at most `limit`; answers how many.
+    /// Deletes at most `limit` messages that expired before; returns how many.
     pub(crate) fn delete_old_messages(&self, before: Timestamp, limit: u32) -> Result<usize, Error> {
         self.execute(
             "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE expires_at <= ?1 LIMIT ?2)",
@@ -254,7 +242,7 @@ impl Tx<'_> {
     }
 }
 
-fn read_message(row: &Row<'_>) -> rusqlite::Result<(i64, SealedMessage)> {
+fn read_message(row: &Row<'_>) -> RowResult<(i64, SealedMessage)> {
     let recipient: String = row.get(2)?;
     let message = SealedMessage {
         id: MessageId(uuid(row, 0)?),

@@ -1,23 +1,25 @@
-//! The table `limits`: how much of a budget is gone.
+//! The table `rate_limits`: the used tokens of each bucket; a full bucket has no row.
 
-use super::{Error, Snapshot, Tx, tx::timestamp};
+use super::{
+    error::Error,
+    sql::timestamp,
+    tx::{Snapshot, Tx},
+};
 use crate::domain::{CountKey, Timestamp};
 
 impl Snapshot<'_> {
-    /// How much of a budget is gone, and since when time has been giving it back; nothing if it is whole.
+    /// The used tokens of a bucket, and the time since which it is being refilled.
     pub(crate) fn used(&self, key: CountKey) -> Result<Option<(u32, Timestamp)>, Error> {
         let sql = "SELECT used, since FROM rate_limits WHERE key = ?1";
         self.first(sql, [key.0], |row| Ok((row.get(0)?, timestamp(row, 1)?)))
     }
 
-    /// How many budgets are whole again.
     pub(crate) fn count_refilled_limits(&self, now: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM rate_limits WHERE refilled_at <= ?1", [now.millis()])
     }
 }
 
 impl Tx<'_> {
-    /// Writes how much of a budget is gone.
     pub(crate) fn put_used(
         &self,
         key: CountKey,
@@ -31,13 +33,12 @@ impl Tx<'_> {
         )
     }
 
-    /// Makes a budget whole.
     pub(crate) fn delete_used(&self, key: CountKey) -> Result<(), Error> {
         self.execute("DELETE FROM rate_limits WHERE key = ?1", [key.0])?;
         Ok(())
     }
 
-    /// Forgets budgets that are whole again, at most `limit`; answers how many.
+    /// Deletes at most `limit` buckets that are full again; returns how many.
     pub(crate) fn delete_refilled_limits(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
         self.execute(
             "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE refilled_at <= ?1 LIMIT ?2)",

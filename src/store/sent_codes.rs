@@ -1,23 +1,25 @@
-//! The table `sent_codes`: how much was sent to an address, whoever asked for it.
+//! The table `sent_codes`: how many codes were sent to an address, for all clients together.
 
-use super::{Error, Snapshot, Tx, tx::timestamp};
+use super::{
+    error::Error,
+    sql::timestamp,
+    tx::{Snapshot, Tx},
+};
 use crate::domain::{CountKey, Timestamp};
 
 impl Snapshot<'_> {
-    /// How much was sent, and when the latest; nothing if it does not count any more.
+    /// How many codes were sent, and when the latest; none once the count has expired.
     pub(crate) fn sent_codes(&self, key: CountKey, now: Timestamp) -> Result<Option<(u8, Timestamp)>, Error> {
         let sql = "SELECT sent, sent_at FROM sent_codes WHERE key = ?1 AND counted_until > ?2";
         self.first(sql, (key.0, now.millis()), |row| Ok((row.get(0)?, timestamp(row, 1)?)))
     }
 
-    /// How many counts are over.
     pub(crate) fn count_old_sent_codes(&self, now: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM sent_codes WHERE counted_until <= ?1", [now.millis()])
     }
 }
 
 impl Tx<'_> {
-    /// Keeps a count.
     pub(crate) fn put_sent_codes(
         &self,
         key: CountKey,
@@ -31,13 +33,12 @@ impl Tx<'_> {
         )
     }
 
-    /// Forgets a count.
     pub(crate) fn delete_sent_codes(&self, key: CountKey) -> Result<(), Error> {
         self.execute("DELETE FROM sent_codes WHERE key = ?1", [key.0])?;
         Ok(())
     }
 
-    /// Deletes counts that are over, at most `limit`; answers how many.
+    /// Deletes at most `limit` expired counts; returns how many.
     pub(crate) fn delete_old_sent_codes(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
         self.execute(
             "DELETE FROM sent_codes WHERE key IN (SELECT key FROM sent_codes WHERE counted_until <= ?1 LIMIT ?2)",

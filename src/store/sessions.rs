@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
-use rusqlite::Row;
-
 use super::{
-    Error, Snapshot, Tx,
-    tx::{timestamp, uuid},
+    error::Error,
+    sql::{Row, RowResult, timestamp, uuid},
+    tx::{Snapshot, Tx},
     users::{COLUMN_COUNT, COLUMNS, read_user},
 };
 use crate::domain::{Client, Session, SessionId, Timestamp, TokenHash, User, UserId, network};
@@ -15,7 +14,7 @@ const SESSION_COLUMNS: &str = "s.id, s.user_id, s.created_at, s.last_used_at, s.
      s.refresh_hash, s.previous_hash";
 
 impl Snapshot<'_> {
-    /// A session with its user. As with a user, the indexes only say where to look.
+    /// A session with its user. A damaged index may name another row, so the ids are compared in the rows, too.
     pub(crate) fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, Error> {
         let sql = format!(
             "SELECT {COLUMNS}, {SESSION_COLUMNS} FROM sessions s \
@@ -27,7 +26,7 @@ impl Snapshot<'_> {
         })
     }
 
-    /// The sessions of a user that are not over, latest used first.
+    /// The sessions of a user that have not expired, latest used first.
     pub(crate) fn sessions_of(&self, user_id: UserId, now: Timestamp) -> Result<Vec<Session>, Error> {
         let sql = format!(
             "SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.user_id = ?1 AND s.expires_at > ?2 \
@@ -36,12 +35,12 @@ impl Snapshot<'_> {
         self.all(&sql, (user_id.as_uuid().as_bytes(), now.millis()), |row| read_session(row, 0))
     }
 
-    /// How many sessions a user has, over or not.
+    /// How many sessions a user has, expired ones included.
     pub(crate) fn count_sessions_of(&self, user_id: UserId) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])
     }
 
-    /// Whether a user has a session that is not over and was begun in this network.
+    /// Whether a user has a session that has not expired and began in this network.
     pub(crate) fn is_logged_in_from(
         &self,
         user_id: UserId,
@@ -54,12 +53,11 @@ impl Snapshot<'_> {
         Ok(addresses.iter().flatten().filter_map(|ip| ip.parse().ok()).any(|ip| network(ip) == here))
     }
 
-    /// How many sessions are over.
     pub(crate) fn count_dead_sessions(&self, now: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM sessions WHERE expires_at <= ?1", [now.millis()])
     }
 
-    /// How many sessions are not over; `most` if there are more.
+    /// Counts sessions that have not expired, up to `most`.
     pub(crate) fn count_live_sessions(&self, now: Timestamp, most: u64) -> Result<u64, Error> {
         let sql = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires_at > ?1 LIMIT ?2)";
         self.number(sql, (now.millis(), i64::try_from(most).unwrap_or(i64::MAX)))
@@ -67,7 +65,6 @@ impl Snapshot<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a session.
     pub(crate) fn insert_session(&self, session: &Session) -> Result<(), Error> {
         self.execute_one(
             "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, user_agent, ip, refresh_hash) \
@@ -85,7 +82,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Writes what a refresh changes.
+    /// Updates what a refresh changes.
     pub(crate) fn rotate_session(&self, session: &Session) -> Result<(), Error> {
         self.execute_one(
             "UPDATE sessions SET last_used_at = ?2, expires_at = ?3, refresh_hash = ?4, previous_hash = ?5 WHERE id = ?1",
@@ -99,7 +96,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Ends a session of a user; answers whether there was one that was not over.
+    /// Ends a session of a user; returns whether it existed and had not expired.
     pub(crate) fn delete_session(
         &self,
         id: SessionId,
@@ -111,7 +108,7 @@ impl Tx<'_> {
         Ok(self.execute(sql, (id, user_id, now.millis()))? > 0)
     }
 
-    /// Ends all sessions of a user but this one and so many `others` that were used last.
+    /// Ends all sessions of a user but `kept` and the `others` that were used last.
     pub(crate) fn delete_sessions_beyond(&self, kept: &Session, others: u32) -> Result<(), Error> {
         let sql = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE user_id = ?1 AND id <> ?2 \
                    ORDER BY last_used_at DESC, seq DESC LIMIT -1 OFFSET ?3)";
@@ -120,21 +117,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Ends every session of a user.
     pub(crate) fn delete_sessions_of(&self, user_id: UserId) -> Result<(), Error> {
         self.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id.as_uuid().as_bytes()])?;
         Ok(())
     }
 
-    /// Ends every session of everybody; answers whose.
+    /// Ends every session of every user; returns the users who had one.
     pub(crate) fn delete_every_session(&self) -> Result<Vec<UserId>, Error> {
-        let whose = self
+        let users = self
             .all("SELECT DISTINCT user_id FROM sessions", [], |row| Ok(UserId::from_uuid(uuid(row, 0)?)))?;
         self.execute("DELETE FROM sessions", [])?;
-        Ok(whose)
+        Ok(users)
     }
 
-    /// Ends every session of a user but the one `kept`, which may be another user's or none.
+    /// Ends every session of a user but `kept`, which may belong to another user.
     pub(crate) fn delete_sessions_but(&self, user_id: UserId, kept: Option<SessionId>) -> Result<(), Error> {
         let sql = "DELETE FROM sessions WHERE user_id = ?1 AND id IS NOT ?2";
         let kept = kept.as_ref().map(|id| id.as_uuid().as_bytes());
@@ -142,7 +138,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Deletes sessions that are over, at most `limit`; answers how many.
+    /// Deletes at most `limit` expired sessions; returns how many.
     pub(crate) fn delete_dead_sessions(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
         self.execute(
             "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE expires_at <= ?1 LIMIT ?2)",
@@ -151,7 +147,7 @@ impl Tx<'_> {
     }
 }
 
-fn read_session(row: &Row<'_>, start: usize) -> rusqlite::Result<Session> {
+fn read_session(row: &Row<'_>, start: usize) -> RowResult<Session> {
     let ip: Option<String> = row.get(start + 6)?;
     Ok(Session {
         id: SessionId::from_uuid(uuid(row, start)?),

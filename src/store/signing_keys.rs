@@ -1,25 +1,27 @@
 //! The table `signing_keys`.
 
-use super::{Error, Snapshot, Tx, tx::maybe_timestamp};
+use super::{
+    error::Error,
+    sql::maybe_timestamp,
+    tx::{Snapshot, Tx},
+};
 use crate::domain::Timestamp;
 
 /// A key pair as it is stored.
 #[derive(Clone, Debug)]
 pub struct SigningKeyRow {
-    /// Its name in the tokens it signs.
+    /// Its id in the header of the tokens that it signs.
     pub kid: String,
-    /// The public half: 32 bytes.
     pub public_key: [u8; 32],
-    /// The private half, encrypted under the installation secret.
+    /// Encrypted with the installation secret.
     pub sealed_private_key: Vec<u8>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// Since when it signs nothing any more.
+    /// Since when it does not sign any more.
     pub retired_at: Option<Timestamp>,
 }
 
 impl Snapshot<'_> {
-    /// Every key, the one that signs last.
+    /// Every key; the last one is the one that signs.
     pub(crate) fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, Error> {
         self.all(
             "SELECT kid, public_key, private_key, created_at, retired_at FROM signing_keys \
@@ -39,7 +41,6 @@ impl Snapshot<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a key.
     pub(crate) fn insert_signing_key(&self, key: &SigningKeyRow) -> Result<(), Error> {
         self.execute_one(
             "INSERT INTO signing_keys (kid, public_key, private_key, created_at) VALUES (?1, ?2, ?3, ?4)",
@@ -47,19 +48,17 @@ impl Tx<'_> {
         )
     }
 
-    /// Has no key sign any more.
     pub(crate) fn retire_signing_keys(&self, now: Timestamp) -> Result<(), Error> {
         self.execute("UPDATE signing_keys SET retired_at = ?1 WHERE retired_at IS NULL", [now.millis()])?;
         Ok(())
     }
 
-    /// Forgets every key.
     pub(crate) fn delete_signing_keys(&self) -> Result<(), Error> {
         self.execute("DELETE FROM signing_keys", [])?;
         Ok(())
     }
 
-    /// Forgets keys that were retired before; answers how many.
+    /// Deletes keys that were retired earlier; returns how many.
     pub(crate) fn delete_retired_keys(&self, before: Timestamp) -> Result<usize, Error> {
         self.execute("DELETE FROM signing_keys WHERE retired_at < ?1", [before.millis()])
     }

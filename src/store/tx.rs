@@ -1,25 +1,24 @@
-//! What a closure gets to see of the store: a snapshot to read, or a transaction to read and write.
+//! What a closure sees of the store: a snapshot to read, or a transaction to read and write.
 
 use std::{
     cell::RefCell,
     ops::{ControlFlow, Deref},
 };
 
-use std::str::FromStr;
+use rusqlite::{CachedStatement, Connection, Rows};
 
-use rusqlite::{CachedStatement, Connection, Params, Row, Rows, types::Type};
-use uuid::Uuid;
+use super::{
+    error::Error,
+    sql::{Params, Row, RowResult},
+};
 
-use super::Error;
-use crate::domain::Timestamp;
-
-/// The store at one instant, to read.
+/// A consistent view of the store.
 pub struct Snapshot<'c>(&'c Connection);
 
-/// A transaction: all of it happens, or nothing.
+/// A transaction: all of its changes are committed, or none.
 pub struct Tx<'c> {
     snapshot: Snapshot<'c>,
-    /// The first statement that the store could not carry out.
+    /// The error of the first statement that failed.
     failed: RefCell<Option<Error>>,
 }
 
@@ -28,23 +27,23 @@ impl<'c> Tx<'c> {
         Self { snapshot: Snapshot::new(connection), failed: RefCell::default() }
     }
 
-    /// Why the store gave up, if a statement of this transaction made it do so.
+    /// Takes the error of the first statement that failed.
     pub(super) fn failure(&self) -> Option<Error> {
         self.failed.take()
     }
 
-    /// Runs one statement; answers how many rows it changed.
+    /// Runs one statement; returns the number of rows changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
         let run = || Ok(self.prepare(sql)?.execute(params)?);
         run().inspect_err(|error: &Error| self.note(error))
     }
 
-    /// Runs a statement that changes rows and answers each (`RETURNING` promises no order).
+    /// Runs a statement that changes rows and returns each; the order of `RETURNING` is undefined.
     pub(super) fn returning<T>(
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnMut(&Row<'_>) -> RowResult<T>,
     ) -> Result<Vec<T>, Error> {
         self.snapshot.all(sql, params, read).inspect_err(|error| self.note(error))
     }
@@ -75,12 +74,12 @@ impl<'c> Snapshot<'c> {
         Self(connection)
     }
 
-    /// The first row of a query, if it has one.
+    /// The first row of a query.
     pub(super) fn first<T>(
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnOnce(&Row<'_>) -> RowResult<T>,
     ) -> Result<Option<T>, Error> {
         let mut statement = self.prepare(sql)?;
         let found = statement.query(params).and_then(|mut rows| rows.next()?.map(read).transpose());
@@ -92,19 +91,19 @@ impl<'c> Snapshot<'c> {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnMut(&Row<'_>) -> RowResult<T>,
     ) -> Result<Vec<T>, Error> {
         let mut statement = self.prepare(sql)?;
         let found = statement.query_map(params, read).and_then(Iterator::collect);
         found.map_err(|error| Error::reading(error, &statement, sql))
     }
 
-    /// Reads the rows of a query one by one, until `read` has seen enough.
+    /// Reads the rows of a query one by one, until `read` breaks.
     pub(super) fn until(
         &self,
         sql: &str,
         params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+        mut read: impl FnMut(&Row<'_>) -> RowResult<ControlFlow<()>>,
     ) -> Result<(), Error> {
         let mut statement = self.prepare(sql)?;
         let read_all = statement.query(params).and_then(|mut rows| {
@@ -118,8 +117,8 @@ impl<'c> Snapshot<'c> {
         read_all.map_err(|error| Error::reading(error, &statement, sql))
     }
 
-    /// Walks along lists of row numbers, each from its highest down, as if they were one, until `read` has seen enough. A
-    /// number that is in several lists comes once. The lists are read no further than that.
+    /// Merges lists of numbers, each in descending order, until `read` breaks. A number that is in several lists is read once,
+    /// and no list is read further than needed.
     pub(super) fn until_merged<P: Params>(
         &self,
         lists: Vec<(&str, P)>,
@@ -128,9 +127,9 @@ impl<'c> Snapshot<'c> {
         let statements = lists.iter().map(|(sql, _)| self.prepare(sql));
         let mut statements = statements.collect::<Result<Vec<_>, _>>()?;
         let rows = statements.iter_mut().zip(lists).map(|(statement, (_, params))| statement.query(params));
-        let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut rows = rows.collect::<RowResult<Vec<_>>>()?;
         let next = |rows: &mut Rows<'_>| rows.next()?.map(|row| row.get::<_, i64>(0)).transpose();
-        let mut heads = rows.iter_mut().map(next).collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut heads = rows.iter_mut().map(next).collect::<RowResult<Vec<_>>>()?;
         while let Some(highest) = heads.iter().copied().flatten().max() {
             if read(highest)?.is_break() {
                 break;
@@ -142,7 +141,7 @@ impl<'c> Snapshot<'c> {
         Ok(())
     }
 
-    /// The number in the only column of the only row of a query; 0 for the sum of nothing.
+    /// The number in the only column of the only row of a query; 0 for the sum of no rows.
     pub(super) fn number(&self, sql: &str, params: impl Params) -> Result<u64, Error> {
         let number = self.first(sql, params, |row| row.get::<_, Option<i64>>(0))?.flatten();
         Ok(number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
@@ -152,35 +151,4 @@ impl<'c> Snapshot<'c> {
         tracing::trace!(sql, "statement"); // without its values
         Ok(self.0.prepare_cached(sql)?)
     }
-}
-
-/// Runs a statement that begins, ends or marks a transaction.
-pub(super) fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
-    connection.prepare_cached(sql)?.execute([])?;
-    Ok(())
-}
-
-/// An instant in a column.
-pub(super) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    row.get(column).map(Timestamp::from_millis)
-}
-
-/// An instant in a column that may be empty.
-pub(super) fn maybe_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
-}
-
-/// A UUID in a column.
-pub(super) fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
-    row.get(column).map(Uuid::from_bytes)
-}
-
-/// An enum in a column, by its name.
-pub(super) fn variant<V: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<V> {
-    row.get_ref(column)?.as_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| corrupt(column))
-}
-
-/// A value that this program cannot have written.
-pub(super) fn corrupt(column: usize) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Null, "unexpected value".into())
 }

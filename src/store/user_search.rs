@@ -1,74 +1,67 @@
-//! Searches of the table `users`: users with the words of a text are found through trigrams, which `users_search` knows, and
-//! decided by the row itself.
+//! Searches of the table `users`: the trigram index `users_search` gives candidates, and each row itself is compared.
 
 use std::ops::ControlFlow;
 
 use super::{
-    Error, Snapshot, Tx,
-    tx::timestamp,
-    user_list::{Statement, condition, ranges},
+    error::Error,
+    sql::timestamp,
+    tx::Snapshot,
+    user_conditions::{Statement, Words, range_condition, ranges},
     users::{COLUMN_COUNT, COLUMNS, read_user},
 };
 use crate::domain::{Timestamp, User, UserCursor, UserFilter, UserQuery, UserSort, search_words};
 
-/// How many candidates are looked up one by one at most. With more of them the text is so common that walking along the
-/// list, within its index, meets a page of them as soon. So it is after somebody signed up under a clock that was far in
-/// the future, until the first start without them.
+/// The most candidates that are looked up one by one. With more, the text is so common that a walk along the index of the list
+/// fills a page as fast. The walk is also used after a user signed up under a clock far in the future, until a start without
+/// that user.
 ///
-/// Simplified: a text that many have takes a long walk by address if all of them are far from the start of the list, and
-/// by age if few of them pass the filter, and to be counted; and so do words of one or two characters of which each is common,
-/// if few have all of them. With more time the search would know roles and states, too, and
-/// count by itself, and a second one would be kept in the order of addresses.
-const FEW: u32 = 4_000;
-/// How many users are so few that looking at each of them, within an index, is quicker than any search.
+/// Simplified: a text that many users have takes a long walk in a list by address if all of them are far from its start, in a
+/// list by age if few of them pass the filter, and for a count; and so do common words of one or two characters if few users
+/// have all of them. With more time the index would contain role and status, count by itself, and exist a second time in the
+/// order of addresses.
+const MAX_CANDIDATES: u32 = 4_000;
+/// Up to this many users a walk along an index is faster than any search.
 const NARROW: u64 = 10_000;
-/// How many of the newest users and how many of the oldest tell whether a word of one or two characters is common, and how
-/// many of either must have it: rarer ones are looked for by the trigrams that begin with them.
+/// How many of the newest and of the oldest users are sampled for a word of one or two characters, and how many of either must
+/// have it to make it common: rarer ones are searched for by the trigrams that begin with them.
 const SAMPLE: u32 = 500;
 const COMMON: u64 = 10;
-/// A word that more than half of both have is everywhere.
+/// A word is everywhere if more than half of both samples have it.
 const EVERYWHERE: u64 = SAMPLE as u64 / 2;
 
-/// By more than so many milliseconds nobody comes in another order than that of their times, unless a clock was wrong.
-const DISORDERLY: i64 = 60 * 60 * 1000;
-
-/// How a text is best searched for.
+/// The fastest way to search for a text.
 pub(super) enum Search {
-    /// No words: everybody is meant.
-    Everyone,
-    /// One of them cannot be in any.
-    Nobody,
-    /// Walk along the list and look at each.
-    Walk(MessageText),
-    /// Look at those who have their trigrams.
+    /// The text has no words: all users match.
+    All,
+    /// No user has one of the words.
+    Empty,
+    /// Walk along the list and compare each row.
+    Walk(Words),
+    /// Compare the rows that have the trigrams.
     Trigrams(Trigrams),
 }
 
-/// The words that must be found in a user, each somewhere.
-pub(super) type MessageText = Vec<String>;
-
-/// Words and what is asked of the search for them.
+/// Words and the expression of FTS5 that finds candidates for them.
 pub(super) struct Trigrams {
     expression: String,
-    words: MessageText,
+    words: Words,
 }
 
-/// The rows that a page or a count looks at.
+/// The rows that a page or a count reads.
 pub(super) enum Rows {
-    /// All of them.
     All,
-    /// All of them, for these words.
-    Walk(MessageText),
-    /// These alone, for these words.
-    Among(Vec<i64>, MessageText),
+    /// All rows, each compared with the words.
+    Walk(Words),
+    /// Candidates, each compared with the words.
+    Among(Vec<i64>, Words),
 }
 
 impl Snapshot<'_> {
-    /// Finds out how a text is best searched for.
+    /// Chooses how to search for a text.
     pub(super) fn search(&self, filter: &UserFilter) -> Result<Search, Error> {
         let words = filter.text.as_deref().map(search_words).unwrap_or_default();
         if words.is_empty() {
-            return Ok(Search::Everyone);
+            return Ok(Search::All);
         }
         if self.is_narrow(filter)? {
             return Ok(Search::Walk(words));
@@ -77,18 +70,18 @@ impl Snapshot<'_> {
         for word in &words {
             let chars: Vec<char> = word.chars().collect();
             if chars.len() >= 3 {
-                // Of several words, one that nearly all have tells nothing, and its lists are the longest.
-                if words.len() > 1 && self.having(word)? > EVERYWHERE {
+                // Of several words, one that nearly all users have selects little, and its lists are the longest.
+                if words.len() > 1 && self.sample(word)? > EVERYWHERE {
                     continue;
                 }
-                // Side by side, and the last: one more says little that its neighbours have not said.
-                let told = telling(&chars);
-                let threes = told.chunks_exact(3).chain(told.windows(3).last());
-                expressions.extend(threes.map(|three| quoted(&three.iter().collect::<String>())));
-            } else if self.having(word)? < COMMON {
+                // Adjacent trigrams and the last one: those that overlap them select little more.
+                let selective = selective_part(&chars);
+                let trigrams = selective.chunks_exact(3).chain(selective.windows(3).last());
+                expressions.extend(trigrams.map(|trigram| quoted(&trigram.iter().collect::<String>())));
+            } else if self.sample(word)? < COMMON {
                 let trigrams = self.trigrams_from(word)?;
                 if trigrams.is_empty() {
-                    return Ok(Search::Nobody);
+                    return Ok(Search::Empty);
                 }
                 expressions.push(format!("({})", trigrams.join(" OR ")));
             }
@@ -99,23 +92,27 @@ impl Snapshot<'_> {
         Ok(Search::Trigrams(Trigrams { expression: expressions.join(" AND "), words }))
     }
 
-    /// The rows to look at for a search, in whichever order.
+    /// The rows to read for a search, in no particular order.
     pub(super) fn rows_of(&self, search: &Search) -> Result<Rows, Error> {
         let Trigrams { expression, words } = match search {
-            Search::Everyone => return Ok(Rows::All),
-            Search::Nobody => return Ok(Rows::Among(Vec::new(), Vec::new())),
+            Search::All => return Ok(Rows::All),
+            Search::Empty => return Ok(Rows::Among(Vec::new(), Vec::new())),
             Search::Walk(words) => return Ok(Rows::Walk(words.clone())),
             Search::Trigrams(trigrams) => trigrams,
         };
         let sql = "SELECT rowid FROM users_search WHERE users_search MATCH ?1 LIMIT ?2";
-        let candidates: Vec<i64> = self.all(sql, (expression, FEW + 1), |row| row.get(0))?;
+        let candidates: Vec<i64> = self.all(sql, (expression, MAX_CANDIDATES + 1), |row| row.get(0))?;
         let words = words.clone();
-        Ok(if candidates.len() > FEW as usize { Rows::Walk(words) } else { Rows::Among(candidates, words) })
+        Ok(if candidates.len() > MAX_CANDIDATES as usize {
+            Rows::Walk(words)
+        } else {
+            Rows::Among(candidates, words)
+        })
     }
 
-    /// The users of a page by age who have all words, one more than it shows. The search hands candidates over in the order of
-    /// arrival, or against it: a page costs about as many looks as it has users, wherever they are. None if too many
-    /// candidates do not belong on the page.
+    /// The users of a page by age that have all words, and one more if there is a next page. The index gives candidates in
+    /// insertion order, ascending or descending, so a page reads about as many rows as it shows. None if too many candidates
+    /// are not on the page.
     pub(super) fn matches_by_age(
         &self,
         query: &UserQuery,
@@ -131,35 +128,35 @@ impl Snapshot<'_> {
         };
         let mut statement = Statement::default();
         let expression = statement.bind(trigrams.expression.clone());
-        let (sign, order, everybody) =
+        let (sign, order, unlimited) =
             if newest_first { ("<=", "DESC", i64::MAX) } else { (">=", "ASC", i64::MIN) };
-        let edge = statement.bind(edge.unwrap_or(everybody));
-        let belongs = statement.belonging(query, &trigrams.words, now);
+        let edge = statement.bind(edge.unwrap_or(unlimited));
+        let belongs = statement.on_page(query, &trigrams.words, now);
         let sql = format!(
             "SELECT {COLUMNS}, u.created_at, {belongs} FROM users_search s CROSS JOIN users u ON u.seq = s.rowid \
              WHERE s.users_search MATCH {expression} AND s.rowid {sign} {edge} ORDER BY s.rowid {order}"
         );
         let mut page = PageByAge { newest_first, disorder, most: query.limit.get() + 1, users: Vec::new() };
-        let (mut looked_at, mut is_done) = (0, true);
+        let (mut read, mut is_done) = (0, true);
         self.until(&sql, statement.params().as_slice(), |row| {
             if page.is_settled(timestamp(row, COLUMN_COUNT)?) {
                 return Ok(ControlFlow::Break(()));
             }
-            looked_at += 1;
-            if looked_at > FEW {
+            read += 1;
+            if read > MAX_CANDIDATES {
                 is_done = false;
                 return Ok(ControlFlow::Break(()));
             }
             if row.get(COLUMN_COUNT + 1)? {
-                page.take(read_user(row, 0)?);
+                page.insert(read_user(row, 0)?);
             }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(is_done.then_some(page.users))
     }
 
-    /// A number such that nobody beyond it is after the instant `at` in a list by age: that of somebody who is before it by
-    /// more than the disorder.
+    /// The insertion number beyond which no user comes after `at` in a list by age: that of a user who comes before `at` by more
+    /// than the disorder.
     fn edge(&self, at: Timestamp, newest_first: bool, disorder: i64) -> Result<Option<i64>, Error> {
         let (past, sign, order, outermost) = if newest_first {
             (at.millis().saturating_add(disorder), ">", "", "min")
@@ -168,7 +165,7 @@ impl Snapshot<'_> {
         };
         let nearest: Vec<_> = ranges(&UserFilter::default())
             .map(|range| {
-                let range = condition("u", range);
+                let range = range_condition("u", range);
                 format!(
                     "SELECT * FROM (SELECT u.seq FROM users u WHERE {range} AND u.created_at {sign} ?1 \
                      ORDER BY u.created_at{order} LIMIT 1)"
@@ -179,68 +176,51 @@ impl Snapshot<'_> {
         Ok(self.first(&sql, [past], |row| row.get::<_, Option<i64>>(0))?.flatten())
     }
 
-    /// Whether users came so disorderly that it must have been by a wrong clock.
-    pub(super) fn has_arrival_disorder(&self) -> Result<bool, Error> {
-        Ok(self.number("SELECT disorder > ?1 FROM user_arrivals", [DISORDERLY])? > 0)
-    }
-
-    /// Whether a filter leaves so few that none of them is worth a search.
+    /// Whether so few users pass a filter that a walk is faster than a search.
     fn is_narrow(&self, filter: &UserFilter) -> Result<bool, Error> {
         if filter.role.is_none() && filter.status.is_none() && filter.disabled.is_none() {
             return Ok(false);
         }
-        let ranges: Vec<_> = ranges(filter).map(|range| condition("c", range)).collect();
+        let ranges: Vec<_> = ranges(filter).map(|range| range_condition("c", range)).collect();
         let sql = format!("SELECT sum(c.users) FROM user_counts c WHERE {}", ranges.join(" OR "));
         Ok(self.number(&sql, [])? <= NARROW)
     }
 
-    /// How many of the newest and of the oldest have a word: the fewer of both. With many of them, walking along the list
-    /// meets a page at once.
-    fn having(&self, word: &str) -> Result<u64, Error> {
-        let having = |order| {
+    /// How many of the newest and of the oldest users have a word: the smaller number. If it is large, a walk along the list
+    /// fills a page at once.
+    fn sample(&self, word: &str) -> Result<u64, Error> {
+        let matches = |order| {
             format!(
                 "(SELECT count(*) FROM (SELECT search_text FROM users ORDER BY seq {order} LIMIT ?2) \
                  WHERE instr(search_text, ?1) > 0)"
             )
         };
-        let sql = format!("SELECT min({}, {})", having("DESC"), having("ASC"));
+        let sql = format!("SELECT min({}, {})", matches("DESC"), matches("ASC"));
         self.number(&sql, (word, SAMPLE))
     }
 
-    /// The trigrams that begin with a word, as they are written in a search.
+    /// The trigrams that begin with a word, quoted for FTS5.
     fn trigrams_from(&self, word: &str) -> Result<Vec<String>, Error> {
-        // FTS5 has one character for all that are none.
+        // FTS5 replaces noncharacters.
         let text = word.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
-        // Terms are compared byte by byte: those that begin with the text come before it with the last character at its end.
+        // Terms are compared bytewise: those that begin with the text precede the text with the last character appended.
         let end = format!("{text}{}", char::MAX);
         let sql = "SELECT term FROM users_search_terms WHERE term >= ?1 AND term <= ?2";
         self.all(sql, (text, end), |row| Ok(quoted(row.get_ref(0)?.as_str()?)))
     }
 }
 
-impl Tx<'_> {
-    /// Finds out how disorderly those users came who are there now.
-    pub(super) fn recompute_arrival_disorder(&self) -> Result<(), Error> {
-        self.execute_one(
-            "UPDATE user_arrivals SET (latest, disorder) = \
-             (SELECT ifnull(max(latest), 0), ifnull(max(latest - created_at), 0) FROM (SELECT created_at, \
-             max(created_at) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) AS latest FROM users))",
-            [],
-        )
-    }
-}
-
-/// A page by age that is filled in the order of arrival, or against it.
+/// A page by age that is filled in insertion order, ascending or descending.
 struct PageByAge {
     newest_first: bool,
-    /// By how many milliseconds whoever arrived later may be older.
+    /// By how many milliseconds a user who was inserted later may be older.
     disorder: i64,
     most: usize,
     users: Vec<User>,
 }
 
 impl PageByAge {
-    /// Whether it is full, and neither whoever was created at `at` nor anybody who is still to come belongs on it.
+    /// Whether the page is full, and neither a user created at `at` nor any later candidate belongs on it.
     fn is_settled(&self, at: Timestamp) -> bool {
         let Some(last) = self.users.last().filter(|_| self.users.len() == self.most) else { return false };
         let (at, last) = (at.millis(), last.created_at.millis());
@@ -248,8 +228,8 @@ impl PageByAge {
         past > self.disorder
     }
 
-    /// Puts somebody in their place, if they belong on the page.
-    fn take(&mut self, user: User) {
+    /// Inserts a user at their place, if they belong on the page.
+    fn insert(&mut self, user: User) {
         let place = |user: &User| (user.created_at, user.id);
         let index = self.users.partition_point(|other| {
             if self.newest_first { place(other) > place(&user) } else { place(other) < place(&user) }
@@ -259,16 +239,15 @@ impl PageByAge {
     }
 }
 
-/// What of a word tells its owner from others: of an address not the end of its domain, which many have, and of which long
-/// lists would be read.
-fn telling(word: &[char]) -> &[char] {
+/// The part of a word that few users have: of an address not the end of its domain, whose lists are long.
+fn selective_part(word: &[char]) -> &[char] {
     match word.iter().position(|c| *c == '@') {
         Some(at) if at >= 3 => &word[..word.len().min(at + 3)],
         _ => word,
     }
 }
 
-/// A trigram as a string of FTS5's query language.
+/// A trigram as a string in FTS5's query language.
 fn quoted(trigram: &str) -> String {
     format!("\"{}\"", trigram.replace('"', "\"\""))
 }

@@ -1,27 +1,25 @@
 //! The table `users`.
 
-use rusqlite::Row;
-
 use super::{
-    Error, Snapshot, Tx,
-    tx::{corrupt, maybe_timestamp, timestamp, uuid, variant},
+    error::Error,
+    sql::{Row, RowResult, corrupt, maybe_timestamp, timestamp, uuid, variant},
+    tx::{Snapshot, Tx},
 };
 use crate::domain::{
     Email, Name, Page, PasswordHash, Profile, Status, Timestamp, User, UserId, Verification, searchable,
 };
 
-/// The columns that `read_user` reads, in its order.
+/// The columns that `read_user` reads, in that order.
 pub(super) const COLUMNS: &str = "u.id, u.email, u.email_key, u.first_name, u.last_name, u.role, u.status, \
      u.verified_at, u.expires_at, u.disabled, u.created_at, u.updated_at, u.last_login_at, u.password_hash IS NOT NULL";
 
-/// How many of them there are.
 pub(super) const COLUMN_COUNT: usize = 14;
 
-/// The user whose id is the first parameter. The index only says where to look and the row itself is compared: a damaged
-/// index, which may name somebody else's row, finds nobody.
+/// The user whose id is the first parameter. The row is compared, too, because a damaged index may name the row of another
+/// user.
 const BY_ID: &str = "seq = (SELECT seq FROM users WHERE id = ?1) AND id = ?1";
 
-/// The user whose address is the first parameter, in the same way.
+/// The user whose normalized address is the first parameter, likewise.
 const BY_EMAIL: &str = "seq = (SELECT seq FROM users WHERE email_key = ?1) AND email_key = ?1";
 
 /// The last user of the page before in the list of those who are due to be deleted; the order of its index.
@@ -44,13 +42,12 @@ impl DueUserCursor {
 }
 
 impl Snapshot<'_> {
-    /// The user with this id.
     pub(crate) fn user(&self, id: UserId) -> Result<Option<User>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM users u WHERE {BY_ID}");
         self.first(&sql, [id.as_uuid().as_bytes()], |row| read_user(row, 0))
     }
 
-    /// The user with this address, and their password if they have chosen one.
+    /// A user with their password, if they have chosen one.
     pub(crate) fn user_by_email(&self, email: &Email) -> Result<Option<(User, Option<PasswordHash>)>, Error> {
         let sql = format!("SELECT {COLUMNS}, u.password_hash FROM users u WHERE {BY_EMAIL}");
         self.first(&sql, [email.key()], |row| {
@@ -59,14 +56,14 @@ impl Snapshot<'_> {
         })
     }
 
-    /// The password of a user, if they have chosen one.
+    /// The password of a user; none if they have not chosen one, or do not exist.
     pub(crate) fn password(&self, id: UserId) -> Result<Option<PasswordHash>, Error> {
         let sql = format!("SELECT password_hash FROM users WHERE {BY_ID}");
         let found = self.first(&sql, [id.as_uuid().as_bytes()], |row| row.get::<_, Option<String>>(0))?;
         Ok(found.flatten().map(PasswordHash::from_phc))
     }
 
-    /// How many admins can act as such, by the rule of `User::is_active_admin`.
+    /// By the rule of `User::is_active_admin`.
     pub(crate) fn count_active_admins(&self) -> Result<u64, Error> {
         self.number(
             "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'verified' AND disabled = 0 \
@@ -75,7 +72,7 @@ impl Snapshot<'_> {
         )
     }
 
-    /// Reads one row of the table: whether it can be read at all.
+    /// Reads one row, to tell whether the table can be read.
     pub(crate) fn probe_users(&self) -> Result<(), Error> {
         self.number("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", []).map(|_| ())
     }
@@ -100,7 +97,7 @@ impl Snapshot<'_> {
             .map(|(_, user)| user))
     }
 
-    /// The unverified accounts that expire by then and whose owners were not reminded of it, at most `limit`.
+    /// At most `limit` unverified users whose accounts expire between `now` and `by` and who were not reminded of it.
     pub(crate) fn users_to_remind(
         &self,
         now: Timestamp,
@@ -114,12 +111,10 @@ impl Snapshot<'_> {
         self.all(&sql, (now.millis(), by.millis(), limit), |row| read_user(row, 0))
     }
 
-    /// How many accounts there are.
     pub(crate) fn count_all_users(&self) -> Result<u64, Error> {
         self.number("SELECT sum(users) FROM user_counts", [])
     }
 
-    /// How many unverified accounts expire by then.
     pub(crate) fn count_due_users(&self, by: Timestamp) -> Result<u64, Error> {
         self.number(
             "SELECT count(*) FROM users WHERE status = 'unverified' AND expires_at <= ?1",
@@ -129,8 +124,6 @@ impl Snapshot<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a user.
-    ///
     /// # Errors
     /// `Taken(Unique::Email)`.
     pub(crate) fn insert_user(&self, user: &User, hash: Option<&PasswordHash>) -> Result<(), Error> {
@@ -160,7 +153,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Writes everything that can change about a user, but for the password.
+    /// Updates everything that can change but the password.
     ///
     /// # Errors
     /// `Taken(Unique::Email)`.
@@ -191,7 +184,6 @@ impl Tx<'_> {
         )
     }
 
-    /// Notes a login.
     pub(crate) fn set_last_login(&self, id: UserId, now: Timestamp) -> Result<(), Error> {
         self.execute_one(
             &format!("UPDATE users SET last_login_at = ?2 WHERE {BY_ID}"),
@@ -199,7 +191,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Notes that a user was reminded of the end of their account.
+    /// Records that a user was reminded of the expiry of their account.
     pub(crate) fn set_reminded(&self, id: UserId) -> Result<(), Error> {
         self.execute_one(
             &format!("UPDATE users SET reminded_for = expires_at WHERE {BY_ID}"),
@@ -207,7 +199,6 @@ impl Tx<'_> {
         )
     }
 
-    /// Sets the password.
     pub(crate) fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<(), Error> {
         self.execute_one(
             &format!("UPDATE users SET password_hash = ?2 WHERE {BY_ID}"),
@@ -220,7 +211,7 @@ impl Tx<'_> {
         self.execute_one(&format!("DELETE FROM users WHERE {BY_ID}"), [id.as_uuid().as_bytes()])
     }
 
-    /// Frees an address whose account has expired; answers whose that was.
+    /// Deletes an expired account, which releases its address; returns its user.
     pub(crate) fn delete_expired_user(&self, email: &Email, now: Timestamp) -> Result<Option<UserId>, Error> {
         let deleted = self.returning(
             &format!(
@@ -232,7 +223,7 @@ impl Tx<'_> {
         Ok(deleted.first().copied())
     }
 
-    /// Deletes unverified accounts that expire by then, at most `limit`, oldest first; answers which.
+    /// Deletes at most `limit` unverified accounts that expire by then, oldest first; returns their users.
     pub(crate) fn delete_due_users(&self, by: Timestamp, limit: u32) -> Result<Vec<UserId>, Error> {
         self.returning(
             "DELETE FROM users WHERE seq IN (SELECT seq FROM users INDEXED BY users_by_expiry \
@@ -243,9 +234,9 @@ impl Tx<'_> {
     }
 }
 
-/// A user in the columns from `start` on.
-pub(super) fn read_user(row: &Row<'_>, start: usize) -> rusqlite::Result<User> {
-    let name = |column: usize| -> rusqlite::Result<Option<Name>> {
+/// Reads a user from the columns from `start` on.
+pub(super) fn read_user(row: &Row<'_>, start: usize) -> RowResult<User> {
+    let name = |column: usize| -> RowResult<Option<Name>> {
         Ok(row.get::<_, Option<String>>(start + column)?.map(Name::stored))
     };
     let verification = match variant(row, start + 6)? {
@@ -283,7 +274,7 @@ fn search_text_of(profile: &Profile) -> String {
     search_text(&profile.email, names)
 }
 
-/// What a search compares: the address, as typed and as compared, and the full name, one to a line.
+/// The text that a search compares: the address as typed, the normalized address and the full name, one per line.
 pub(super) fn search_text(email: &Email, names: [Option<&str>; 2]) -> String {
     let names: Vec<_> = names.into_iter().flatten().collect();
     let mut lines = vec![searchable(email.as_str()), searchable(email.key()), searchable(&names.join(" "))];

@@ -50,9 +50,9 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Where an outside crate may appear: folders end in a slash.
 const PLACES: &[(&str, &[&str])] = &[
     ("strum", &["domain/"]),
-    ("rusqlite", &["store/"]),
-    ("refinery", &["store/"]),
-    ("deadpool_sqlite", &["store/"]),
+    ("rusqlite", &["store/sqlite/", "store/sql.rs", "store/tx.rs"]),
+    ("refinery", &["store/sqlite/migrations.rs"]),
+    ("deadpool_sqlite", &["store/sqlite/"]),
     ("poem", &["http/", "api/", "web/", "server.rs"]),
     ("poem_openapi", &["api/"]),
     ("flate2", &["api/docs.rs"]),

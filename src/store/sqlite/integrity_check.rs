@@ -1,7 +1,7 @@
-//! Looks for damage that no query would notice: an index that lacks a row hides a user from a list without a word.
+//! Checks the integrity of the file, for damage that no query notices: an index that lacks a row hides a user from a list.
 //!
-//! Simplified: a byte that changed within a name, or another text that is in no index, is not seen. With more time each
-//! page would carry a checksum.
+//! Simplified: a changed byte in a name, or in another text that is in no index, is not noticed. With more time each page
+//! would carry a checksum.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,41 +16,44 @@ use std::{
 use rusqlite::{Connection, InterruptHandle};
 
 use super::{change_counter::ChangeCounter, connection::configure};
-use crate::store::{Error, OpenError, Snapshot, error::RESTORE};
+use crate::store::{
+    error::Error,
+    open::{OpenError, RESTORE},
+    tx::Snapshot,
+};
 
-/// Up to so many bytes are looked at before anything is served from them, which takes 10 ms. More are looked at
-/// meanwhile, which takes half a second for 100,000 users.
+/// Up to this size, in bytes, the file is checked before it is served, which takes 10 ms. A larger file is checked in the
+/// background, which takes half a second for 100,000 users.
 const SMALL: u64 = 2 * 1024 * 1024;
 
-/// Looking stands back behind requests, as far as hashing does: it is not to starve beside that.
+/// The priority of the scan is below that of requests, and equal to that of hashing, which would starve it otherwise.
 const NICE: i32 = 10;
 
-/// How long the log may get while a table is looked at: as long as somebody reads, it is not written back. Then looking
-/// gives way, and begins that table anew when it is calm.
+/// The size of the log, in bytes, at which the scan of a table is interrupted, since a reader prevents its checkpoint. The
+/// table is scanned again once the store is idle.
 const LONGEST_LOG: u64 = 8 * 1024 * 1024;
-/// How many steps of SQLite's lie between two looks at the log.
+/// After how many steps of SQLite's virtual machine the size of the log is read.
 const STEPS: i32 = 500;
-/// It is calm when nobody has written for so long; whoever is never calm is looked at all the same after so many times,
-/// unless the log stays long, because somebody reads the file for as long.
-const CALM: Duration = Duration::from_secs(1);
+/// The store is idle when nothing was committed for this long. The scan waits for that so many times at most, and as long as
+/// the log is too long, because another reader prevents its checkpoint.
+const IDLE: Duration = Duration::from_secs(1);
 const MAX_IDLE_WAITS: usize = 60;
-/// How often a table that cannot be looked at, as while the file is locked, is tried.
+/// How many times the scan of a table is tried that fails for another reason than damage, as while the file is locked.
 const TRIES: usize = 10;
 
-/// The look at the whole file, and what it found.
-pub(in crate::store) struct IntegrityCheck {
+/// The integrity check of the whole file, and its result.
+pub(super) struct IntegrityCheck {
     path: PathBuf,
-    found: OnceLock<String>,
+    damage: OnceLock<String>,
     running: Mutex<Option<InterruptHandle>>,
 }
 
 impl IntegrityCheck {
-    pub(in crate::store) fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), found: OnceLock::new(), running: Mutex::default() }
+    pub(super) fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), damage: OnceLock::new(), running: Mutex::default() }
     }
 
-    /// Whether the file is so small that it can be looked at at once.
-    pub(in crate::store) fn is_quick(&self) -> bool {
+    pub(super) fn is_small(&self) -> bool {
         bytes(&self.path) + bytes(&self.log()) <= SMALL
     }
 
@@ -60,49 +63,48 @@ impl IntegrityCheck {
         log.into()
     }
 
-    /// Refuses once the file is known to be damaged: what it says may be somebody else's, or lack somebody.
-    pub(in crate::store) fn passed_so_far(&self) -> Result<(), Error> {
-        self.found.get().map_or(Ok(()), |found| Err(Error::Damaged(found.clone())))
+    /// An error once damage was found: rows may be another user's, or be missing.
+    pub(super) fn passed_so_far(&self) -> Result<(), Error> {
+        self.damage.get().map_or(Ok(()), |damage| Err(Error::Damaged(damage.clone())))
     }
 
-    /// Why a store with damage is not opened.
-    pub(in crate::store) fn damaged(&self, why: String) -> OpenError {
+    pub(super) fn damaged(&self, why: String) -> OpenError {
         OpenError::Damaged { path: self.path.display().to_string(), why }
     }
 
-    /// Why a store that could not be looked at is not opened.
-    pub(in crate::store) fn failed(&self, error: &Error) -> OpenError {
+    /// The startup error of a check that did not finish.
+    pub(super) fn failed(&self, error: &Error) -> OpenError {
         OpenError::Failed { path: self.path.display().to_string(), why: error.to_string() }
     }
 
-    /// Looks in a thread, one table after the other, so that none of its snapshots gets old. It ends with the store.
-    pub(in crate::store) fn start(
+    /// Starts a scan on a thread of its own, which ends with the store.
+    pub(super) fn start(
         self: &Arc<Self>,
         change_counter: &Arc<ChangeCounter>,
     ) -> Result<JoinHandle<()>, String> {
-        let look = Look { integrity_check: Arc::downgrade(self), change_counter: Arc::clone(change_counter) };
+        let scan = Scan { integrity_check: Arc::downgrade(self), change_counter: Arc::clone(change_counter) };
         let run = move || {
             let _ = rustix::process::setpriority_process(None, NICE);
-            look.run();
+            scan.run();
         };
-        thread::Builder::new().name("store-checkup".to_owned()).spawn(run).map_err(|e| e.to_string())
+        thread::Builder::new().name("store-integrity".to_owned()).spawn(run).map_err(|e| e.to_string())
     }
 
-    /// A connection for one look, which gives way, and says so, once the log is long.
+    /// A connection for one check, which is interrupted, and sets `interrupted`, once the log is too long.
     ///
-    /// For one: FTS5 remembers how its index is laid out. A search notices that others have changed that since; a look
-    /// for damage does not, and the second one on a connection finds some where there is none (SQLite 3.53.2).
-    fn connect(&self, gave_way: &Arc<AtomicBool>) -> Result<Connection, Error> {
+    /// For one only: FTS5 caches the structure of its index. A search notices that another connection has changed it; an
+    /// integrity check does not, and the second one on a connection reports damage where there is none (SQLite 3.53.2).
+    fn connect(&self, interrupted: &Arc<AtomicBool>) -> Result<Connection, Error> {
         let connection = self.open()?;
         let handle = connection.get_interrupt_handle();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
-        let (told, log) = (Arc::clone(gave_way), self.log());
-        let is_in_the_way = move || {
+        let (interrupted, log) = (Arc::clone(interrupted), self.log());
+        let blocks_checkpoint = move || {
             let is_long = bytes(&log) > LONGEST_LOG;
-            told.fetch_or(is_long, Ordering::Relaxed);
+            interrupted.fetch_or(is_long, Ordering::Relaxed);
             is_long
         };
-        connection.progress_handler(STEPS, Some(is_in_the_way))?;
+        connection.progress_handler(STEPS, Some(blocks_checkpoint))?;
         Ok(connection)
     }
 
@@ -124,65 +126,69 @@ fn bytes(path: &Path) -> u64 {
     path.metadata().map_or(0, |file| file.len())
 }
 
-/// A look at the whole of a large file, one table after the other. It holds on to the store only while it is connected.
-struct Look {
+/// A scan of a large file, one table after the other, so that no snapshot lasts long. It keeps the check alive only while it is
+/// connected.
+struct Scan {
     integrity_check: Weak<IntegrityCheck>,
     change_counter: Arc<ChangeCounter>,
 }
 
-impl Look {
+impl Scan {
     fn run(&self) {
-        self.wait_until_idle(); // a start begins with a clean-up
-        let found = self.all_tables();
+        self.wait_until_idle(); // a start begins with a purge
+        let scanned = self.all_tables();
         let Some(integrity_check) = self.integrity_check.upgrade() else { return };
-        if let Err(found) = found {
-            tracing::error!(found, hint = RESTORE, "the database is damaged: it answers nothing any more");
-            let _ = integrity_check.found.set(found);
+        if let Err(damage) = scanned {
+            tracing::error!(
+                damage,
+                hint = RESTORE,
+                "the database is damaged: every read and write is refused from now on"
+            );
+            let _ = integrity_check.damage.set(damage);
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_cancelled(&self) -> bool {
         self.integrity_check.strong_count() == 0
     }
 
     fn wait_until_idle(&self) {
         for _ in 0..MAX_IDLE_WAITS {
-            let before = self.change_counter.now();
+            let before = self.change_counter.read();
             for _ in 0..50 {
-                if self.is_over() {
+                if self.is_cancelled() {
                     return;
                 }
-                thread::sleep(CALM / 50);
+                thread::sleep(IDLE / 50);
             }
-            if self.change_counter.now() == before {
+            if self.change_counter.read() == before {
                 return;
             }
         }
     }
 
-    /// What is wrong with any of them.
+    /// The error is the first damage found.
     fn all_tables(&self) -> Result<(), String> {
         for table in self.with_retries("the database", || self.tables())?.unwrap_or_default() {
-            if let Some(found) = self.with_retries(&table, || self.damage_of(&table))?.flatten() {
-                return Err(found);
+            if let Some(damage) = self.with_retries(&table, || self.damage_of(&table))?.flatten() {
+                return Err(damage);
             }
         }
         Ok(())
     }
 
-    /// What a look gives, which is tried again if it cannot be had, as while the file is locked; nothing if it cannot for long.
-    /// If it cannot because of damage, that is what is wrong.
-    fn with_retries<T>(&self, what: &str, look: impl Fn() -> Result<T, Error>) -> Result<Option<T>, String> {
+    /// Runs `scan`, which may fail while the file is locked, several times; none if it fails every time. The error is damage.
+    fn with_retries<T>(&self, what: &str, scan: impl Fn() -> Result<T, Error>) -> Result<Option<T>, String> {
         for _ in 0..TRIES {
-            match look() {
-                Ok(seen) => return Ok(Some(seen)),
+            match scan() {
+                Ok(result) => return Ok(Some(result)),
                 Err(Error::Damaged(why)) => return Err(why),
-                Err(_) if self.is_over() => return Ok(None),
-                Err(error) => tracing::warn!(what, %error, "cannot be looked at for damage now"),
+                Err(_) if self.is_cancelled() => return Ok(None),
+                Err(error) => tracing::warn!(what, %error, "the integrity check failed and is tried again"),
             }
             self.wait_until_idle();
         }
-        tracing::error!(what, "could not be looked at for damage, and will not be before the next start");
+        tracing::error!(what, "the integrity check failed and is not tried again before the next start");
         Ok(None)
     }
 
@@ -195,19 +201,19 @@ impl Look {
         Snapshot::new(&connection).tables()
     }
 
-    /// What is wrong with a table, if anything is; begun anew as often as it has to give way.
+    /// The damage of a table, which is scanned again each time the scan was interrupted.
     fn damage_of(&self, table: &str) -> Result<Option<String>, Error> {
         loop {
-            let gave_way = Arc::default();
+            let interrupted = Arc::default();
             let connection = self
                 .integrity_check
                 .upgrade()
-                .map(|integrity_check| integrity_check.connect(&gave_way))
+                .map(|integrity_check| integrity_check.connect(&interrupted))
                 .transpose()?;
             let Some(connection) = connection else { return Ok(None) };
-            let found = Snapshot::new(&connection).damage_of(table);
-            if found.is_ok() || self.is_over() || !gave_way.load(Ordering::Relaxed) {
-                return found;
+            let scanned = Snapshot::new(&connection).damage_of(table);
+            if scanned.is_ok() || self.is_cancelled() || !interrupted.load(Ordering::Relaxed) {
+                return scanned;
             }
             drop(connection);
             self.wait_until_idle();
@@ -216,10 +222,10 @@ impl Look {
 }
 
 impl Snapshot<'_> {
-    /// What is wrong with the file, if anything is. The words name tables, indexes and pages, never a value.
-    pub(in crate::store) fn damage(&self) -> Result<Option<String>, Error> {
+    /// The first damage of the file. The text names tables, indexes and pages, never a value.
+    pub(super) fn damage(&self) -> Result<Option<String>, Error> {
         let sql = "SELECT integrity_check FROM pragma_integrity_check LIMIT 1";
-        Ok(self.first(sql, [], |row| row.get(0))?.filter(|found| found != "ok"))
+        Ok(self.first(sql, [], |row| row.get(0))?.filter(|result| result != "ok"))
     }
 
     fn tables(&self) -> Result<Vec<String>, Error> {
@@ -227,10 +233,10 @@ impl Snapshot<'_> {
         self.all(sql, [], |row| row.get(0))
     }
 
-    /// The same of a table with its indexes.
+    /// The first damage of a table and its indexes.
     fn damage_of(&self, table: &str) -> Result<Option<String>, Error> {
         let sql = "SELECT integrity_check FROM pragma_integrity_check(?1) LIMIT 1";
-        Ok(self.first(sql, [table], |row| row.get(0))?.filter(|found| found != "ok"))
+        Ok(self.first(sql, [table], |row| row.get(0))?.filter(|result| result != "ok"))
     }
 }
 
@@ -239,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_look_finds_no_damage_in_what_others_have_changed() {
+    fn a_second_check_finds_no_damage_in_changes_by_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("store.db");
         let writer = Connection::open(&path).expect("a file");
@@ -255,7 +261,7 @@ mod tests {
                     .expect("written");
             }
             let connection = integrity_check.connect(&Arc::default()).expect("a connection");
-            let found = Snapshot::new(&connection).damage_of("users_search").expect("looked at");
+            let found = Snapshot::new(&connection).damage_of("users_search").expect("checked");
             assert_eq!(found, None, "round {round}");
         }
     }

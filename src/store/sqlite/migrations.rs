@@ -1,4 +1,4 @@
-//! The schema: which one a file has, and how it gets to the newest.
+//! The schema of a file, and its migrations to the newest one.
 
 use std::{fs::File, path::Path};
 
@@ -6,8 +6,12 @@ use refinery::Migration;
 use rusqlite::{Connection, functions::FunctionFlags};
 use uuid::Uuid;
 
-use crate::store::{OpenError, users};
-use crate::{domain::Email, files::folder_of};
+use super::errors::failed;
+use crate::{
+    domain::Email,
+    files::folder_of,
+    store::{open::OpenError, users},
+};
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
@@ -17,27 +21,26 @@ mod embedded {
 const APPLICATION_ID: i32 = 0x436f_6666;
 
 const OLD_ADDRESSES: &str = "these users, and perhaps more, have an address that is not accepted any more, since letters before the \
-     @ stand for others: nobody can log in with it, and coffeeshop users takes their id";
+     @ stand for others: they cannot log in with it; coffeeshop users finds them by id";
 
-/// How a file's schema stands to this program's.
+/// The schema of a file compared with this program's.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::store) enum Schema {
-    /// Nothing in it yet, or made by an older version: these are to be run.
+pub(super) enum Schema {
+    /// Empty, or made by an older version: the pending migrations.
     Behind(Vec<String>),
-    /// Up to date.
     Current,
 }
 
-/// Looks at a file's schema and changes nothing.
-pub(in crate::store) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, OpenError> {
+/// Reads the schema of a file and changes nothing.
+pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(path, &error);
     let known = known();
     let names = |from: usize| known[from..].iter().map(ToString::to_string).collect();
-    // One state of the file for all questions: another program may be making it right now.
+    // One snapshot for all queries: another program may be creating the file at this moment.
     let connection = connection.unchecked_transaction().map_err(failed)?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
     if number("PRAGMA application_id").map_err(failed)? != APPLICATION_ID {
-        // The list of migrations comes before the first of them: a start that was killed may have got so far.
+        // The table of migrations is created before the first migration: a killed start may have got so far.
         let tables = "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> 'refinery_schema_history'";
         return match number(tables).map_err(failed)? {
             0 => Ok(Schema::Behind(names(0))),
@@ -55,9 +58,9 @@ pub(in crate::store) fn inspect(connection: &Connection, path: &Path) -> Result<
     }
 }
 
-/// Brings a file to the newest schema in one transaction; answers what was run.
-pub(in crate::store) fn migrate(connection: &mut Connection, path: &Path) -> Result<Vec<String>, OpenError> {
-    // Two programs that start together migrate one after the other: the folder is the lock.
+/// Migrates a file to the newest schema in one transaction; returns the applied migrations.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Vec<String>, OpenError> {
+    // Programs that start together migrate one after the other, by a lock on the folder.
     let folder = File::open(folder_of(path)).map_err(|e| failed(path, &e))?;
     folder.lock().map_err(|e| failed(path, &e))?;
     match inspect(connection, path)? {
@@ -76,8 +79,8 @@ pub(in crate::store) fn migrate(connection: &mut Connection, path: &Path) -> Res
     }
 }
 
-/// Some of the users whose address has letters that stand for others, and so is not accepted any more: nothing but their id
-/// leads to them.
+/// The ids of some users whose address has letters that stand for others and so is not accepted any more: they are found by id
+/// only.
 fn old_addresses(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     const BEYOND_ASCII: &str = "SELECT id, email FROM users WHERE octet_length(email) > length(email)";
     const MOST: usize = 20;
@@ -93,8 +96,7 @@ fn old_addresses(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(old)
 }
 
-/// Gives the connection what migrations ask of the program, as SQL has no idea of it. Nothing in the file needs these
-/// functions afterwards.
+/// Adds functions that migrations call, for rules that SQL cannot express. The schema does not refer to them afterwards.
 fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
@@ -109,13 +111,9 @@ fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// Every migration in its order; that of their files has the tenth before the second.
+/// Every migration by number; by name the tenth would come before the second.
 fn known() -> Vec<Migration> {
     let mut known = embedded::migrations::runner().get_migrations().clone();
     known.sort_by_key(Migration::version);
     known
-}
-
-fn failed(path: &Path, why: &dyn std::fmt::Display) -> OpenError {
-    OpenError::Failed { path: path.display().to_string(), why: why.to_string() }
 }

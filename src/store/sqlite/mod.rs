@@ -1,10 +1,22 @@
-//! SQLite, the embedded engine: connections, threads, migrations, and what proves the file sound.
+//! SQLite, the embedded engine: one thread that writes, a few that read, one file.
 
-pub(super) mod change_counter;
-pub(super) mod connection;
-pub(super) mod dedicated_connection;
-pub(super) mod disk_reserve;
-pub(super) mod integrity_check;
-pub(super) mod migrations;
-pub(super) mod readers;
-pub(super) mod writer;
+mod arrival_order;
+mod change_counter;
+mod connection;
+mod dedicated_connection;
+mod disk_reserve;
+mod engine;
+mod errors;
+mod file;
+mod integrity_check;
+mod migrations;
+mod readers;
+#[cfg(test)]
+pub(super) mod testing;
+mod writer;
+
+pub use self::change_counter::Version;
+pub(super) use self::{
+    engine::{Engine, version},
+    file::{exists, pending_migrations},
+};

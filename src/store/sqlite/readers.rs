@@ -1,4 +1,4 @@
-//! A few threads that read, each with a connection of its own: a hop to one costs a seventh of a pool's checkout.
+//! A few threads that read, each with a connection of its own.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,23 +10,23 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::dedicated_connection::DedicatedConnection;
-use crate::store::{Error, Snapshot, tx::execute};
+use super::{connection::execute, dedicated_connection::DedicatedConnection};
+use crate::store::{error::Error, tx::Snapshot};
 
-/// How many closures may wait; past it the caller is told to come back.
+/// The most closures that wait; beyond that reads are refused.
 const QUEUE: usize = 4096;
 
-/// After how many steps of SQLite's machine, a millisecond or less, a read looks whether its caller is still there.
+/// After how many steps of SQLite's virtual machine, a millisecond or less, a read checks whether its caller still waits.
 const STEPS: i32 = 10_000;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 #[derive(Clone)]
-pub(in crate::store) struct Readers(Sender<Job>);
+pub(super) struct Readers(Sender<Job>);
 
 impl Readers {
-    /// Starts a thread, called `name` and a number, for each connection, which owns it until the last `Readers` is gone.
-    pub(in crate::store) fn start(
+    /// Starts a thread, called `name` and a number, for each connection; it ends when the last clone is dropped.
+    pub(super) fn start(
         name: &str,
         connections: impl Iterator<Item = DedicatedConnection>,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
@@ -36,7 +36,7 @@ impl Readers {
             let (runtime, jobs) = (Handle::current(), jobs.clone());
             let thread = thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
                 let _runtime = runtime.enter();
-                let connection = connection; // given back before the runtime is left: the pool needs it for that
+                let connection = connection; // dropped before `_runtime`, which the pool needs for that
                 run(&connection, &jobs);
             })?;
             threads.push(thread);
@@ -44,9 +44,9 @@ impl Readers {
         Ok((Self(queue), threads))
     }
 
-    /// Runs `work` in a transaction, so that all its statements see one state of the store. Where the caller goes away it is
-    /// not begun, or stops at its next statement that takes long.
-    pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    /// Runs `work` in a transaction, so that all its statements see one snapshot. If the caller stops waiting, it is not run,
+    /// or stops in the next statement that takes long.
+    pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -63,7 +63,7 @@ impl Readers {
     }
 }
 
-/// Work with its answer, whatever their types are.
+/// Erases the types of a closure and its result.
 fn job<T, E, F>(work: F, reply: oneshot::Sender<Result<T, E>>) -> Job
 where
     T: Send + 'static,
@@ -76,8 +76,8 @@ where
         }
         let reply = Arc::new(reply);
         let caller = Arc::downgrade(&reply);
-        let has_gone = move || caller.upgrade().is_none_or(|caller| caller.is_closed());
-        let watched = connection.progress_handler(STEPS, Some(has_gone));
+        let is_abandoned = move || caller.upgrade().is_none_or(|caller| caller.is_closed());
+        let watched = connection.progress_handler(STEPS, Some(is_abandoned));
         let begun = watched.map_err(Error::from).and_then(|()| execute(connection, "BEGIN"));
         let result = begun.map_err(E::from).and_then(|()| work(&Snapshot::new(connection)));
         if let Some(reply) = Arc::into_inner(reply) {
@@ -94,7 +94,7 @@ fn run(connection: &DedicatedConnection, jobs: &Receiver<Job>) {
 }
 
 fn read(connection: &Connection, job: Job) {
-    // A job that panics answers by not answering; the connection is as good as before.
+    // A job that panics drops its sender, which its caller notices; the connection is unharmed.
     let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
     let _ = connection.progress_handler(0, None::<fn() -> bool>);
     if !connection.is_autocommit() {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_read_that_takes_long_ends_when_its_caller_goes() {
+    fn a_long_read_ends_when_its_caller_stops_waiting() {
         const WITHOUT_END: &str =
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
         let connection = Connection::open_in_memory().expect("memory");

@@ -1,7 +1,7 @@
-//! The one thread that writes: it commits the closures that wait together, then answers them all.
+//! The one thread that writes: it commits waiting closures together (group commit), then answers their callers.
 //!
-//! A commit costs one fsync, however many closures it holds, so callers who wait at the same time share it. An
-//! answer goes out after the fsync: acknowledged means durable.
+//! A commit costs one fsync, however many closures it contains. A caller is answered after the fsync: acknowledged means
+//! durable.
 
 use std::{
     iter,
@@ -13,55 +13,51 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::dedicated_connection::DedicatedConnection;
-use crate::store::{Error, Tx, tx::execute};
+use super::{connection::execute, dedicated_connection::DedicatedConnection};
+use crate::store::{error::Error, tx::Tx};
 
-/// How many closures may wait; past it the caller is told to come back.
+/// The most closures that wait in each queue; beyond that writes are refused.
 const QUEUE: usize = 4096;
-/// How many closures share a commit at most, so that the first of them does not wait for ever.
+/// The most closures in one commit, which bounds how long the first of them waits.
 const BATCH: usize = 256;
-
-/// How many commits go before work that has time, if so many wait.
-const PATIENCE: usize = 8;
+/// After how many other commits background work has its turn.
+const MAX_SKIPPED: usize = 8;
 
 #[derive(Clone)]
-pub(in crate::store) struct Writer {
+pub(super) struct Writer {
     next: Sender<Box<dyn Job>>,
     background: Sender<Box<dyn Job>>,
 }
 
-/// When a closure is run.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) enum Priority {
-    /// In the next commit, with all that wait.
+pub(super) enum Priority {
+    /// In the next commit, with all others that wait.
     Next,
-    /// In a commit of its own when nobody waits, or when those who wait have had their share.
+    /// In a commit of its own, when no other closure waits or after `MAX_SKIPPED` other commits.
     Background,
 }
 
 impl Writer {
-    /// Starts the thread, which owns `connection` until the last `Writer` is gone.
-    pub(in crate::store) fn start(
-        connection: DedicatedConnection,
-    ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let ((next, jobs), (background, others)) = (bounded(QUEUE), bounded(QUEUE));
+    /// Starts the thread, which ends when the last clone is dropped.
+    pub(super) fn start(connection: DedicatedConnection) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let ((next, jobs), (background, background_jobs)) = (bounded(QUEUE), bounded(QUEUE));
         let runtime = Handle::current();
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             let _runtime = runtime.enter();
-            let connection = connection; // given back before the runtime is left: the pool needs it for that
-            run(&connection, &jobs, &others);
+            let connection = connection; // dropped before `_runtime`, which the pool needs for that
+            run(&connection, &jobs, &background_jobs);
         })?;
         Ok((Self { next, background }, thread))
     }
 
-    pub(in crate::store) async fn write<T, E, F>(&self, work: F, turn: Priority) -> Result<T, E>
+    pub(super) async fn write<T, E, F>(&self, work: F, priority: Priority) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let queue = match turn {
+        let queue = match priority {
             Priority::Next => &self.next,
             Priority::Background => &self.background,
         };
@@ -77,13 +73,13 @@ impl Writer {
 
 type Jobs = Receiver<Box<dyn Job>>;
 
-/// A closure with its answer, whatever their types are.
+/// A closure with its result, their types erased.
 trait Job: Send {
-    /// Whether its caller has gone away.
+    /// Whether its caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
-    /// Runs the closure; answers whether what it did is to be kept.
+    /// Runs the closure; returns whether its changes are to be kept.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
-    /// Hands the answer over, after the commit went well or not.
+    /// Sends the result to the caller, after the commit has succeeded or failed.
     fn answer(self: Box<Self>, committed: &Result<(), Error>);
 }
 
@@ -113,23 +109,23 @@ where
     }
 
     fn answer(self: Box<Self>, committed: &Result<(), Error>) {
-        // Whoever was refused may have been refused because of another closure of the batch, one that is now
-        // undone: a failed commit is everybody's answer.
+        // A refusal may be due to another closure of the batch, which is now rolled back: after a failed commit every
+        // caller gets its error.
         let result = match (committed, self.result) {
             (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(Error::Defect("a write did not run".to_owned()).into()),
             (Err(error), _) => Err(error.clone().into()),
         };
-        // Nobody listens where the client has gone away; what was committed stays.
+        // Fails if the caller has stopped waiting; the commit stands.
         let _ = self.reply.send(result);
     }
 }
 
-fn run(connection: &DedicatedConnection, jobs: &Jobs, others: &Jobs) {
+fn run(connection: &DedicatedConnection, jobs: &Jobs, background: &Jobs) {
     let mut skipped = 0;
-    while let Some((job, turn)) = take(jobs, others, skipped) {
+    while let Some((job, priority)) = take(jobs, background, skipped) {
         let Some(connection) = connection.lock() else { return };
-        match turn {
+        match priority {
             Priority::Next => {
                 skipped += 1;
                 commit_together(&connection, iter::once(job).chain(jobs.try_iter()).take(BATCH));
@@ -140,16 +136,16 @@ fn run(connection: &DedicatedConnection, jobs: &Jobs, others: &Jobs) {
             }
         }
     }
-    // Whoever copies the file after the end finds everything in it.
+    // A copy of the file that is made after the end is complete.
     if let Some(connection) = connection.lock() {
         let _ = connection.pragma_update(None, "wal_checkpoint", "truncate");
     }
 }
 
-/// What is run next, once there is something; none when nobody can ask any more.
-fn take(jobs: &Jobs, others: &Jobs, skipped: usize) -> Option<(Box<dyn Job>, Priority)> {
-    if skipped >= PATIENCE
-        && let Ok(job) = others.try_recv()
+/// Waits for the next job; none once every sender is dropped.
+fn take(jobs: &Jobs, background: &Jobs, skipped: usize) -> Option<(Box<dyn Job>, Priority)> {
+    if skipped >= MAX_SKIPPED
+        && let Ok(job) = background.try_recv()
     {
         return Some((job, Priority::Background));
     }
@@ -158,12 +154,12 @@ fn take(jobs: &Jobs, others: &Jobs, skipped: usize) -> Option<(Box<dyn Job>, Pri
     }
     select! {
         recv(jobs) -> job => job.ok().map(|job| (job, Priority::Next)),
-        recv(others) -> job => job.ok().map(|job| (job, Priority::Background)),
+        recv(background) -> job => job.ok().map(|job| (job, Priority::Background)),
     }
 }
 
-/// Commits jobs together. One whose caller went away before it began is not run: no client was told that it happened. Once
-/// begun it is committed like any other.
+/// Commits jobs together. One whose caller has stopped waiting before it begins is not run; once begun it is committed like
+/// any other.
 fn commit_together(connection: &Connection, jobs: impl Iterator<Item = Box<dyn Job>>) {
     let mut jobs = jobs.filter(|job| !job.is_abandoned()).peekable();
     if jobs.peek().is_none() {
@@ -186,8 +182,8 @@ fn commit_together(connection: &Connection, jobs: impl Iterator<Item = Box<dyn J
     }
 }
 
-/// Runs a job so that it can be undone alone. An error is the whole transaction's: after some of them (a full disk, an
-/// I/O error) SQLite has rolled all of it back by itself.
+/// Runs a job in a savepoint, so that it can be rolled back alone. An error concerns the whole transaction: after some of them
+/// (a full disk, an I/O error) SQLite has rolled it back by itself.
 fn run_in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Error> {
     execute(connection, "SAVEPOINT job")?;
     let tx = Tx::new(connection);
@@ -195,7 +191,7 @@ fn run_in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Er
     if connection.is_autocommit() {
         return Err(tx
             .failure()
-            .unwrap_or_else(|| Error::Unavailable("SQLite gave the transaction up".to_owned())));
+            .unwrap_or_else(|| Error::Unavailable("SQLite has rolled the transaction back".to_owned())));
     }
     if !keep {
         execute(connection, "ROLLBACK TO job")?;
@@ -222,28 +218,29 @@ mod tests {
     }
 
     #[test]
-    fn work_that_has_time_waits_for_those_who_wait_but_not_for_ever() {
-        let ((next, jobs), (background, others)) = (bounded::<Box<dyn Job>>(99), bounded::<Box<dyn Job>>(99));
+    fn background_work_waits_for_other_writes_but_not_forever() {
+        let ((next, jobs), (background, background_jobs)) =
+            (bounded::<Box<dyn Job>>(99), bounded::<Box<dyn Job>>(99));
         for _ in 0..20 {
             next.send(Box::new(Nothing("next"))).expect("room");
-            background.send(Box::new(Nothing("in passing"))).expect("room");
+            background.send(Box::new(Nothing("background"))).expect("room");
         }
         let mut skipped = 0;
         let mut turns = String::new();
         for _ in 0..40 {
-            turns.push(match take(&jobs, &others, skipped).expect("a job").1 {
+            turns.push(match take(&jobs, &background_jobs, skipped).expect("a job").1 {
                 Priority::Next => {
                     skipped += 1;
                     'n'
                 }
                 Priority::Background => {
                     skipped = 0;
-                    'p'
+                    'b'
                 }
             });
         }
-        assert_eq!(turns, format!("{}{}", "nnnnnnnnpnnnnnnnnpnnnn", "p".repeat(18)));
+        assert_eq!(turns, format!("{}{}", "nnnnnnnnbnnnnnnnnbnnnn", "b".repeat(18)));
         drop((next, background));
-        assert!(take(&jobs, &others, 0).is_none());
+        assert!(take(&jobs, &background_jobs, 0).is_none());
     }
 }

@@ -38,7 +38,6 @@ const UNFINISHED: &[&str] = &[
     "src/http",
     "src/messaging",
     "src/operations",
-    "src/store",
     "src/telemetry.rs",
     "src/web",
     "tests",

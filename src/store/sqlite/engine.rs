@@ -1,0 +1,229 @@
+//! An open SQLite store: its threads, each with a connection of its own, and what belongs to its file.
+
+use std::{
+    io,
+    num::NonZero,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::{
+    change_counter::{ChangeCounter, Version},
+    connection::{connect, make_read_only, pool, verify_writable},
+    dedicated_connection::DedicatedConnection,
+    disk_reserve::DiskReserve,
+    errors::failed,
+    file,
+    integrity_check::IntegrityCheck,
+    readers::Readers,
+    writer::{Priority, Writer},
+};
+use crate::store::{
+    error::Error,
+    open::{OpenError, OpenMode},
+    tx::{Snapshot, Tx},
+};
+
+/// How long `close` waits for the threads to end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Cheap to clone; closed when the last clone is dropped.
+#[derive(Clone)]
+pub(in crate::store) struct Engine {
+    writer: Writer,
+    readers: Readers,
+    /// A reader of its own for the readiness probe, which must not wait behind other reads.
+    prober: Readers,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    change_counter: Arc<ChangeCounter>,
+    disk_reserve: Arc<DiskReserve>,
+    integrity_check: Arc<IntegrityCheck>,
+}
+
+/// The version of SQLite.
+pub(in crate::store) fn version() -> &'static str {
+    rusqlite::version()
+}
+
+impl Engine {
+    /// Opens the file at `path`; returns the migrations that were applied, too.
+    pub(in crate::store) async fn open(
+        path: &Path,
+        mode: OpenMode,
+    ) -> Result<(Self, Vec<String>), OpenError> {
+        Self::open_file(path, mode).await.map_err(|error| error.or_denied(path))
+    }
+
+    async fn open_file(path: &Path, mode: OpenMode) -> Result<(Self, Vec<String>), OpenError> {
+        file::prepare(path, mode)?;
+        let failed = |why: String| failed(path, &why);
+        let readers = thread::available_parallelism().map_or(2, NonZero::get).clamp(1, 4) * 2;
+        let pool = pool(path, readers + 2).map_err(failed)?;
+        let writer = connect(&pool).await.map_err(failed)?;
+        verify_writable(&writer).await.map_err(failed)?;
+        let migrated = file::migrate(&writer, path, mode).await?;
+        let mut connections = Vec::new();
+        for _ in 0..=readers {
+            let reader = connect(&pool).await.map_err(failed)?;
+            make_read_only(&reader).await.map_err(failed)?;
+            connections.push(reader);
+        }
+        let change_counter = Arc::new(ChangeCounter::of(&writer).map_err(failed)?);
+        let dedicated = |connection| DedicatedConnection::new(connection, &change_counter);
+        let (writer, thread) = Writer::start(dedicated(writer)).map_err(|e| failed(e.to_string()))?;
+        let mut connections = connections.into_iter().map(dedicated);
+        let mut start = |name, count| Readers::start(name, connections.by_ref().take(count));
+        let (prober, mut threads) = start("store-prober", 1).map_err(|e| failed(e.to_string()))?;
+        let (readers, more) = start("store-reader", readers).map_err(|e| failed(e.to_string()))?;
+        threads.extend(more);
+        threads.push(thread);
+        let engine = Self {
+            writer,
+            readers,
+            prober,
+            threads: Arc::new(Mutex::new(threads)),
+            change_counter,
+            disk_reserve: Arc::new(DiskReserve::beside(path)),
+            integrity_check: Arc::new(IntegrityCheck::of(path)),
+        };
+        engine.recompute_arrival_disorder().await;
+        Ok((engine, migrated))
+    }
+
+    /// Recomputes how far `created_at` may lag insertion order, if that is far: the users who signed up under a wrong clock
+    /// may be deleted by now. It only makes searches faster, so a failure does not prevent the start.
+    async fn recompute_arrival_disorder(&self) {
+        if !matches!(self.read(|tx| tx.has_arrival_disorder()).await, Ok(true)) {
+            return;
+        }
+        if let Err(error) = self.write(|tx| tx.recompute_arrival_disorder()).await {
+            tracing::warn!(%error, "the arrival disorder cannot be recomputed: searches may be slow");
+        }
+    }
+
+    /// Waits until the threads have ended, which they do once the last clone is dropped.
+    pub(in crate::store) async fn close(self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(self);
+        let ended =
+            tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
+        if tokio::time::timeout(CLOSE_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("the database is still in use; it closes with the process");
+        }
+    }
+
+    /// Checks the integrity of a small file at once, and of a large one in the background.
+    pub(in crate::store) async fn check_integrity(&self) -> Result<(), OpenError> {
+        if self.integrity_check.is_small() {
+            return match self.read(|tx| tx.damage()).await {
+                Ok(None) => Ok(()),
+                Ok(Some(why)) | Err(Error::Damaged(why)) => Err(self.integrity_check.damaged(why)),
+                Err(error) => Err(self.integrity_check.failed(&error)),
+            };
+        }
+        match self.integrity_check.start(&self.change_counter) {
+            Ok(thread) => self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread),
+            Err(why) => tracing::error!(why, "the integrity check of the database cannot start"),
+        }
+        Ok(())
+    }
+
+    pub(in crate::store) fn allocate_disk_reserve(&self) -> io::Result<()> {
+        self.disk_reserve.allocate()
+    }
+
+    pub(in crate::store) fn release_disk_reserve(&self) -> bool {
+        self.disk_reserve.release()
+    }
+
+    /// The version of the store; none if it cannot be read or was not proven, or the file is known to be damaged.
+    pub(in crate::store) fn version(&self) -> Option<Version> {
+        self.integrity_check.passed_so_far().ok()?;
+        self.change_counter.proven_version()
+    }
+
+    /// Commits, and returns whether that has changed the version, as every commit must; only then is there a version.
+    pub(in crate::store) async fn prove_version(&self) -> Result<bool, Error> {
+        let change_counter = self.change_counter.clone();
+        let commit = move |tx: &Tx<'_>| {
+            tx.write_unused_page()?;
+            // No other commit can come between this and the commit of this write.
+            Ok::<_, Error>(change_counter.read())
+        };
+        let before = self.write(commit).await?;
+        Ok(self.change_counter.prove(before))
+    }
+
+    /// Reads on the reader of the readiness probe.
+    pub(in crate::store) async fn probe(&self) -> Result<(), Error> {
+        self.integrity_check.passed_so_far()?;
+        self.prober.read(|tx| tx.probe_users()).await
+    }
+
+    pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.integrity_check.passed_so_far()?;
+        self.readers.read(work).await
+    }
+
+    pub(in crate::store) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.integrity_check.passed_so_far()?;
+        self.writer.write(work, Priority::Next).await
+    }
+
+    pub(in crate::store) async fn write_background<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.integrity_check.passed_so_far()?;
+        self.writer.write(work, Priority::Background).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn engine(folder: &Path) -> Engine {
+        Engine::open(&folder.join("store.db"), OpenMode::CreateOrMigrate).await.expect("a store").0
+    }
+
+    #[tokio::test]
+    async fn there_is_a_version_once_a_commit_has_changed_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = engine(folder.path()).await;
+        assert_eq!(engine.version(), None);
+        assert!(engine.prove_version().await.expect("a commit"));
+        let version = engine.version();
+        assert!(version.is_some());
+        engine.write(|tx| tx.write_unused_page()).await.expect("a commit");
+        assert_ne!(engine.version(), version);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_no_commit_changes_is_not_trusted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut engine = engine(folder.path()).await;
+        let other = folder.path().join("other.db");
+        std::fs::copy(folder.path().join("store.db-shm"), folder.path().join("other.db-shm"))
+            .expect("copied");
+        engine.change_counter = ChangeCounter::open(&other).into();
+        assert!(!engine.prove_version().await.expect("a commit"));
+        assert_eq!(engine.version(), None);
+        engine.change_counter = ChangeCounter::open(&folder.path().join("none.db")).into();
+        assert!(!engine.prove_version().await.expect("a commit"), "there is no file");
+    }
+}

@@ -1,0 +1,108 @@
+//! SQL conditions on the table `users` that its lists and searches share.
+
+use std::fmt::Write as _;
+
+use super::sql::{ToSql, Value};
+use crate::domain::{Role, Status, Timestamp, UserCursor, UserFilter, UserQuery, UserSort, VariantArray};
+
+/// The words of a search, each of which must occur in a user.
+pub(super) type Words = Vec<String>;
+
+/// The prefix of the indexes of the lists.
+pub(super) type Range = (Role, Status, bool);
+
+/// The ranges of the indexes that contain the users of a filter.
+pub(super) fn ranges(filter: &UserFilter) -> impl Iterator<Item = Range> {
+    let (role, status, disabled) = (filter.role, filter.status, filter.disabled);
+    let all = Role::VARIANTS.iter().flat_map(|role| {
+        Status::VARIANTS
+            .iter()
+            .flat_map(move |status| [false, true].map(|disabled| (*role, *status, disabled)))
+    });
+    all.filter(move |range| {
+        role.is_none_or(|role| role == range.0)
+            && status.is_none_or(|status| status == range.1)
+            && disabled.is_none_or(|disabled| disabled == range.2)
+    })
+}
+
+/// The condition for a range, for users and for their counts.
+pub(super) fn range_condition(table: &str, (role, status, disabled): Range) -> String {
+    let (role, status, disabled) = (role.into_str(), status.into_str(), i32::from(disabled));
+    format!("{table}.role = '{role}' AND {table}.status = '{status}' AND {table}.disabled = {disabled}")
+}
+
+/// A statement that is being composed: its text consists of constants, and every value is a parameter.
+#[derive(Default)]
+pub(super) struct Statement {
+    params: Vec<Value>,
+}
+
+impl Statement {
+    /// A placeholder for a value; equal values share one.
+    pub(super) fn bind(&mut self, value: impl Into<Value>) -> String {
+        let value = value.into();
+        let index = self.params.iter().position(|param| *param == value).unwrap_or_else(|| {
+            self.params.push(value);
+            self.params.len() - 1
+        });
+        format!("?{}", index + 1)
+    }
+
+    pub(super) fn params(&self) -> Vec<&dyn ToSql> {
+        self.params.iter().map(|param| param as &dyn ToSql).collect()
+    }
+
+    /// The condition to be on a page or behind it.
+    pub(super) fn on_page(&mut self, query: &UserQuery, words: &Words, now: Timestamp) -> String {
+        let passing = self.passing(&query.filter, words, now);
+        format!("{passing}{}", self.after(query))
+    }
+
+    /// The condition to have the words and to pass the filter. The plus signs keep SQLite from using an index for a row that it
+    /// has already.
+    pub(super) fn passing(&mut self, filter: &UserFilter, words: &Words, now: Timestamp) -> String {
+        let mut passing = format!("{}{}", self.not_expired(now), self.with_words(words));
+        if let Some(role) = filter.role {
+            let _ = write!(passing, " AND +u.role = '{}'", role.into_str());
+        }
+        if let Some(status) = filter.status {
+            let _ = write!(passing, " AND +u.status = '{}'", status.into_str());
+        }
+        if let Some(disabled) = filter.disabled {
+            let _ = write!(passing, " AND +u.disabled = {}", i32::from(disabled));
+        }
+        passing
+    }
+
+    /// A further condition to have all words, in any order.
+    pub(super) fn with_words(&mut self, words: &Words) -> String {
+        words.iter().fold(String::new(), |condition, word| {
+            condition + " AND instr(u.search_text, " + &self.bind(word.clone()) + ") > 0"
+        })
+    }
+
+    pub(super) fn not_expired(&mut self, now: Timestamp) -> String {
+        format!("+ifnull(u.expires_at > {}, TRUE)", self.bind(now.millis()))
+    }
+
+    /// A further condition to come after the cursor, if there is one.
+    pub(super) fn after(&mut self, query: &UserQuery) -> String {
+        let sign = match query.sort {
+            UserSort::OldestFirst | UserSort::EmailUp => '>',
+            UserSort::NewestFirst | UserSort::EmailDown => '<',
+        };
+        match &query.cursor {
+            None => String::new(),
+            Some(UserCursor::Created(created_at, id)) => {
+                let (created_at, id) =
+                    (self.bind(created_at.millis()), self.bind(id.as_uuid().as_bytes().to_vec()));
+                format!(" AND (u.created_at, u.id) {sign} ({created_at}, {id})")
+            }
+            Some(UserCursor::Email(key)) => {
+                let key = self.bind(key.clone());
+                format!(" AND u.email_key {sign} {key}")
+            }
+        }
+    }
+}
