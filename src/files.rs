@@ -1,4 +1,4 @@
-//! Files and folders that the program makes: for their owner alone, and by root for the owner of the folder they are in.
+//! Creates files and folders that only their owner can access; what root creates belongs to the owner of its folder.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -16,11 +16,11 @@ use rustix::{
     process::geteuid,
 };
 
-/// What to do about an obstacle.
-pub const GIVE_AWAY: &str =
+/// What the operator can do about a denied access.
+pub const OWNER_HINT: &str =
     "give the folder and its files to the user that runs coffeeshop, with chown -R, or run it as their owner";
 
-/// The folder that holds a file.
+/// The folder of a file; `.` if the path names none.
 pub fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
@@ -28,10 +28,10 @@ pub fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Makes a folder, and those above it that are missing.
+/// Creates a folder and its missing parents.
 ///
 /// # Errors
-/// Those of the system; that it is there already is none.
+/// Those of the operating system; an existing folder is none.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
@@ -39,41 +39,41 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     make_folder(&folder_of(path))?;
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
-        made => made?,
+        created => created?,
     }
     if !geteuid().is_root() {
         return Ok(());
     }
     let flags = (OFlags::NOFOLLOW | OFlags::DIRECTORY).bits().cast_signed();
-    hand_over(&OpenOptions::new().read(true).custom_flags(flags).open(path)?, path)
+    change_owner(&OpenOptions::new().read(true).custom_flags(flags).open(path)?, path)
 }
 
-/// Makes a file that is not there yet, to be written.
+/// Creates a file for writing.
 ///
 /// # Errors
-/// Those of the system, `AlreadyExists` among them.
+/// Those of the operating system, `AlreadyExists` among them.
 pub fn create_new(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
-    hand_over(&file, path)?;
+    change_owner(&file, path)?;
     Ok(file)
 }
 
-/// Makes a file, or empties the one that is there, to be written.
+/// Creates or truncates a file for writing.
 ///
 /// # Errors
-/// Those of the system.
+/// Those of the operating system.
 pub fn create(path: &Path) -> io::Result<File> {
     match create_new(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             OpenOptions::new().write(true).truncate(true).open(path)
         }
-        made => made,
+        created => created,
     }
 }
 
-/// Gives what was just made to the owner of its folder, if root made it: a server that runs as another user could not open it.
-/// By the open file and not by its name, in the place of which that user could put a link to anything.
-fn hand_over(made: impl AsFd, path: &Path) -> io::Result<()> {
+/// Changes the owner of a new file or folder to that of its folder, if root created it: a server that runs as another user could
+/// not open it. Takes the open file, since that user could replace the name by a link to any file.
+fn change_owner(created: impl AsFd, path: &Path) -> io::Result<()> {
     if !geteuid().is_root() {
         return Ok(());
     }
@@ -81,28 +81,28 @@ fn hand_over(made: impl AsFd, path: &Path) -> io::Result<()> {
     if folder.uid() == 0 {
         return Ok(());
     }
-    match fchown(made, Some(folder.uid()), Some(folder.gid())) {
-        // Root without that right, as in a container: then it is root's, and a server that cannot open it says so.
+    match fchown(created, Some(folder.uid()), Some(folder.gid())) {
+        // Root without that capability, as in a container: it remains root's, and a server that cannot open it reports that.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         done => done,
     }
 }
 
-/// Whether new files in this folder belong to root, which runs this.
+/// Whether this process runs as root, and new files in this folder belong to root.
 pub fn are_for_root(folder: &Path) -> bool {
     geteuid().is_root() && fs::metadata(folder).is_ok_and(|folder| folder.uid() == 0)
 }
 
-/// What keeps the user that runs this from a file, in words: a folder on the way to it, or the file if it is there.
+/// A sentence about the folder on the path, or the file itself, that the user of this process may not access.
 pub fn obstacle(path: &Path, wanted: Access) -> Option<String> {
     let folder = folder_of(path);
     let mut folders: Vec<_> = folder.ancestors().filter(|folder| !folder.as_os_str().is_empty()).collect();
     folders.reverse();
-    let on_the_way = folders.into_iter().find_map(|folder| denied(folder, Access::EXEC_OK));
-    on_the_way.or_else(|| denied(path, wanted))
+    let denied_folder = folders.into_iter().find_map(|folder| denied(folder, Access::EXEC_OK));
+    denied_folder.or_else(|| denied(path, wanted))
 }
 
-/// The owner and the mode of a file or folder that refuses this, in words.
+/// A sentence about the owner and the mode of a file or folder, if it denies this access.
 fn denied(path: &Path, wanted: Access) -> Option<String> {
     if accessat(CWD, path, wanted, AtFlags::EACCESS) != Err(Errno::ACCESS) {
         return None;
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder of another user, if root runs the tests: other users cannot make one.
+    /// A folder of another user, which only root can create.
     fn of_another() -> Option<tempfile::TempDir> {
         let folder = tempfile::tempdir().expect("a folder");
         geteuid().is_root().then(|| chown(folder.path(), Some(10_001), Some(10_002)).expect("given"))?;
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_root_makes_belongs_to_the_owner_of_its_folder() {
+    fn what_root_creates_belongs_to_the_owner_of_its_folder() {
         let Some(folder) = of_another() else { return };
         let inner = folder.path().join("a/b");
         make_folder(&inner).expect("made");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_keeps_its_owner_from_a_file_or_from_making_one() {
+    fn the_owner_of_a_folder_may_access_and_create_its_files() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         let all = Access::READ_OK | Access::WRITE_OK;

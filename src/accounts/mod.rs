@@ -60,7 +60,7 @@ use self::{
 use crate::{
     config::Config,
     domain::{Clock, PasswordPolicy, Timestamp, User},
-    files::GIVE_AWAY,
+    files::OWNER_HINT,
     messaging::CircuitBreaker,
     store::{OpenError, SigningKeyRow, Store},
 };
@@ -132,7 +132,7 @@ impl StartError {
             Self::OtherSecret | Self::SecretGone(_) => {
                 Some("put back the secret that belongs to this database: it is part of every backup")
             }
-            Self::Secret(SecretError::Denied(_)) => Some(GIVE_AWAY),
+            Self::Secret(SecretError::Denied(_)) => Some(OWNER_HINT),
             Self::Secret(_) | Self::Failed(_) => None,
         }
     }

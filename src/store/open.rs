@@ -1,6 +1,6 @@
 //! How a store is opened, and why it cannot be.
 
-use crate::files::GIVE_AWAY;
+use crate::files::OWNER_HINT;
 
 /// What the operator can do about damage.
 pub(super) const RESTORE: &str = "stop every server on it and restore the newest backup; without one, sqlite3's .recover saves what can be read";
@@ -54,7 +54,7 @@ impl OpenError {
                 Some("apply pending migrations with coffeeshop migrate, or by starting the server")
             }
             Self::Damaged { .. } => Some(RESTORE),
-            Self::Denied { .. } => Some(GIVE_AWAY),
+            Self::Denied { .. } => Some(OWNER_HINT),
             Self::Failed { why, .. } if why.contains("locked") => {
                 Some("another program is writing to it: try again, or find out which one holds it")
             }
