@@ -9,7 +9,7 @@ use crate::{
     accounts::Accounts,
     api,
     config::Config,
-    http::{Cors, Listener, Proxies, RequestMiddleware},
+    http::{self, Cors, Proxies, RequestMiddleware},
     jobs::{JobError, Jobs},
     messaging::{ConfiguredTransport, Worker},
     web,
@@ -49,13 +49,7 @@ pub async fn run(
     let mut background = JoinSet::new();
     background.spawn(Worker::new(accounts.clone(), transport).run(stopped));
     let endpoint = endpoint(&accounts, config).map_to_response();
-    let (closing, closed) = watch::channel(false);
-    let served = Listener::new(listener, &config.server).serve(endpoint, closed, DRAIN);
-    let asked = async {
-        shutdown.await;
-        closing.send_replace(true);
-    };
-    let (served, ()) = tokio::join!(served, asked);
+    let served = http::serve(listener, &config.server, endpoint, shutdown, DRAIN).await;
     tracing::info!("stopping");
     stop.send_replace(true);
     jobs.stop().await;

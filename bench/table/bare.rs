@@ -1,6 +1,7 @@
 //! The API beside a handler that answers the same bytes to anybody, behind poem's server and behind ours: three listeners of one process and one runtime.
 
 use std::{
+    future::pending,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
@@ -13,7 +14,7 @@ use coffeeshop::{
     api,
     config::Config,
     domain::{Clock, Email, Origin, Password},
-    http::Listener,
+    http,
     messaging::ConfiguredTransport,
     server,
     store::{OpenMode, Store},
@@ -21,7 +22,7 @@ use coffeeshop::{
 use poem::{EndpointExt, IntoEndpoint, Server, listener::TcpAcceptor};
 use poem_openapi::{Object, OpenApi, OpenApiService, payload::Json};
 use serde::Deserialize;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::seed;
@@ -91,13 +92,11 @@ pub fn serve_both(database: &Path) {
         });
         let service = || OpenApiService::new(Bare(answer.clone()), "", "");
         let bare = Server::new_with_acceptor(TcpAcceptor::from_tokio(for_bare).unwrap()).run(service());
-        let (_goes_on, stop) = watch::channel(false);
         let endpoint = service().into_endpoint().map_to_response();
-        let bare_at_ours =
-            Listener::new(for_bare_at_ours, &config.server).serve(endpoint, stop, Duration::ZERO);
+        let bare_at_ours = http::serve(for_bare_at_ours, &config.server, endpoint, pending(), Duration::ZERO);
         let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
         tokio::select! {
-            served = server::run(for_api, accounts, carrier, &config, std::future::pending()) => served.unwrap(),
+            served = server::run(for_api, accounts, carrier, &config, pending()) => served.unwrap(),
             served = bare => served.unwrap(),
             served = bare_at_ours => served.unwrap(),
             _ = end => {}

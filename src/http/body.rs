@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use poem::{Body, Request, error::ReadBodyError, http::header};
 
-use super::problem::{ApiError, ApiResult, Code};
+use super::{
+    connection::{ConnectionState, Step},
+    problem::{ApiError, ApiResult, Code},
+};
 
 /// In bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -26,7 +29,11 @@ pub async fn read_body(body: Body, request: &Request) -> ApiResult<Bytes> {
     if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
         return Err(payload_too_large());
     }
-    body.into_bytes_limit(MAX_BODY_BYTES).await.map_err(|error| match error {
+    let read = body.into_bytes_limit(MAX_BODY_BYTES).await;
+    if let Some(connection) = request.data::<ConnectionState>() {
+        connection.enter(Step::Request);
+    }
+    read.map_err(|error| match error {
         ReadBodyError::PayloadTooLarge => payload_too_large(),
         _ => ApiError::new(Code::MalformedRequest, "The request body is incomplete."),
     })

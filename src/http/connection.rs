@@ -1,60 +1,47 @@
-//! A connection that must make progress: whoever sends or reads too slowly, or nothing at all, is hung up on.
+//! What a connection is doing and since when, and a stream that ends once the connection was asked to close.
+//!
+//! By hand, because no library does it. hyper's `header_read_timeout` is one duration for a head that has begun and for
+//! an idle connection, which have two here, and it arms a timer for each request. `tokio-io-timeout` starts anew with
+//! each byte: a head that drips and an answer that is read steadily would not end. The limiter, too, must know which
+//! connection stalls, and for how long; what it is told is enough to hold the deadlines.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use futures_util::task::AtomicWaker;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, Sleep, sleep_until},
+    time::Instant,
 };
 
-/// How often a quiet connection's clock is looked at, at most and at least: by so much a deadline may be exceeded.
-const SHORTEST_TICK: Duration = Duration::from_millis(10);
-const LONGEST_TICK: Duration = Duration::from_secs(1);
-/// For so long a client may keep the server waiting, whoever else comes: enough for a head or a body on its way.
-pub const PATIENCE: Duration = Duration::from_millis(500);
-/// The same for the reader of an answer that does not fit into the system's buffers.
-const PATIENCE_WITH_READERS: Duration = Duration::from_secs(5);
+use crate::config;
 
-/// How long each step of a conversation may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadlines {
-    /// The head of a request, from its first byte, or from the connection's first moment.
-    pub head: Duration,
-    /// Nothing, between two requests.
-    pub idle: Duration,
-    /// An answer, from when it first waits for its reader until all of it is read.
-    pub write: Duration,
+/// How long a head or a body may take before the connection counts as stalled.
+pub const GRACE: Duration = Duration::from_millis(500);
+/// The same for the reader of an answer that is larger than the buffers of the system.
+const READER_GRACE: Duration = Duration::from_secs(5);
+
+/// Shared by the stream, the requests on it and the limiter.
+#[derive(Clone)]
+pub struct ConnectionState(Arc<Mutex<Progress>>);
+
+struct Progress {
+    step: Step,
+    since: Instant,
+    close_requested: bool,
+    task: Waker,
 }
 
-/// Where a connection is in its conversation, and whether it is to end once there is nothing to read.
-#[derive(Clone, Debug)]
-pub struct ConnectionState(Arc<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    /// Where it is, and since when: `http` says when it is in a request, the bytes say the rest. One number, so that a
-    /// request costs two stores and no timer is touched.
-    step: AtomicU64,
-    close_requested: AtomicBool,
-    task: AtomicWaker,
-}
-
-/// Where a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub enum Step {
     Head,
     Body,
+    /// The endpoint is at work.
     Request,
     /// The answer waits for its reader.
     Answer,
@@ -62,131 +49,79 @@ enum Step {
 }
 
 impl ConnectionState {
-    /// The head was read, and there is a body behind it; the request itself has a deadline of its own.
-    pub fn begin_body(&self) {
-        self.set(Step::Body);
+    /// A new step is progress, which withdraws a request to close.
+    pub fn enter(&self, step: Step) {
+        let mut progress = self.progress();
+        (progress.step, progress.since, progress.close_requested) = (step, Instant::now(), false);
     }
 
-    /// All of the request was read.
-    pub fn begin_request(&self) {
-        self.set(Step::Request);
-        self.0.close_requested.store(false, Ordering::Relaxed);
-    }
-
-    /// Ends the connection, unless there is something to read after all: its client has not kept the server waiting then.
+    /// Ends the connection, unless it makes progress first.
     pub fn request_close(&self) {
-        self.0.close_requested.store(true, Ordering::Release);
-        self.0.task.wake();
+        let mut progress = self.progress();
+        progress.close_requested = true;
+        progress.task.wake_by_ref();
     }
 
-    /// The request was answered. Whoever was asked to leave just as it began has something to read first.
-    pub fn end_request(&self) {
-        self.set(Step::Idle);
-        self.0.close_requested.store(false, Ordering::Relaxed);
+    pub fn is_closing(&self) -> bool {
+        let progress = self.progress();
+        progress.close_requested && progress.step != Step::Request
     }
 
-    /// For how long it has kept the server waiting past what it may: a head, a body and the reader of an answer have their
-    /// time, who is idle has none. Nothing, if the server has something to do for it, or it leaves already.
-    pub fn stalled_for(&self) -> Option<Duration> {
-        let (step, time) = self.step();
-        let may = match step {
+    /// How long the client has kept the server waiting, less its grace. None while the endpoint is at work, and if the
+    /// connection is closing.
+    pub fn stalled_for(&self, now: Instant) -> Option<Duration> {
+        let progress = self.progress();
+        let grace = match progress.step {
             Step::Request => return None,
-            Step::Head | Step::Body => PATIENCE,
-            Step::Answer => PATIENCE_WITH_READERS,
+            Step::Head | Step::Body => GRACE,
+            Step::Answer => READER_GRACE,
             Step::Idle => Duration::ZERO,
         };
-        time.checked_sub(may).filter(|_| !self.is_closing())
+        (now - progress.since).checked_sub(grace).filter(|_| !progress.close_requested)
     }
 
-    /// Whether it ends as soon as there is nothing to read.
-    pub fn is_closing(&self) -> bool {
-        self.0.close_requested.load(Ordering::Acquire) && !self.is_at(Step::Request)
-    }
-
-    fn set(&self, step: Step) {
-        self.0.step.store(millis(Instant::now()) << 3 | step as u64, Ordering::Relaxed);
-    }
-
-    /// Where it is, and for how long.
-    fn step(&self) -> (Step, Duration) {
-        let both = self.0.step.load(Ordering::Relaxed);
-        let step = match both & 7 {
-            0 => Step::Head,
-            1 => Step::Body,
-            2 => Step::Request,
-            3 => Step::Answer,
-            _ => Step::Idle,
+    /// Whether a step takes longer than the settings allow. An answer has one deadline from when it first waits for its
+    /// reader, however steadily it is read; a request has a deadline of its own in the middleware, its body included.
+    pub fn is_overdue(&self, settings: &config::Server, now: Instant) -> bool {
+        let progress = self.progress();
+        let deadline = match progress.step {
+            Step::Body | Step::Request => return false,
+            Step::Head => settings.head_timeout,
+            Step::Answer => settings.request_timeout,
+            Step::Idle => settings.idle_timeout,
         };
-        (step, Duration::from_millis(millis(Instant::now()).saturating_sub(both >> 3)))
+        now - progress.since >= deadline.get()
     }
 
-    /// Whether it is there; the clock is not asked.
-    fn is_at(&self, step: Step) -> bool {
-        self.0.step.load(Ordering::Relaxed) & 7 == step as u64
+    fn advance(&self, from: Step, to: Step) {
+        if self.progress().step == from {
+            self.enter(to);
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Milliseconds since some instant of this process.
-fn millis(now: Instant) -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let start = *START.get_or_init(|| now);
-    u64::try_from(now.saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX >> 3)
-}
-
-/// A connection with deadlines.
+/// A connection that records its progress, and fails with `TimedOut` once it was asked to close.
 pub struct TimeoutStream {
     stream: TcpStream,
     state: ConnectionState,
-    deadlines: Deadlines,
-    /// Ticks while nothing can be read or written: then the clock is looked at.
-    tick: Pin<Box<Sleep>>,
-    every: Duration,
 }
 
 impl TimeoutStream {
-    /// The connection, from its first moment.
-    pub fn new(stream: TcpStream, deadlines: Deadlines) -> (Self, ConnectionState) {
-        let state = ConnectionState(Arc::default());
-        state.set(Step::Head);
-        let every = (deadlines.head.min(deadlines.idle) / 8).clamp(SHORTEST_TICK, LONGEST_TICK);
-        let tick = Box::pin(sleep_until(Instant::now() + every));
-        (Self { stream, state: state.clone(), deadlines, tick, every }, state)
+    pub fn new(stream: TcpStream) -> (Self, ConnectionState) {
+        let (step, since, task) = (Step::Head, Instant::now(), Waker::noop().clone());
+        let progress = Progress { step, since, close_requested: false, task };
+        let state = ConnectionState(Arc::new(Mutex::new(progress)));
+        (Self { stream, state: state.clone() }, state)
     }
 
-    /// Whether whoever is at the other end has taken too long.
-    fn is_overdue(&self) -> bool {
-        match self.state.step() {
-            (Step::Head, time) => time >= self.deadlines.head,
-            (Step::Answer, time) => time >= self.deadlines.write,
-            (Step::Idle, time) => time >= self.deadlines.idle,
-            (Step::Body | Step::Request, _) => false,
-        }
-    }
-
-    /// Waits until something can be read or written; or ends it, if it is late, or was asked to leave.
-    fn poll_deadline<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        self.state.0.task.register(cx.waker());
-        let mut ends = self.state.is_closing();
-        while !ends && self.tick.as_mut().poll(cx).is_ready() {
-            ends = self.is_overdue();
-            let next = Instant::now() + self.every;
-            self.tick.as_mut().reset(next);
-        }
-        if ends { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
-    }
-
-    fn poll_written(
-        &mut self,
-        wrote: Poll<io::Result<usize>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        if wrote.is_ready() {
-            return wrote;
-        }
-        if self.state.is_at(Step::Idle) {
-            self.state.set(Step::Answer); // from now until all of it is read
-        }
-        self.poll_deadline(cx)
+    /// There is nothing to read, or no room to write.
+    fn poll_closing<T>(&self, cx: &Context<'_>) -> Poll<io::Result<T>> {
+        self.state.progress().task.clone_from(cx.waker());
+        if self.state.is_closing() { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
     }
 }
 
@@ -197,41 +132,39 @@ impl AsyncRead for TimeoutStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            if buffer.filled().len() > before && self.state.is_at(Step::Idle) {
-                self.state.set(Step::Head); // the next request begins
-                self.state.0.close_requested.store(false, Ordering::Relaxed);
-            }
-            return Poll::Ready(read);
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.state.advance(Step::Idle, Step::Head);
         }
-        self.poll_deadline(cx)
+        if read.is_pending() { self.poll_closing(cx) } else { read }
     }
 }
 
 impl AsyncWrite for TimeoutStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.poll_written(wrote, cx)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
+        parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.poll_written(wrote, cx)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        if written.is_ready() {
+            return written;
+        }
+        self.state.advance(Step::Idle, Step::Answer);
+        self.poll_closing(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    /// Asked for once everything is written.
+    /// hyper flushes when it has written all of an answer.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.state.is_at(Step::Answer) {
-            self.state.set(Step::Idle); // all of it is read, or on its way
-        }
+        self.state.advance(Step::Answer, Step::Idle);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -251,55 +184,71 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn whoever_has_read_a_slow_answer_is_idle() {
+    const LARGE: usize = 32 << 20;
+
+    /// Both ends of a connection on which a request was answered.
+    async fn answered() -> (TcpStream, TimeoutStream, ConnectionState) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
-        let (stream, _) = listener.accept().await.expect("accepted");
-        let minute = Duration::from_mins(1);
-        let (mut paced, state) =
-            TimeoutStream::new(stream, Deadlines { head: minute, idle: minute, write: minute });
-        state.begin_request();
-        state.end_request();
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
+        let (stream, state) = TimeoutStream::new(listener.accept().await.expect("accepted").0);
+        state.enter(Step::Request);
+        assert!(state.stalled_for(Instant::now()).is_none(), "it waits for the endpoint");
+        state.enter(Step::Idle);
+        assert!(state.stalled_for(Instant::now()).is_some(), "it is idle");
+        (client, stream, state)
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_answer_was_read_is_idle() {
+        let (mut client, mut stream, state) = answered().await;
         let mut answering = JoinSet::new();
         answering.spawn(async move {
-            paced.write_all(&vec![0; 32 << 20]).await.expect("written");
-            paced.flush().await.expect("flushed");
-            paced
+            stream.write_all(&vec![0; LARGE]).await.expect("written");
+            stream.flush().await.expect("flushed");
+            stream
         });
         sleep(Duration::from_millis(100)).await;
-        assert_eq!(state.step().0, Step::Answer);
-        let mut all = vec![0; 32 << 20];
-        client.read_exact(&mut all).await.expect("read");
-        let mut paced = answering.join_next().await.expect("one").expect("ended");
-        assert_eq!(state.step().0, Step::Idle);
+        assert_eq!(state.progress().step, Step::Answer);
+        client.read_exact(&mut vec![0; LARGE]).await.expect("read");
+        let mut stream = answering.join_next().await.expect("one").expect("ended");
+        assert_eq!(state.progress().step, Step::Idle);
         client.write_all(b"GET").await.expect("sent");
-        paced.read_exact(&mut [0; 3]).await.expect("read");
-        assert_eq!(state.step().0, Step::Head);
+        stream.read_exact(&mut [0; 3]).await.expect("read");
+        assert_eq!(state.progress().step, Step::Head);
     }
 
     #[tokio::test]
     async fn an_answer_has_one_deadline_however_steadily_it_is_read() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
-        let (stream, _) = listener.accept().await.expect("accepted");
-        let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
-        let (mut paced, state) =
-            TimeoutStream::new(stream, Deadlines { head: minute, idle: minute, write: second });
-        state.begin_request();
-        assert!(state.stalled_for().is_none(), "it poll_deadline for us");
-        state.end_request();
-        assert!(state.stalled_for().is_some(), "it is idle");
-        let start = Instant::now();
+        let (mut client, mut stream, state) = answered().await;
+        let mut settings = config::Server::default();
+        settings.request_timeout = serde_json::from_value("1s".into()).expect("a period");
         let mut answering = JoinSet::new();
-        answering.spawn(async move { paced.write_all(&vec![0; 512 << 20]).await });
+        answering.spawn(async move { stream.write_all(&vec![0; 16 * LARGE]).await });
         sleep(Duration::from_millis(100)).await;
-        assert!(state.stalled_for().is_none(), "its reader has some time");
+        assert!(state.stalled_for(Instant::now()).is_none(), "its reader has some time");
+        assert!(!state.is_overdue(&settings, Instant::now()));
+        let start = Instant::now();
         let mut piece = vec![0; 64 << 10];
         while client.read_exact(&mut piece).await.is_ok() {
+            if state.is_overdue(&settings, Instant::now()) {
+                state.request_close();
+            }
             sleep(Duration::from_millis(5)).await;
+            assert!(start.elapsed() < Duration::from_secs(10), "the deadline starts anew");
         }
         assert!(answering.join_next().await.expect("one").expect("ended").is_err());
-        assert!(start.elapsed() >= second);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_comes_in_time_withdraws_the_request_to_close() {
+        let (mut client, mut stream, state) = answered().await;
+        client.write_all(b"GET").await.expect("sent");
+        stream.stream.readable().await.expect("it came");
+        state.request_close();
+        assert!(state.is_closing());
+        stream.read_exact(&mut [0; 3]).await.expect("read");
+        assert!(!state.is_closing());
+        state.request_close();
+        assert!(stream.read_exact(&mut [0; 1]).await.is_err(), "nothing more came");
     }
 }

@@ -13,7 +13,7 @@ mod problem;
 pub use self::{
     body::{MAX_BODY_BYTES, has_media_type, payload_too_large, read_body},
     cors::Cors,
-    listener::Listener,
+    listener::serve,
     middleware::{ErrorPages, RequestMiddleware, headers_too_large, timeout, uri_too_long},
     origin::{MAX_USER_AGENT_CHARS, Proxies, RequestOrigin, origin},
     problem::{ApiError, ApiResult, Code},

@@ -120,6 +120,41 @@ fn who_does_not_read_the_answer_is_hung_up_on() {
 }
 
 #[test]
+fn an_answer_that_is_read_steadily_but_slowly_is_cut_off() {
+    let shop = hasty();
+    let server = shop.serve();
+    let mut stream = connect(&server);
+    for _ in 0..20 {
+        stream.write_all(b"GET /docs/docs.js HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    let (start, mut all, mut piece) = (Instant::now(), 0, [0; 4096]);
+    while start.elapsed() < Duration::from_secs(5)
+        && let Ok(read) = stream.read(&mut piece)
+    {
+        all += read;
+        thread::sleep(Duration::from_millis(20));
+    }
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    let size = server.get("/docs/docs.js").is(200).body.len();
+    assert!(all + rest.len() < 20 * size, "all of it was sent after all");
+}
+
+#[test]
+fn a_trusted_proxy_has_as_many_connections_as_there_are() {
+    let shop = Shop::new()
+        .with("SERVER__CONNECTIONS_PER_CLIENT", "5")
+        .with("SERVER__TRUSTED_PROXIES", "127.0.0.0/8");
+    let server = shop.serve();
+    let many: Vec<_> = (0..20).map(|_| connect(&server)).collect();
+    server.get("/healthz").is(200);
+    let first = &many[0];
+    first.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let read = (&mut &*first).read(&mut [0]);
+    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "it is open");
+}
+
+#[test]
 fn one_client_has_so_many_connections_and_no_more() {
     let shop = Shop::new().with("SERVER__CONNECTIONS_PER_CLIENT", "5");
     let server = shop.serve();
@@ -179,8 +214,8 @@ fn a_server_without_file_descriptors_waits_for_some_and_goes_on() {
     drop(many);
     server.get("/readyz").is(200);
     let ran = server.stop(Signal::TERM).is(0);
-    assert!(ran.err.contains("a connection cannot be taken"), "{ran:?}");
-    assert!(ran.err.matches("a connection cannot be taken").count() < 50, "it spins: {ran:?}");
+    assert!(ran.err.contains("a connection cannot be accepted"), "{ran:?}");
+    assert!(ran.err.matches("a connection cannot be accepted").count() < 50, "it spins: {ran:?}");
 }
 
 #[test]
