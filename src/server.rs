@@ -1,4 +1,4 @@
-//! Puts the pieces together, and takes them apart again in the right order.
+//! The server: starts its parts, and stops them in order.
 
 use std::{io, time::Duration};
 
@@ -15,28 +15,26 @@ use crate::{
     web,
 };
 
-/// How long a stop waits for requests that are being answered.
+/// How long a graceful shutdown waits for requests in progress.
 const DRAIN: Duration = Duration::from_secs(8);
 
-/// How long a stop waits for messages that are being sent.
+/// How long it waits for messages in flight.
 const DRAIN_MESSAGES: Duration = Duration::from_secs(3);
 
-/// Why the server stopped without being asked to.
+/// Why the server could not start, or stopped without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The timers cannot run.
     #[error(transparent)]
     Jobs(#[from] JobError),
-    /// The network does not let it.
     #[error("cannot serve: {0}")]
     Network(#[from] io::Error),
 }
 
-/// Serves on `listener` until `shutdown`; then answers what came in before, finishes what runs in the background, and
+/// Serves on `listener` until `shutdown` completes; then answers the requests in progress, stops the background tasks, and
 /// returns.
 ///
 /// # Errors
-/// If it cannot start, or the network fails.
+/// If the jobs cannot start, or the listener fails.
 pub async fn run(
     listener: TcpListener,
     accounts: Accounts,
@@ -53,7 +51,7 @@ pub async fn run(
     tracing::info!("stopping");
     stop.send_replace(true);
     jobs.stop().await;
-    // A console that nobody reads must not hold up the end: what was not sent waits in the outbox.
+    // The console transport may block on an unread pipe, which must not delay the end: its messages stay in the outbox.
     if tokio::time::timeout(DRAIN_MESSAGES, background.join_all()).await.is_err() {
         tracing::warn!("messages are left in the outbox");
     }
@@ -61,7 +59,7 @@ pub async fn run(
     Ok(served?)
 }
 
-/// Pages at their paths, the API at every other, all in one middleware.
+/// The endpoint of the server: pages at their paths and the API at all others, within one middleware.
 pub fn endpoint(accounts: &Accounts, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     RequestMiddleware {
         inner: Site { pages: web::endpoint(accounts, config), api: api::endpoint(accounts, config) },
