@@ -12,7 +12,7 @@ from sqlalchemy import DateTime, String, event, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SECRET = "for measuring alone, and nothing that anybody keeps"
+SECRET = "only for measuring, and never stored"
 
 
 class Base(DeclarativeBase):

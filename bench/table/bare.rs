@@ -1,4 +1,4 @@
-//! The API beside a handler that answers the same bytes to anybody, behind poem's server and behind ours: three listeners of one process and one runtime.
+//! The API beside a handler that always answers the same bytes, behind poem's server and behind ours: three listeners of one process and one runtime.
 
 use std::{
     future::pending,
@@ -66,7 +66,7 @@ impl Drop for Pair {
     }
 }
 
-/// Serves both until nobody is there any more.
+/// Serves both until its input ends.
 pub fn serve_both(database: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

@@ -65,7 +65,7 @@ impl Drop for Neighbour {
     }
 }
 
-/// Reads how many milliseconds to hash for, hashes, and prints how many hashes that were; until nobody asks any more.
+/// Reads how many milliseconds to hash for, hashes, and prints how many hashes that were; until its input ends.
 pub fn hash(threads: usize) {
     let params = Params::new(Params::DEFAULT_M_COST, Params::DEFAULT_T_COST, 1, Some(32)).unwrap();
     let mut memories: Vec<_> = (0..threads).map(|_| vec![Block::new(); params.block_count()]).collect();
@@ -95,7 +95,7 @@ pub fn hash(threads: usize) {
     }
 }
 
-/// Keeps `threads` cores busy until nobody is there any more.
+/// Keeps `threads` cores busy until its input ends.
 pub fn spin(threads: usize) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {

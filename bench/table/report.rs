@@ -99,7 +99,7 @@ pub struct Details {
 }
 
 impl Report {
-    /// Adds a row, and shows it at once to whoever waits.
+    /// Adds a row, and prints it at once.
     pub fn add(&mut self, row: Row) {
         eprintln!("{}", line(&row.cells()));
         self.rows.push(row);

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rusqlite::Connection;
 use uuid::{Builder, Uuid};
 
-/// Everybody's password.
+/// The password of all users.
 pub const PASSWORD: &str = "mocha stirs slowly";
 
 /// One in thirty has each, and one in nine hundred each pair.
@@ -88,7 +88,7 @@ pub const RARE_NAME: &str = "Featherstonehaugh";
 /// When the first user signed up, and how long after that the next.
 const START: i64 = 1_600_000_000_000;
 const INTERVAL: i64 = 150_000;
-/// Nobody expires by themselves: the clean-up of a server that is started on the store finds nothing to do.
+/// No user expires: the clean-up of a server that is started on the store finds nothing to do.
 pub const FAR_AWAY: i64 = 4_102_444_800_000;
 
 /// The user with this number.

@@ -44,7 +44,7 @@ impl Shop {
         shop
     }
 
-    /// A folder with a copy of this store, which nobody may be using.
+    /// A folder with a copy of this store, which must not be in use.
     pub fn copy(&self) -> Self {
         let copy = Self::new();
         fs::create_dir(copy.folder.path().join("data")).unwrap();
@@ -138,7 +138,7 @@ impl Log {
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                // It goes on reading when nobody listens: a full pipe would hold the server up.
+                // It goes on reading without a receiver: a full pipe would block the server.
                 let _ = sender.send(line);
             }
         });

@@ -17,7 +17,7 @@ impl Turns {
         Self { count, length: Duration::from_secs(seconds) }
     }
 
-    /// What each contestant did, turn by turn. Every other turn goes the other way round: nobody always comes first.
+    /// What each contestant did, turn by turn. Every other turn is in reverse order: no contestant is always first.
     pub fn take<T, const N: usize>(&self, mut contestants: [&mut dyn FnMut() -> T; N]) -> [Taken<T>; N] {
         let mut taken = std::array::from_fn(|_| Taken(Vec::new()));
         for turn in 0..self.count {

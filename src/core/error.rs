@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_runs_the_program_is_told_what_hinders_it_and_a_client_is_not() {
+    fn the_operator_sees_the_cause_and_a_client_does_not() {
         for error in [Error::Unavailable, Error::StorageFull, Error::Internal] {
             let error = error("the till is shut".to_owned());
             assert!(error.in_full().ends_with(": the till is shut"), "{error:?}");

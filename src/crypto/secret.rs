@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_makes_the_secret_second_keeps_the_first() {
+    fn the_second_process_keeps_the_first_secret() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(FILE);
         make(folder.path(), &path).expect("made");

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_left_of_the_client_was_written_by_anybody() {
+    fn addresses_left_of_the_client_are_not_trusted() {
         assert_eq!(seen("198.51.100.1, 192.0.2.7", "10.0.0.0/8"), "192.0.2.7");
         assert_eq!(seen("198.51.100.1, 192.0.2.7, 10.0.0.9", "10.0.0.0/8"), "192.0.2.7");
     }

@@ -15,7 +15,7 @@ use crate::{
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn a_short_lock_is_waited_for_and_a_long_one_told() {
+fn a_short_lock_is_waited_for_and_a_long_one_reported() {
     let shop = shop();
     let server = shop.serve();
     let mut guests = guests(&server, 2);

@@ -74,7 +74,7 @@ impl<T: PartialEq> Maybe<T> {
     }
 }
 
-/// Somebody with an account, and all that they were told.
+/// A user with an account, and every answer they got.
 pub struct Guest {
     pub email: String,
     id: String,
@@ -307,7 +307,7 @@ impl Guest {
         if reply.status == 200 {
             self.take_tokens(&reply.json());
             let me = ask(server.address, "GET", "/me", &self.access, None).unwrap().is(200).json();
-            assert_eq!(me["email"], json!(self.email), "somebody else: {acks}");
+            assert_eq!(me["email"], json!(self.email), "another user: {acks}");
         } else {
             self.dead.push(std::mem::take(&mut self.refresh));
         }

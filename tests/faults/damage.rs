@@ -1,4 +1,4 @@
-//! Files that were damaged while nobody looked.
+//! Files that were damaged unnoticed.
 
 use std::{
     collections::HashMap,
@@ -32,9 +32,9 @@ struct Figures {
     internal: Vec<String>,
     /// Lists that lack users without a word.
     short: Vec<String>,
-    /// Answers that hold what is somebody else's.
+    /// Answers that hold data of another user.
     strangers: Vec<String>,
-    /// Values that nobody wrote.
+    /// Values that were never written.
     changed: usize,
     refused: usize,
 }
@@ -52,8 +52,8 @@ fn trials(count: usize, padding: usize) -> Figures {
         let body = json!({ "email": format!("u{number}@example.com"), "first_name": "Ann" });
         server.post_with(&authorized, "/users", &body).is(201);
     }
-    let everybody = server.get_as(&admin, "/users?limit=200").is(200).json();
-    let known: HashMap<_, _> = everybody["items"]
+    let all = server.get_as(&admin, "/users?limit=200").is(200).json();
+    let known: HashMap<_, _> = all["items"]
         .as_array()
         .unwrap()
         .iter()
@@ -173,8 +173,8 @@ fn look(
     let name = json!({ "first_name": "Bob" });
     let edited = ask(server.address, "PATCH", "/me", &guests[0].access, Some(&name)).unwrap();
     note(edited, "PATCH /me");
-    // Addresses are unique: with an id that has another one, it is somebody else's. A value that nobody wrote is one thing,
-    // the value of somebody else quite another.
+    // Addresses are unique: with an id that has another one, it is another user's. A value that was never written is one thing,
+    // the value of another user quite another.
     let mut is_own = |id: Option<&String>, user: &Value| {
         let own = id.and_then(|id| known.get(id));
         if own.is_some_and(|own| user["email"] == json!(own)) {
@@ -218,7 +218,7 @@ impl Server {
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn a_damaged_file_stops_a_start_in_words_or_is_served_without_a_panic() {
+fn a_damaged_file_is_refused_or_served_without_a_panic() {
     let count = rounds(60);
     let figures = trials(count, 0);
     figures.say(count);
@@ -229,7 +229,7 @@ fn a_damaged_file_stops_a_start_in_words_or_is_served_without_a_panic() {
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn a_large_damaged_file_shows_nobody_what_is_somebody_elses_even_before_it_was_looked_at() {
+fn a_large_damaged_file_shows_no_data_of_other_users() {
     let count = rounds(20);
     let figures = trials(count, 2 * SMALL);
     figures.say(count);
@@ -254,7 +254,7 @@ impl Figures {
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn damage_in_a_large_file_is_found_out_while_it_is_served_and_ends_that() {
+fn damage_in_a_large_file_is_found_and_stops_answers() {
     let shop = shop();
     shop.create_admin("boss@example.com").is(0);
     pad(&shop, 16 * SMALL);
@@ -309,7 +309,7 @@ fn a_torn_log_gives_a_prefix_of_what_was_committed() {
         assert_eq!(integrity, "ok");
         let name: Result<Option<String>, _> =
             sql.query_row("SELECT first_name FROM users WHERE email LIKE 'guest-0%'", [], |row| row.get(0));
-        // As early as before anybody had signed up, or anything was there at all.
+        // As early as before the first sign-up, or before there were tables.
         let Ok(name) = name else { continue };
         let events = number(&sql, "SELECT count(*) FROM audit_events");
         match names.iter().position(|known| *known == name).unwrap() {

@@ -52,7 +52,7 @@ impl Disk {
 
     /// Takes it away. Something may look at it for a moment after a process that used it has ended.
     pub fn unmount(&self) {
-        crate::shop::wait_for("a disk that nobody uses", || {
+        crate::shop::wait_for("a disk that is not in use", || {
             run("umount", &[self.folder.to_str().unwrap()]).ok()
         });
     }

@@ -1,4 +1,4 @@
-//! More than anybody needs: sockets that are slow by the thousand, bodies that are large by the hundred.
+//! Floods: thousands of slow sockets, hundreds of large bodies.
 
 use std::{
     io::{self, Read, Write},
@@ -30,7 +30,7 @@ const JSON: &str = "Host: shop\r\nContent-Type: application/json\r\n";
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn two_thousand_slow_sockets_of_one_client_keep_nobody_out_and_not_even_that_client() {
+fn two_thousand_slow_sockets_of_one_client_block_no_client() {
     if !has(&["curl"]) {
         return;
     }
@@ -51,7 +51,7 @@ fn two_thousand_slow_sockets_of_one_client_keep_nobody_out_and_not_even_that_cli
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn two_thousand_slow_sockets_of_fifty_clients_keep_nobody_out_for_long() {
+fn two_thousand_slow_sockets_of_fifty_clients_block_no_client_for_long() {
     if !has(&["curl"]) {
         return;
     }
@@ -62,7 +62,7 @@ fn two_thousand_slow_sockets_of_fifty_clients_keep_nobody_out_for_long() {
         let from = |number| Ipv4Addr::new(127, 0, 1, u8::try_from(number % 50).unwrap() + 1);
         let slow = slow_sockets(|number| connect(from(number), server.address));
         let (_, slowest) = others_wait(&server, "127.0.0.2");
-        // Whoever comes last waits until those before them have had their half a second.
+        // The last client waits until each one before it has had its half a second.
         reaches(slowest < Duration::from_secs(15), format_args!("{limits}: {slowest:?}"));
         let (most, _) = others_wait(&server, "127.0.0.2");
         reaches(most < WAIT, format_args!("{limits}: {most:?}"));
@@ -89,7 +89,7 @@ fn slow_sockets(connect: impl Fn(usize) -> io::Result<TcpStream>) -> Vec<TcpStre
     slow.collect()
 }
 
-/// How long somebody waits who comes from this address: at the 99th of 100 times, and at most.
+/// How long a client at this address waits: 99th percentile and maximum.
 fn others_wait(server: &Server, from: &str) -> (Duration, Duration) {
     let (cpu, asked) = (cpu_time(server), Instant::now());
     let mut times: Vec<_> = (0..100).map(|_| ask_from(from, server)).collect();
@@ -124,7 +124,7 @@ fn connect(from: Ipv4Addr, server: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// How long the server takes to answer somebody at this address.
+/// How long the server takes to answer a client at this address.
 fn ask_from(address: &str, server: &Server) -> Duration {
     let url = format!("http://{}/readyz", server.address);
     let args = ["-sf", "-o", "/dev/null", "-w", "%{time_total}", "--interface", address, &url];
@@ -187,7 +187,7 @@ fn is_refused(server: &Server, request: &str) -> bool {
 /// Exports of an account with a long history, without the limit on them, each hung up on before its answer.
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn exports_that_are_hung_up_on_are_not_worked_on() {
+fn abandoned_exports_are_not_computed() {
     // All come from one address, whose connections over the usual limit would be closed without a word.
     let shop = shop().with("SERVER__CONNECTIONS_PER_CLIENT", "256");
     let server = shop.serve();

@@ -81,7 +81,7 @@ fn on_a_full_disk_the_reserve_lets_the_clean_up_delete() {
     let mut guests = guests(&server, 4);
     verify_at_once(&mut guests[0], &server);
     wait_for("the reserve", || shop.path("data/coffeeshop.reserve").exists().then_some(()));
-    // Two are due, for as long as nobody can delete them.
+    // Two are due, for as long as they cannot be deleted.
     let filler = disk.fill();
     write_until_full(&server, &mut guests[0]).is(507);
     let sql = shop.sql();

@@ -25,11 +25,11 @@ const WAYS: [Way; 5] =
 pub enum Way {
     /// All that is sent arrives.
     Good,
-    /// The request never arrives, and nobody says so.
+    /// The request never arrives, without an error.
     LosesRequest,
     /// The connection is reset once half of the request is under way.
     ResetsRequest,
-    /// The answer never arrives, and nobody says so.
+    /// The answer never arrives, without an error.
     LosesAnswer,
     /// The connection is reset when the request has arrived, and the answer is due.
     ResetsAnswer,

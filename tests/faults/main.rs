@@ -62,7 +62,7 @@ fn asked_rounds() -> Option<usize> {
     Some(asked.parse().unwrap())
 }
 
-/// Holds a figure that depends on the machine, such as a time, against its goal: only if somebody asked for rounds, and so
+/// Holds a figure that depends on the machine, such as a time, against its goal: only if rounds were asked for, and so
 /// keeps the machine free for them. Where every change is checked other work may go on, and the short form only tells.
 #[track_caller]
 fn reaches(goal: bool, figure: impl Display) {
@@ -74,7 +74,7 @@ fn reaches(goal: bool, figure: impl Display) {
 }
 
 /// Tells what was reached, or why nothing was tried.
-#[expect(clippy::print_stderr, reason = "figures are for whoever runs the tests")]
+#[expect(clippy::print_stderr, reason = "figures are for the person who runs the tests")]
 fn say(what: impl Display) {
     eprintln!("{what}");
 }
@@ -125,12 +125,12 @@ fn is_sound(sql: &Connection) {
     for (what, query) in [
         ("rows without what they refer to", "SELECT count(*) FROM pragma_foreign_key_check"),
         (
-            "users whom nobody made",
+            "users without an event of their creation",
             "SELECT count(*) FROM users u WHERE NOT EXISTS (SELECT 1 FROM audit_events WHERE user_id = u.id \
              AND +action IN ('user.signed_up', 'user.created', 'user.invited'))",
         ),
         (
-            "users whom nobody verified",
+            "users without an event of their verification",
             "SELECT count(*) FROM users u WHERE status = 'verified' AND role = 'user' AND NOT EXISTS \
              (SELECT 1 FROM audit_events WHERE user_id = u.id AND +action = 'user.verified')",
         ),

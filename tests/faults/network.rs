@@ -30,7 +30,7 @@ const TRIES: usize = 50;
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn on_a_bad_line_whoever_asks_again_comes_to_the_end_and_nothing_is_done_twice() {
+fn on_a_bad_network_retries_succeed_and_nothing_is_done_twice() {
     let shop = shop();
     let server = shop.serve();
     let line = Line::to(server.address, DELAY);
@@ -112,7 +112,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// Somebody at the other end of the line, and what they were told.
+/// A client at the other end of the line, and the answers it got.
 struct Visitor<'a> {
     line: &'a Line,
     server: &'a Server,

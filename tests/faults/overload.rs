@@ -28,7 +28,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn of_five_times_too_many_logins_most_of_what_can_be_done_is_done_and_nobody_else_waits() {
+fn five_times_too_many_logins_leave_other_requests_fast() {
     let length = Duration::from_secs(rounds(10) as u64).min(LONGEST);
     let shop = shop();
     shop.create_admin("boss@example.com").is(0);
@@ -126,7 +126,7 @@ fn login_time(server: &Server, email: &str) -> Duration {
     times[2]
 }
 
-/// How long somebody waits who is logged in, renews their tokens, or lists users: each at the 99th of 100.
+/// How long a logged-in user waits who renews tokens or lists users: the 99th percentile of each.
 fn probe(server: &Server, admin: &str, guest: &Guest, is_over: &AtomicBool) -> [(&'static str, Duration); 3] {
     let mut times = [("looks", Vec::new()), ("renewals", Vec::new()), ("lists", Vec::new())];
     let mut refresh = guest.refresh.clone();

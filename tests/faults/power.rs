@@ -33,7 +33,7 @@ fn nothing_acknowledged_is_lost_to_power_cuts() {
         &shop,
         rounds(3),
         |server| {
-            // With the power goes the program: what it said after the cut would have been heard by nobody.
+            // With the power goes the program: what it printed after the cut would not have been seen.
             stand_still(server);
             disk.cut_power();
             kill_process(server.pid(), Signal::KILL).unwrap();

@@ -15,13 +15,13 @@ const RESTART: Duration = Duration::from_secs(2);
 const PERIOD: Duration = Duration::from_secs(10);
 /// How late the clean-up may be.
 const LATE: Duration = Duration::from_secs(5);
-/// For how long somebody still comes to be due after the last restart.
+/// For how long users still expire after the last restart.
 const AFTER: Duration = Duration::from_secs(3);
 const FAR_AWAY: i64 = 4_102_444_800_000;
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn whoever_is_due_is_gone_soon_after_the_last_of_many_restarts() {
+fn expired_users_are_deleted_soon_after_the_last_restart() {
     const DUE: i64 = 300;
     let shop = shop().with("CLEANUP__SCHEDULE", "*/10 * * * * *");
     shop.run(&["migrate"]).is(0);
@@ -94,7 +94,7 @@ fn a_clean_up_that_failed_does_not_keep_the_next_from_its_work() {
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn a_kill_amid_the_clean_up_leaves_nobody_half_deleted() {
+fn a_kill_during_the_clean_up_leaves_no_user_half_deleted() {
     const DUE: i64 = 2_000;
     let shop = shop();
     shop.run(&["migrate"]).is(0);
@@ -115,7 +115,7 @@ fn a_kill_amid_the_clean_up_leaves_nobody_half_deleted() {
         is_sound(&shop.sql());
     }
     say(format_args!(
-        "{rounds} kills, {amid} of them amid a clean-up: nobody half deleted, nobody who is verified touched"
+        "{rounds} kills, {amid} of them amid a clean-up: no user half deleted, no verified user touched"
     ));
     let server = shop.serve();
     wait_for("the rest to be gone", || (left() == 0).then_some(()));
@@ -152,7 +152,7 @@ fn unverified(sql: &Connection, name: &str, count: i64, first: i64, step: i64) {
     complete(sql);
 }
 
-/// Gives everybody what belongs to an account: a past, a session, a message that waits, and perhaps a code.
+/// Gives each user what belongs to an account: audit events, a session, a waiting message, and perhaps a code.
 fn complete(sql: &Connection) {
     // Who reads first and then writes is refused if the server wrote meanwhile.
     let (begin, end) = if sql.is_autocommit() {

@@ -19,7 +19,7 @@ const DUE: usize = 20;
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn two_servers_and_the_console_delete_each_user_once_and_send_each_message_once() {
+fn two_servers_and_the_cli_delete_and_send_everything_once() {
     let shop = shop().with("CLEANUP__SCHEDULE", "* * * * * *");
     shop.create_admin("boss@example.com").is(0);
     let (one, other) = (shop.serve(), shop.serve());
@@ -76,7 +76,7 @@ fn two_servers_and_the_console_delete_each_user_once_and_send_each_message_once(
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn a_large_clean_up_at_the_console_keeps_no_writer_waiting_and_touches_nobody_who_is_verified() {
+fn a_large_purge_by_the_cli_delays_no_writer_and_no_verified_user() {
     large_clean_up(&shop(), |shop, due| {
         assert_eq!(shop.run(&["purge", "--json"]).is(0).json()["users"], due);
     });
@@ -84,7 +84,7 @@ fn a_large_clean_up_at_the_console_keeps_no_writer_waiting_and_touches_nobody_wh
 
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
-fn a_large_clean_up_by_the_clock_keeps_no_writer_waiting_and_touches_nobody_who_is_verified() {
+fn a_large_scheduled_purge_delays_no_writer_and_no_verified_user() {
     large_clean_up(&shop().with("CLEANUP__SCHEDULE", "* * * * * *"), |shop, _| {
         let sql = shop.sql();
         let left = "SELECT EXISTS (SELECT 1 FROM users WHERE status = 'unverified' AND expires_at = 1)";
@@ -92,7 +92,7 @@ fn a_large_clean_up_by_the_clock_keeps_no_writer_waiting_and_touches_nobody_who_
     });
 }
 
-/// Has somebody write while half of very many users are deleted.
+/// Writes while half of very many users are deleted.
 fn large_clean_up(shop: &Shop, clean_up: impl Fn(&Shop, i64) + Sync) {
     let server = shop.serve();
     let mut guest = guests(&server, 1).swap_remove(0);

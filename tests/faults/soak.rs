@@ -65,8 +65,8 @@ fn a_long_time_at_half_of_the_capacity_lets_nothing_grow() {
     is_calm(&server.logged());
     is_sound(&shop.sql());
     assert!(lives > 0);
-    assert!(report.log <= 64 * MIB, "the log is large though nobody reads");
-    assert!(report.log_at_the_end <= 64 * MIB, "the log stays large when nobody reads any more");
+    assert!(report.log <= 64 * MIB, "the log is large without readers");
+    assert!(report.log_at_the_end <= 64 * MIB, "the log stays large after the last reader");
     assert!(report.descriptors <= 2, "descriptors are left open");
     if length >= LONG {
         assert!(report.growth <= 0.05, "memory grows");
@@ -134,7 +134,7 @@ impl Day<'_> {
         lived.into_inner()
     }
 
-    /// Somebody comes, looks around, and leaves; half of them for good.
+    /// A user signs up, sends requests, and logs out; half of them delete their account.
     fn live_once(&self, email: &str, for_good: bool) {
         let login = json!({ "email": email, "password": PASSWORD });
         self.ask("POST", "/auth/signup", "", Some(&login)).is(201);
@@ -200,7 +200,7 @@ struct Sample {
     log: u64,
 }
 
-/// Looks at the server again and again; in the middle third of the time somebody else reads the file.
+/// Looks at the server again and again; in the middle third of the time another process reads the file.
 fn sample(shop: &Shop, server: &Server, length: Duration) -> Vec<Sample> {
     let start = Instant::now();
     let log = shop.database().with_extension("db-wal");
@@ -230,11 +230,11 @@ fn sample(shop: &Shop, server: &Server, length: Duration) -> Vec<Sample> {
 struct Report {
     text: String,
     /// By which part the memory has grown since the end of the first third. Without maps of files: the index of the log is
-    /// one, and stays as large as the log was while somebody read.
+    /// one, and stays as large as the log was during that read.
     growth: f64,
     /// How many more descriptors were open at least, in the last third.
     descriptors: usize,
-    /// How long the log was, while nobody else read.
+    /// The size of the log without another reader.
     log: u64,
     log_at_the_end: u64,
     /// The slowest of a hundred in the last third, in those of the first.
@@ -279,7 +279,7 @@ impl Report {
         };
         let text = format!(
             "{} requests; own memory {} KiB after a third, {} at the end ({:+.1} %), with maps of files {} and {}; descriptors \
-             at least {} in the first third, {} in the last; the log at most {:.1} MiB, while somebody else reads {:.1}, at \
+             at least {} in the first third, {} in the last; the log at most {:.1} MiB, while another process reads {:.1}, at \
              the end {:.1}; 99 of 100 within {:.1?}, then {:.1?}; with a password within {:.1?}, then {:.1?}",
             took.len(),
             own.0,

@@ -28,7 +28,7 @@ impl Fault {
         while !heard.contains("attached") {
             assert!(said.read_line(&mut heard).unwrap() > 0, "strace: {heard}");
         }
-        // It must not stand still because nobody listens to it.
+        // A full pipe would block it.
         std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         let fault = Self(child);
         // It attaches to one thread after the other.

@@ -154,12 +154,12 @@ impl App {
         rusqlite::Connection::open(&self.config.database.path).unwrap()
     }
 
-    /// Somebody who is not signed in.
+    /// An anonymous caller.
     pub fn anyone(&self) -> Caller<'_> {
         Caller { app: self, token: None, headers: Vec::new(), ip: Some(CLIENT) }
     }
 
-    /// Somebody with this access token.
+    /// A caller with this access token.
     pub fn with_token(&self, token: impl Into<String>) -> Caller<'_> {
         Caller { token: Some(token.into()), ..self.anyone() }
     }
@@ -283,7 +283,7 @@ impl App {
     }
 }
 
-/// Somebody who sends requests.
+/// A caller, who sends requests.
 #[derive(Clone)]
 pub struct Caller<'a> {
     app: &'a App,

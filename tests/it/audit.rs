@@ -1,4 +1,4 @@
-//! The audit: every change of an account leaves one event, whichever channel somebody came in by, and tells nothing else.
+//! The audit: every change of an account leaves one event, on every channel, and no other data.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -28,7 +28,7 @@ const NEXT_PASSWORD: &str = "lungo hums at dawn";
 const TILL: &str = "till/2.1";
 const DAY: Duration = Duration::from_hours(24);
 
-/// Somebody who looks at the audit after each step of a walk.
+/// A client that checks the audit after each step.
 struct Auditor<'a> {
     app: &'a App,
     channel: Channel,
@@ -317,7 +317,7 @@ async fn every_change_on_our_pages_leaves_one_event() {
 }
 
 #[tokio::test]
-async fn every_change_at_the_console_leaves_one_event() {
+async fn every_change_by_the_cli_leaves_one_event() {
     walk_the_console(&App::start().await).await;
 }
 
@@ -373,7 +373,7 @@ async fn what_is_refused_or_changes_nothing_leaves_no_event() {
     let (ann_id, boss_id) = (ann.id().await, boss.id().await);
     ann.post("/me/email", json!({ "new_email": BOB, "current_password": PASSWORD })).await.is(202);
     let taken = app.mail(BOB).await.token().to_owned();
-    let (bob, me, nobody) = (format!("/users/{bob_id}"), format!("/users/{boss_id}"), Uuid::now_v7());
+    let (bob, me, unknown) = (format!("/users/{bob_id}"), format!("/users/{boss_id}"), Uuid::now_v7());
     let before = app.events().await;
 
     let post = async |path: &str, body: Value, status: u16| {
@@ -386,13 +386,13 @@ async fn what_is_refused_or_changes_nothing_leaves_no_event() {
     post("/auth/verify", json!({ "token": taken }), 409).await;
     post("/auth/verify/resend", json!({ "email": ANN }), 202).await;
     post("/auth/login", json!({ "email": ANN, "password": "espresso rains upward" }), 401).await;
-    post("/auth/login", json!({ "email": "nobody@example.com", "password": PASSWORD }), 401).await;
+    post("/auth/login", json!({ "email": "unknown@example.com", "password": PASSWORD }), 401).await;
     post("/auth/login", json!({ "email": "shut@example.com", "password": PASSWORD }), 403).await;
     post("/auth/refresh", json!({ "refresh_token": "x" }), 401).await;
     post("/auth/refresh", json!({ "refresh_token": ann_tokens["refresh_token"] }), 200).await;
     post("/auth/logout", json!({ "refresh_token": "x" }), 204).await;
     post("/auth/logout", json!({ "refresh_token": ann_tokens["access_token"] }), 204).await;
-    post("/auth/password/forgot", json!({ "email": "nobody@example.com" }), 202).await;
+    post("/auth/password/forgot", json!({ "email": "unknown@example.com" }), 202).await;
     post("/auth/password/reset", json!({ "token": "x", "new_password": NEXT_PASSWORD }), 400).await;
 
     let wrong = json!({ "current_password": "espresso rains upward" });
@@ -403,7 +403,7 @@ async fn what_is_refused_or_changes_nothing_leaves_no_event() {
     ann.patch("/me", json!({})).await.is(200);
     ann.patch("/me", json!({ "first_name": null })).await.is(200);
     ann.patch("/me", json!({ "first_name": "" })).await.is(422);
-    ann.delete(&format!("/me/sessions/{nobody}")).await.is(404);
+    ann.delete(&format!("/me/sessions/{unknown}")).await.is(404);
     ann.post("/users", json!({ "email": "eve@example.com" })).await.is(403);
     ann.delete(&bob).await.is(403);
     ann.patch(&bob, json!({ "role": "admin" })).await.is(403);
@@ -413,9 +413,9 @@ async fn what_is_refused_or_changes_nothing_leaves_no_event() {
     boss.patch(&bob, json!({ "email": ANN })).await.is(409);
     boss.patch(&me, json!({ "role": "user" })).await.is(409);
     boss.delete(&me).await.is(409);
-    boss.delete(&format!("/users/{nobody}")).await.is(404);
+    boss.delete(&format!("/users/{unknown}")).await.is(404);
     boss.delete(&format!("{bob}/sessions")).await.is(204);
-    boss.delete(&format!("/users/{nobody}/sessions")).await.is(404);
+    boss.delete(&format!("/users/{unknown}/sessions")).await.is(404);
     boss.post("/users", json!({ "email": ANN })).await.is(409);
     boss.post("/users", json!({ "email": "ann" })).await.is(422);
     boss.send(Method::DELETE, "/me", Some(json!({ "current_password": PASSWORD }))).await.is(409);
@@ -426,7 +426,7 @@ async fn what_is_refused_or_changes_nothing_leaves_no_event() {
         ("/verify", &[("do", "reject"), ("token", "x")]),
         ("/reset", &[("do", "choose"), ("token", "x"), ("new_password", PASSWORD)]),
         ("/reset", &[("do", "reject"), ("token", "x")]),
-        ("/reset", &[("do", "ask"), ("email", "nobody@example.com")]),
+        ("/reset", &[("do", "ask"), ("email", "unknown@example.com")]),
     ] {
         app.anyone().form(page, fields).await.is(200);
     }
@@ -453,7 +453,7 @@ async fn a_forgotten_password_that_sends_nothing_leaves_no_event() {
 }
 
 #[tokio::test]
-async fn an_expired_account_that_gives_its_address_up_leaves_an_event_of_its_own() {
+async fn an_expired_account_that_releases_its_address_is_audited() {
     let app = App::start().await;
     let gone = id_of(&app.sign_up(ANN).await);
     app.wait(2 * DAY);
@@ -547,7 +547,7 @@ async fn events_are_filtered_by_whom_by_who_and_by_what() {
 }
 
 #[tokio::test]
-async fn a_page_is_what_a_look_at_every_event_finds() {
+async fn a_filtered_page_matches_a_scan_of_all_events() {
     let app = App::start().await;
     let (boss, other) = (app.admin().await, app.another_admin("other@example.com").await);
     let mut ids = vec![boss.id().await, other.id().await, Uuid::now_v7().to_string()];
@@ -650,7 +650,7 @@ async fn a_query_that_is_not_as_documented_is_malformed() {
         "limit=many",
         "user_id=1",
         "user_id=",
-        "actor_id=nobody",
+        "actor_id=unknown",
         "action=user",
         "action=user.baptised",
         "action=USER.VERIFIED",
@@ -683,7 +683,7 @@ async fn only_admins_see_the_audit() {
 }
 
 #[tokio::test]
-async fn nobody_changes_the_audit() {
+async fn the_audit_cannot_be_changed() {
     let app = App::start().await;
     let boss = app.admin().await;
     for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
@@ -727,7 +727,7 @@ async fn the_address_of_a_client_is_kept_with_what_it_does() {
 }
 
 #[tokio::test]
-async fn a_sign_up_with_a_taken_address_leaves_no_event_where_that_is_hidden() {
+async fn a_hidden_sign_up_with_a_taken_address_leaves_no_event() {
     let app = App::with(|config| config.auth.hide_taken_emails = true).await;
     let body = json!({ "email": ANN, "password": PASSWORD });
     let free = app.anyone().post("/auth/signup", body.clone()).await;
@@ -738,7 +738,7 @@ async fn a_sign_up_with_a_taken_address_leaves_no_event_where_that_is_hidden() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_of_an_account_between_its_end_and_the_clean_up() {
+async fn an_expired_account_is_not_visible_before_the_clean_up() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let tokens = app.tokens(ANN).await;
@@ -750,7 +750,7 @@ async fn nothing_is_told_of_an_account_between_its_end_and_the_clean_up() {
 }
 
 #[tokio::test]
-async fn events_of_an_older_version_are_told_in_the_words_of_now() {
+async fn events_of_an_older_version_have_current_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("old.db");
     let old = older_store(&path, 15);

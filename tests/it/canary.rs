@@ -35,7 +35,7 @@ const INVITED: &str = "cleo@example.com";
 struct Secrets(Vec<(String, String)>);
 
 impl Secrets {
-    /// A password that nobody has had yet, and everything that makes its spelling different elsewhere.
+    /// A new password, with everything that changes its spelling elsewhere.
     fn password(&mut self, of: &str) -> String {
         let number = self.0.len();
         let password = format!("cänary{number} \"Zq7{}\" wörbles+%", of.replace(['@', '.'], "W"));
@@ -65,7 +65,7 @@ impl Secrets {
         (access, refresh)
     }
 
-    /// The code and the token of the latest message to somebody.
+    /// The code and the token of the latest message to an address.
     fn message(&mut self, server: &Server, to: &str) -> (String, String) {
         let message = server.message(to);
         let after = |name: &str| {
@@ -192,7 +192,7 @@ fn a_canary_is_found_nowhere() {
 
     let server = shop.serve();
     let ann_password = secrets.password(ANN);
-    let wrong = secrets.password("nobody");
+    let wrong = secrets.password("unknown");
     let (again, last) = (secrets.password("again"), secrets.password("last"));
     let post = |path: &str, body: &Value| {
         let reply = server.post(path, body);
@@ -212,7 +212,7 @@ fn a_canary_is_found_nowhere() {
     post("/auth/verify", &json!({ "token": first_token })).is(400);
     post("/auth/verify", &json!({ "email": ANN, "code": code })).is(200);
     post("/auth/login", &json!({ "email": ANN, "password": wrong })).is(401);
-    post("/auth/login", &json!({ "email": "nobody@example.com", "password": wrong })).is(401);
+    post("/auth/login", &json!({ "email": "unknown@example.com", "password": wrong })).is(401);
     let login = post("/auth/login", &json!({ "email": ANN, "password": ann_password })).is(200);
     let (_, refresh) = secrets.tokens(&login);
     let (access, second) =
@@ -402,7 +402,7 @@ fn seen_from_outside(shop: &Shop, secrets: &mut Secrets) -> String {
 #[test]
 fn a_canary_would_be_found_in_every_spelling() {
     let mut secrets = Secrets::default();
-    let password = secrets.password("somebody");
+    let password = secrets.password("cli");
     for before in ["", "x", "xy", "xyz"] {
         for text in [
             format!("{before}{password}!"),

@@ -163,7 +163,7 @@ fn every_command_that_prints_data_can_print_json() {
 
 #[test]
 fn a_wrong_setting_stops_the_start_before_the_port_is_taken() {
-    // Somebody has the port: whoever tried to take it first would say so.
+    // The port is in use: a command that tried to take it first would say so.
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = port.local_addr().unwrap().to_string();
     let wrong = [
@@ -215,7 +215,7 @@ fn an_empty_secret_file_is_no_secret() {
 }
 
 #[test]
-fn config_toml_in_the_working_directory_counts_and_the_environment_is_above_it() {
+fn config_toml_is_read_and_the_environment_overrides_it() {
     let shop = Shop::new().with("LOG__LEVEL", "warn");
     fs::write(shop.path("config.toml"), "[log]\nlevel = \"error\"\nformat = \"json\"").unwrap();
     let config = shop.run(&["config", "--json"]).is(0).json();
@@ -306,7 +306,7 @@ fn migrate_makes_a_store_once() {
 }
 
 #[test]
-fn a_check_tells_what_is_to_be_done_and_does_nothing() {
+fn a_migrate_check_lists_and_applies_nothing() {
     let shop = Shop::new();
     let ran = shop.run(&["migrate", "--check"]).is(1);
     assert!(ran.err.contains("error: ") && ran.err.contains("hint: "), "{ran:?}");
@@ -333,7 +333,7 @@ fn without_a_store_a_command_says_so_and_makes_none() {
 }
 
 #[test]
-fn what_is_kept_is_for_its_owner_alone_whatever_the_umask() {
+fn files_are_private_whatever_the_umask() {
     let shop = Shop::new();
     let ran = shop.run_in_shell("umask 000; exec \"$0\" migrate").is(0);
     assert!(ran.err.contains("up to date"), "{ran:?}");
@@ -353,7 +353,7 @@ fn what_is_kept_is_for_its_owner_alone_whatever_the_umask() {
 }
 
 #[test]
-fn a_server_makes_its_files_for_its_owner_alone_too() {
+fn the_servers_files_are_private_too() {
     let shop = Shop::new();
     let starting = shop.start_in_shell("umask 000; exec \"$0\" serve");
     let server = starting.wait_until_it_listens();
@@ -407,7 +407,7 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_store_that_cannot_be_made_is_told_with_a_hint() {
+fn a_database_that_cannot_be_created_gets_a_hint() {
     let shop = Shop::new().with("DATABASE__PATH", "file/coffeeshop.db");
     fs::write(shop.path("file"), "not a folder").unwrap();
     for command in [&["serve"] as &[_], &["migrate"]] {
@@ -428,7 +428,7 @@ fn many_who_make_a_store_at_once_make_one() {
 }
 
 #[test]
-fn a_first_start_that_was_killed_at_any_moment_is_taken_up_by_the_next() {
+fn a_killed_first_start_is_completed_by_the_next() {
     let start = Instant::now();
     Shop::with_store();
     let whole = start.elapsed();
@@ -664,11 +664,11 @@ async fn a_user_is_found_by_id_and_by_address() {
         "{lines:?}"
     );
 
-    let nobody = "01890a5d-ac96-774b-bcce-b302099a8057";
-    for who in ["bob@example.com", nobody] {
+    let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
+    for who in ["bob@example.com", unknown] {
         shop.run(&["users", "show", who]).refused(&format!("there is no user {who}"));
     }
-    shop.run(&["users", "show", "nobody at all"]).refused("");
+    shop.run(&["users", "show", "no such user"]).refused("");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -700,7 +700,7 @@ async fn a_list_comes_in_pages_filtered_and_sorted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_changed_by_the_rules_of_the_house() {
+async fn the_cli_changes_users_by_the_rules() {
     let shop = Shop::with_admin();
     signed_up(&shop, Duration::ZERO, &["ann@example.com"]).await;
     let ann = |verb: &str, more: &[&str]| -> Value {
@@ -720,7 +720,7 @@ async fn a_user_is_changed_by_the_rules_of_the_house() {
 }
 
 #[test]
-fn deleting_is_asked_about_or_refused_where_nobody_can_be_asked() {
+fn a_deletion_asks_or_is_refused_without_a_terminal() {
     let shop = Shop::with_admin();
     shop.create_admin("other@example.com").is(0);
     let args = ["users", "delete", "boss@example.com"];
@@ -730,7 +730,7 @@ fn deleting_is_asked_about_or_refused_where_nobody_can_be_asked() {
 }
 
 #[test]
-fn the_last_admin_stays_by_the_console_too() {
+fn the_cli_keeps_the_last_admin_too() {
     let shop = Shop::with_admin();
     let refused: [&[&str]; 3] = [
         &["users", "set-role", "boss@example.com", "user"],
@@ -752,7 +752,7 @@ fn the_last_admin_stays_by_the_console_too() {
 }
 
 #[test]
-fn an_admin_without_a_password_counts_as_none_on_the_console() {
+fn an_admin_without_a_password_does_not_count_for_the_cli() {
     let shop = Shop::with_admin();
     shop.run(&["users", "invite", "other@example.com", "--role", "admin"]).is(0);
     shop.run(&["users", "verify", "other@example.com"]).is(0);
@@ -769,7 +769,7 @@ fn an_admin_without_a_password_counts_as_none_on_the_console() {
 // The clean-up.
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_deletes_whose_time_ran_out_and_nobody_else() {
+async fn a_purge_deletes_expired_users_only() {
     let shop = Shop::with_admin();
     signed_up(&shop, 3 * DAY, &["old@example.com", "older@example.com"]).await;
     signed_up(&shop, DAY, &["ann@example.com"]).await;
@@ -866,7 +866,7 @@ fn what_a_command_does_counts_from_the_servers_next_request_on() {
 }
 
 #[test]
-fn a_reset_link_from_the_console_works_once_at_the_server() {
+fn a_reset_link_from_the_cli_works_once() {
     let shop = Shop::with_admin();
     let server = shop.serve();
     let token = server.token("boss@example.com");
@@ -893,7 +893,7 @@ fn a_command_that_cannot_be_done_says_what_hinders_it() {
     let rotate: &[&str] = &["keys", "rotate"];
     let refused = |command: &[&str], why: &str| {
         let ran = shop.run(command).refused(why);
-        assert!(!ran.err.contains("request"), "nobody made a request: {ran:?}");
+        assert!(!ran.err.contains("request"), "there was no request: {ran:?}");
     };
     let lock = shop.sql();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -945,7 +945,7 @@ fn a_reader_that_goes_away_is_no_reason_to_fail_loudly() {
 }
 
 #[tokio::test]
-async fn whoever_took_the_address_without_confirming_it_is_not_made_an_admin() {
+async fn an_unverified_account_is_not_made_an_admin() {
     let shop = Shop::with_store();
     signed_up(&shop, Duration::ZERO, &["owner@example.com"]).await;
     shop.create_admin("owner@example.com").refused("taken").hint("users delete owner@example.com");
@@ -1044,8 +1044,8 @@ fn a_bad_value_is_said_once() {
         (&["audit", "--limit", "4711"], "4711"),
         (&["messages", "retry", "thefirst"], "thefirst"),
         (&["users", "list", "--role", "kingly"], "kingly"),
-        (&["users", "show", "somebody"], "somebody"),
-        (&["messages", "test", "--to", "somebody"], "somebody"),
+        (&["users", "show", "ann"], "ann"),
+        (&["messages", "test", "--to", "ann"], "ann"),
     ];
     for (command, value) in commands {
         let ran = shop.run(command);

@@ -22,7 +22,7 @@ use crate::{
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
 const BOSS: &str = "boss@example.com";
-const NOBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 fn items(list: &Value) -> &Vec<Value> {
     list["items"].as_array().unwrap()
@@ -46,7 +46,7 @@ fn with_mail_at(port: u16) -> Shop {
         .with("SMTP__SECURITY", "none")
 }
 
-/// A port on which nobody listens.
+/// A port that is not open.
 fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -126,7 +126,7 @@ fn no_admin_is_made_with_a_password_refused_elsewhere() {
 }
 
 #[test]
-fn whom_the_console_invites_accepts_at_the_server() {
+fn a_user_invited_by_the_cli_accepts_at_the_server() {
     let shop = Shop::with_admin();
     let server = shop.serve();
     let ran = shop.run(&[
@@ -151,7 +151,7 @@ fn whom_the_console_invites_accepts_at_the_server() {
 }
 
 #[test]
-fn an_invitation_at_the_console_meets_the_rules_of_the_house() {
+fn an_invitation_by_the_cli_follows_the_rules() {
     let shop = Shop::with_admin();
     let plain = shop.run(&["users", "invite", BOB]).is(0);
     assert!(plain.out.contains(BOB) && plain.out.contains("unverified"), "{plain:?}");
@@ -168,7 +168,7 @@ fn an_invitation_at_the_console_meets_the_rules_of_the_house() {
 }
 
 #[test]
-fn the_console_shows_where_a_user_is_logged_in_and_logs_them_out() {
+fn the_cli_lists_and_ends_sessions() {
     let shop = Shop::with_admin();
     let server = shop.serve();
     let body = json!({ "email": BOSS, "password": PASSWORD });
@@ -189,14 +189,14 @@ fn the_console_shows_where_a_user_is_logged_in_and_logs_them_out() {
     let none = shop.run(&["users", "sessions", BOSS, "--json"]).is(0).json();
     assert_eq!(items(&none).len(), 0);
     shop.run(&["users", "end-sessions", BOSS]).is(0);
-    for who in [ANN, NOBODY] {
+    for who in [ANN, UNKNOWN] {
         shop.run(&["users", "sessions", who]).refused(&format!("there is no user {who}"));
         shop.run(&["users", "end-sessions", who]).refused(&format!("there is no user {who}"));
     }
 }
 
 #[test]
-fn the_audit_tells_who_did_what_and_from_where() {
+fn the_audit_shows_actor_action_and_origin() {
     let shop = Shop::with_admin();
     let server = shop.serve();
     let body = json!({ "email": ANN, "password": PASSWORD });
@@ -219,7 +219,7 @@ fn the_audit_tells_who_did_what_and_from_where() {
     assert_eq!(
         from,
         json!(["api", "127.0.0.1", "till/2.1", "step-1", null]),
-        "nobody believes a forwarded address"
+        "a forwarded address is not trusted"
     );
     for event in [&items(&all)[0], &items(&all)[1], &items(&all)[3]] {
         let from =
@@ -344,13 +344,13 @@ fn a_test_message_to_what_is_no_address_is_refused() {
 }
 
 #[test]
-fn a_test_message_to_what_is_no_address_is_refused_in_the_words_of_the_command_line() {
+fn a_test_message_to_a_bad_address_is_refused() {
     let ran = Shop::new().run(&["messages", "test", "--to", "ann"]).is(1);
     assert!(!ran.err.contains("The field"), "{ran:?}");
 }
 
 #[test]
-fn messages_can_be_files_for_their_owner_alone() {
+fn message_files_are_readable_by_their_owner_only() {
     let shop =
         Shop::new().with("MESSAGES__TRANSPORT", "file").with("MESSAGES__FROM", "Beans <shop@beans.example>");
     let ran = shop.run(&["messages", "test", "--to", ANN]).is(0);
@@ -412,7 +412,7 @@ fn a_folder_that_cannot_be_written_keeps_the_message_waiting() {
 }
 
 #[test]
-fn a_mail_server_that_is_not_there_neither_stops_the_start_nor_delays_a_sign_up() {
+fn a_missing_mail_server_delays_neither_start_nor_sign_up() {
     let mut shop = with_mail_at(closed_port());
     shop.create_admin(BOSS).is(0);
     let ran = shop.run(&["messages", "test", "--to", ANN]).refused("nothing answers at 127.0.0.1:");
@@ -445,7 +445,7 @@ fn a_mail_server_that_is_not_there_neither_stops_the_start_nor_delays_a_sign_up(
     let one = message["id"].as_str().unwrap();
     let retried = shop.run(&["messages", "retry", one]).is(0);
     assert!(retried.out.is_empty() && retried.err.contains("retry 1 message"), "{retried:?}");
-    shop.run(&["messages", "retry", NOBODY]).refused("does not exist");
+    shop.run(&["messages", "retry", UNKNOWN]).refused("does not exist");
     let server = shop.serve();
     let sent = server.message(ANN);
     server.post("/auth/verify", &json!({ "token": token(&sent) })).is(200);

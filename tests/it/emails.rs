@@ -81,7 +81,7 @@ async fn until_it_is_confirmed_the_old_address_is_in_force() {
     let mails = app.mails(NEW).await.len();
     app.anyone().post("/auth/password/forgot", json!({ "email": NEW })).await.is(202);
     app.anyone().post("/auth/verify/resend", json!({ "email": NEW })).await.is(202);
-    assert_eq!(app.mails(NEW).await.len(), mails, "the new address is nobody's yet");
+    assert_eq!(app.mails(NEW).await.len(), mails, "the new address is not used yet");
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn the_confirmation_ends_every_session() {
 }
 
 #[tokio::test]
-async fn the_old_address_hears_of_it_when_it_is_asked_for_and_when_it_is_done() {
+async fn the_old_address_is_notified_of_request_and_change() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let before = app.mails(ANN).await.len();
@@ -112,7 +112,7 @@ async fn the_old_address_hears_of_it_when_it_is_asked_for_and_when_it_is_done() 
 }
 
 #[tokio::test]
-async fn the_old_address_hears_until_when_the_change_can_be_cancelled() {
+async fn the_notice_says_until_when_a_change_can_be_cancelled() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     ask(&ann, NEW).await.is(202);
@@ -122,7 +122,7 @@ async fn the_old_address_hears_until_when_the_change_can_be_cancelled() {
 }
 
 #[tokio::test]
-async fn the_owner_of_the_old_address_objects_by_choosing_a_password() {
+async fn the_old_address_cancels_by_choosing_a_password() {
     let app = App::start().await;
     let thief = app.signed_in(ANN).await;
     let mail = asked(&app, &thief, NEW).await;
@@ -227,7 +227,7 @@ async fn an_account_that_expires_meanwhile_gives_its_address_up() {
 }
 
 #[tokio::test]
-async fn a_verified_user_stays_verified_while_a_change_waits_and_is_never_cleaned_up() {
+async fn a_verified_user_with_a_pending_change_stays_verified() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     ask(&ann, NEW).await.is(202);
@@ -258,7 +258,7 @@ async fn an_unverified_user_is_verified_by_the_new_address() {
 }
 
 #[tokio::test]
-async fn whoever_verifies_an_address_keeps_it_though_somebody_wanted_to_move_before() {
+async fn a_verified_address_stays_despite_an_earlier_change_to_it() {
     let app = App::start().await;
     let stranger = app.unverified(ANN).await;
     let sign_up = app.mail(ANN).await;
@@ -456,7 +456,7 @@ async fn a_pending_change_and_a_sign_up_with_its_address_do_not_mix() {
 }
 
 #[tokio::test]
-async fn nobody_sends_messages_to_the_whole_town_from_one_account() {
+async fn an_account_cannot_send_messages_to_many_addresses() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     for number in 0..20 {
@@ -475,7 +475,7 @@ async fn nobody_sends_messages_to_the_whole_town_from_one_account() {
 }
 
 #[tokio::test]
-async fn an_address_is_sent_ten_codes_and_then_links_alone_and_then_nothing_whoever_asks() {
+async fn an_address_is_sent_ten_codes_then_ten_links_then_nothing() {
     let app = App::start().await;
     let callers = [app.signed_in(ANN).await, app.signed_in("bob@example.com").await];
     for number in 0..20 {
@@ -491,7 +491,7 @@ async fn an_address_is_sent_ten_codes_and_then_links_alone_and_then_nothing_whoe
 }
 
 #[tokio::test]
-async fn who_asks_for_a_strangers_address_uses_up_nothing_of_what_the_stranger_is_sent() {
+async fn requests_for_an_address_use_up_none_of_its_owners_messages() {
     let app = App::start().await;
     let thief = app.signed_in(ANN).await;
     for _ in 0..20 {
@@ -529,7 +529,7 @@ async fn a_notice_to_the_old_address_does_not_name_the_new_one_in_full() {
 }
 
 #[tokio::test]
-async fn an_address_that_was_never_confirmed_hears_of_the_request_alone() {
+async fn an_unconfirmed_address_is_notified_of_the_request_only() {
     let app = App::start().await;
     let ann = app.unverified(ANN).await;
     let mail = asked(&app, &ann, NEW).await;
@@ -539,7 +539,7 @@ async fn an_address_that_was_never_confirmed_hears_of_the_request_alone() {
 }
 
 #[tokio::test]
-async fn no_number_of_requests_keeps_the_owner_from_objecting() {
+async fn no_number_of_requests_prevents_a_cancellation() {
     for times in [1, 30] {
         let app = App::start().await;
         let thief = app.signed_in(ANN).await;
@@ -580,7 +580,7 @@ async fn an_admin_who_moves_keeps_the_rights_after_the_next_login() {
 }
 
 #[tokio::test]
-async fn the_owner_hears_of_a_change_though_the_account_is_deleted_right_after() {
+async fn a_change_is_announced_although_the_account_is_deleted_next() {
     let app = App::start().await;
     let thief = app.signed_in(ANN).await;
     app.printed().await;

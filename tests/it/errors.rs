@@ -129,7 +129,7 @@ async fn a_body_has_16_kib_at_most() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_fields_is_told_field_by_field() {
+async fn validation_errors_are_reported_by_field() {
     let app = App::start().await;
     let answer = post_bytes(&app, JSON, "{\"email\":\"ann\"}").await.refused(422, "validation_failed");
     let errors = answer.body["errors"].as_array().unwrap();
@@ -172,7 +172,7 @@ async fn a_path_that_is_nowhere_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_have_is_answered_with_those_that_it_has() {
+async fn a_405_lists_the_methods_of_the_path() {
     let app = App::start().await;
     for (path, allowed) in [
         ("/auth/signup", "POST"),
@@ -226,7 +226,7 @@ async fn a_method_that_a_path_does_not_have_is_answered_with_those_that_it_has()
 }
 
 #[tokio::test]
-async fn whoever_is_not_signed_in_is_told_how() {
+async fn a_401_names_the_authentication_scheme() {
     let app = App::start().await;
     for (method, path) in [
         (Method::GET, "/me"),
@@ -293,7 +293,7 @@ async fn a_server_whose_store_cannot_be_read_is_alive_and_not_ready() {
 }
 
 #[tokio::test]
-async fn a_defect_is_internal_and_tells_nothing_of_the_inside() {
+async fn a_panic_is_internal_and_reveals_no_internals() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     // A rule that the program does not know of.
@@ -307,7 +307,7 @@ async fn a_defect_is_internal_and_tells_nothing_of_the_inside() {
 }
 
 #[tokio::test]
-async fn a_value_that_nobody_wrote_is_unavailable_and_tells_nothing_of_the_inside() {
+async fn an_impossible_value_is_unavailable_and_reveals_no_internals() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.opened().execute("UPDATE users SET password_hash = 'nonsense'", []).unwrap();

@@ -29,7 +29,7 @@ fn signed_text(key: &Ed25519KeyPair, header: &[u8], claims: &[u8]) -> String {
     format!("{message}.{signature}")
 }
 
-/// Fails unless a token is refused wherever one is taken, and logs nobody out.
+/// Fails unless a token is refused wherever one is taken, and ends no session.
 async fn is_nothing(app: &App, token: &str, why: &str) {
     refused_as_access(app, token, why).await;
     refused_as_refresh(app, token, why).await;
@@ -50,7 +50,7 @@ async fn a_signature_counts_in_its_one_spelling_alone() {
             refused_as_access(&app, &token, &format!("bit {bit} of byte {byte}")).await;
         }
     }
-    // The same number once around the group: a signature that anybody can make of another one.
+    // The same number once around the group: a signature that can be made of another one without the key.
     let mut around = bytes.clone();
     let mut carry = 0;
     for (byte, more) in around[32..].iter_mut().zip(ORDER) {
@@ -133,7 +133,7 @@ async fn no_other_algorithm_makes_a_signature() {
 }
 
 #[tokio::test]
-async fn a_header_that_we_signed_is_looked_at_word_by_word() {
+async fn every_field_of_a_signed_header_is_checked() {
     let app = App::start().await;
     let (access, refresh) = tokens(&app).await;
     let key = own_key(&app);
@@ -186,7 +186,7 @@ async fn a_header_that_we_signed_is_looked_at_word_by_word() {
 }
 
 #[tokio::test]
-async fn claims_that_we_signed_are_looked_at_one_by_one() {
+async fn every_claim_of_a_signed_token_is_checked() {
     let app = App::start().await;
     let (access, refresh) = tokens(&app).await;
     let key = own_key(&app);
@@ -312,7 +312,7 @@ async fn numbers_at_the_end_of_their_range_break_nothing() {
 }
 
 #[tokio::test]
-async fn a_role_in_a_token_makes_nobody_an_admin() {
+async fn a_role_in_a_token_is_ignored() {
     let app = App::start().await;
     let (access, _) = tokens(&app).await;
     let (header, claims) = read(&access);

@@ -17,7 +17,7 @@ async fn invite(by: &Caller<'_>, body: Value) -> Answer {
     by.post("/users", body).await
 }
 
-/// Somebody who was invited, with the message about it.
+/// An invited user, with the message about it.
 async fn invited(app: &App, by: &Caller<'_>) -> (Value, Mail) {
     let user = invite(by, json!({ "email": BOB })).await.is(201).body;
     (user, app.mail(BOB).await)
@@ -94,7 +94,7 @@ async fn an_invitation_is_accepted_by_code_or_by_link_once() {
         }
         app.wait(TWO_DAYS);
         app.log_in(BOB).await.get("/me").await.is(200);
-        assert_eq!(app.mails(BOB).await.len(), 1, "nobody is told that a first password was changed");
+        assert_eq!(app.mails(BOB).await.len(), 1, "a first password is not announced as changed");
     }
 }
 
@@ -102,9 +102,9 @@ async fn an_invitation_is_accepted_by_code_or_by_link_once() {
 async fn until_then_no_password_opens_the_account() {
     let app = App::start().await;
     invited(&app, &app.admin().await).await;
-    let nobody = app.log_in_with("nobody@example.com", PASSWORD).await.refused(401, "invalid_credentials");
+    let unknown = app.log_in_with("unknown@example.com", PASSWORD).await.refused(401, "invalid_credentials");
     for password in ["", PASSWORD, "null"] {
-        assert_eq!(app.log_in_with(BOB, password).await.look(), nobody.look(), "{password}");
+        assert_eq!(app.log_in_with(BOB, password).await.look(), unknown.look(), "{password}");
     }
 }
 
@@ -237,7 +237,7 @@ async fn who_was_invited_may_ask_for_a_forgotten_password_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_taken_address_cannot_be_invited_and_an_invited_one_cannot_sign_up() {
+async fn an_address_is_either_invited_or_signed_up() {
     let app = App::start().await;
     let boss = app.admin().await;
     app.sign_up("ann@example.com").await;
@@ -264,7 +264,7 @@ async fn only_admins_invite() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_invitation_is_told_field_by_field() {
+async fn an_invalid_invitation_is_reported_by_field() {
     let app = App::start().await;
     let boss = app.admin().await;
     let body =
@@ -292,12 +292,12 @@ async fn deleting_and_inviting_again_buys_no_new_codes_and_ends() {
     assert_eq!(
         app.stored::<i64>("SELECT count(*) FROM users"),
         1,
-        "nobody waits for a message that never comes"
+        "no user waits for a message that never comes"
     );
 }
 
 #[tokio::test]
-async fn an_admin_who_lost_the_rights_meanwhile_invites_nobody() {
+async fn an_admin_demoted_meanwhile_cannot_invite() {
     let app = App::start().await;
     let (boss, other) = (app.admin().await, app.another_admin("other@example.com").await);
     boss.patch(&format!("/users/{}", other.id().await), json!({ "role": "user" })).await.is(200);
@@ -342,7 +342,7 @@ async fn whom_an_admin_verifies_may_still_accept_the_invitation() {
 }
 
 #[tokio::test]
-async fn who_was_invited_has_nothing_to_export_or_to_delete_before_they_accept() {
+async fn an_invited_user_can_neither_export_nor_delete_before_accepting() {
     let app = App::start().await;
     let (_, mail) = invited(&app, &app.admin().await).await;
     for token in [mail.token(), "x"] {
@@ -354,7 +354,7 @@ async fn who_was_invited_has_nothing_to_export_or_to_delete_before_they_accept()
 }
 
 #[tokio::test]
-async fn a_role_that_is_null_is_told_like_any_wrong_type() {
+async fn a_null_role_is_reported_like_any_wrong_type() {
     let app = App::start().await;
     let boss = app.admin().await;
     let fields = invite(&boss, json!({ "email": BOB, "role": null })).await.invalid_fields();

@@ -1,4 +1,4 @@
-//! The keys that sign tokens: exchanged without anybody noticing, or in an emergency with everybody noticing.
+//! Signing keys: rotated without effect on users, or in an emergency with all sessions ended.
 
 use std::{thread, time::Duration};
 
@@ -111,7 +111,7 @@ async fn many_tokens_of_a_new_key_at_once_are_all_taken_by_another_server() {
 }
 
 #[tokio::test]
-async fn whatever_is_sent_another_server_looks_for_a_new_key_once_a_second() {
+async fn another_server_reloads_keys_at_most_once_a_second() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let twin = app.beside(|_| {}).await;
@@ -134,11 +134,11 @@ async fn whatever_is_sent_another_server_looks_for_a_new_key_once_a_second() {
 }
 
 #[test]
-fn an_emergency_that_has_ended_every_session_does_not_say_that_it_failed() {
+fn an_emergency_rotation_that_ended_sessions_does_not_fail() {
     let shop = Shop::with_admin();
     let server = shop.serve();
     let token = server.token("boss@example.com");
-    // Nobody can read the new key once it is there.
+    // The new key cannot be read once it is there.
     let broken = "CREATE TRIGGER broken AFTER INSERT ON signing_keys BEGIN UPDATE signing_keys SET private_key = x'00'; END";
     shop.sql().execute_batch(broken).unwrap();
     let ran = shop.run(&["keys", "rotate", "--emergency", "--yes"]).is(0);

@@ -90,7 +90,7 @@ pub async fn alive(app: &App, links: &BTreeMap<&'static str, String>) -> BTreeSe
 }
 
 #[tokio::test]
-async fn a_new_link_takes_the_place_of_its_own_kind_alone() {
+async fn a_new_link_replaces_only_links_of_its_kind() {
     let mut cells = 0;
     for (kind, possible) in ACCOUNTS {
         for (event, replaced) in EVENTS {

@@ -33,13 +33,13 @@ fn until_hung_up(mut stream: TcpStream) -> (Duration, String) {
     let mut said = Vec::new();
     match stream.read_to_end(&mut said) {
         Ok(_) => {}
-        Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "nobody hung up"),
+        Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the connection stays open"),
     }
     (start.elapsed(), String::from_utf8(said).unwrap())
 }
 
 #[test]
-fn who_says_nothing_or_only_half_a_head_is_hung_up_on() {
+fn a_client_that_sends_no_whole_head_is_disconnected() {
     let shop = hasty();
     let server = shop.serve();
     for start in ["", "GET /healthz HTTP/1.1\r\nHost: x\r\n"] {
@@ -64,7 +64,7 @@ fn a_head_that_drips_is_cut_off() {
             }
             thread::sleep(Duration::from_millis(100));
         }
-        panic!("nobody hung up");
+        panic!("the connection stays open");
     });
     let mut said = Vec::new();
     let _ = stream.read_to_end(&mut said);
@@ -73,7 +73,7 @@ fn a_head_that_drips_is_cut_off() {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_refused_in_words() {
+fn a_body_that_never_arrives_is_refused() {
     let shop = hasty();
     let server = shop.serve();
     let mut stream = connect(&server);
@@ -105,11 +105,11 @@ fn an_idle_connection_ends_and_one_in_use_does_not() {
 }
 
 #[test]
-fn who_does_not_read_the_answer_is_hung_up_on() {
+fn a_client_that_does_not_read_the_answer_is_disconnected() {
     let shop = hasty();
     let server = shop.serve();
     let mut stream = connect(&server);
-    // 1.6 MB each: more than the system takes for somebody who does not read.
+    // 1.6 MB each: more than the system buffers for a client that does not read.
     for _ in 0..20 {
         stream.write_all(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     }
@@ -167,7 +167,7 @@ fn one_client_has_so_many_connections_and_no_more() {
 }
 
 #[test]
-fn slow_clients_keep_nobody_else_out_for_long() {
+fn slow_clients_block_no_other_for_long() {
     let shop = hasty().with("SERVER__CONNECTIONS", "20").with("SERVER__CONNECTIONS_PER_CLIENT", "20");
     let server = shop.serve();
     let slow: Vec<_> = (0..40).map(|_| TcpStream::connect(server.address).unwrap()).collect();
@@ -178,7 +178,7 @@ fn slow_clients_keep_nobody_else_out_for_long() {
 }
 
 #[test]
-fn whoever_keeps_the_server_waiting_gives_their_place_to_somebody_who_comes() {
+fn a_connection_that_stalls_is_closed_to_admit_a_new_one() {
     for setting in ["SERVER__CONNECTIONS_PER_CLIENT", "SERVER__CONNECTIONS"] {
         let shop = Shop::new().with(setting, "4");
         let server = shop.serve();
@@ -243,7 +243,7 @@ fn send(server: SocketAddr, request: &str) -> Reply {
 }
 
 #[test]
-fn what_is_too_long_is_refused_in_words() {
+fn what_is_too_long_is_refused_with_a_problem() {
     let shop = Shop::new();
     let server = shop.serve();
     let end = "Host: x\r\nConnection: close\r\n\r\n";

@@ -29,9 +29,9 @@ const NEW: &str = "lungo hums at dawn";
 /// Who may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody, with or without a token.
+    /// All callers, with or without a token.
     Open,
-    /// Whoever is signed in, about themselves.
+    /// Logged-in users, about themselves.
     SignedIn,
     /// The user whose id is in the path, and admins.
     OwnOrAdmin,
@@ -129,8 +129,8 @@ fn fields(schema: &Value) -> BTreeSet<String> {
     schema["properties"].as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
 }
 
-/// Somebody of this kind, with their id.
-async fn somebody<'a>(app: &'a App, boss: &Caller<'a>, identity: Identity) -> (Caller<'a>, String) {
+/// A caller of this kind, with their id.
+async fn caller<'a>(app: &'a App, boss: &Caller<'a>, identity: Identity) -> (Caller<'a>, String) {
     let path = |id: &str| format!("/users/{id}");
     if identity == Identity::Anonymous {
         return (app.anyone(), app.sign_up(ANN).await["id"].as_str().unwrap().to_owned());
@@ -179,7 +179,7 @@ async fn send(who: &Caller<'_>, operation: &Operation, id: &str) -> Answer {
     who.send(operation.method.clone(), &path, operation.example.clone()).await
 }
 
-/// What a cell must be: nothing is said about an answer to somebody who is let in.
+/// What a cell must be: nothing is said about the answer to a caller with access.
 fn expected(access: Access, identity: Identity, own: bool) -> Option<(u16, &'static str)> {
     const NOT_SIGNED_IN: Option<(u16, &str)> = Some((401, "invalid_token"));
     const FORBIDDEN: Option<(u16, &str)> = Some((403, "forbidden"));
@@ -203,7 +203,7 @@ fn every_operation_has_its_row() {
 }
 
 #[tokio::test]
-async fn everybody_may_do_what_is_written_down_and_nothing_else() {
+async fn each_role_may_do_what_is_documented_and_nothing_else() {
     let mut cells = 0;
     for operation in operations() {
         let (_, access) = ACCESS.iter().find(|(id, _)| *id == operation.id).unwrap();
@@ -216,7 +216,7 @@ async fn everybody_may_do_what_is_written_down_and_nothing_else() {
             } else {
                 eve.id().await
             };
-            let (who, own) = somebody(&app, &boss, identity).await;
+            let (who, own) = caller(&app, &boss, identity).await;
             let before = contents(&app);
             for (id, is_own) in [(&others, false), (&own, true)] {
                 let name = format!("{} as {identity:?}, own: {is_own}", operation.id);
@@ -253,7 +253,7 @@ async fn everybody_may_do_what_is_written_down_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_session_of_somebody_else_is_nobodys_to_end() {
+async fn a_session_of_another_user_cannot_be_ended() {
     let app = App::start().await;
     let (ann, eve) = (app.signed_in(ANN).await, app.signed_in(EVE).await);
     let hers = eve.get("/me/sessions").await.body["items"][0]["id"].as_str().unwrap().to_owned();
@@ -280,7 +280,7 @@ async fn no_operation_takes_a_field_that_is_not_its_own() {
         let path = operation.path.replace("{id}", &id);
         for field in every.difference(&operation.fields) {
             for (who, caller) in
-                [("anybody", app.anyone()), ("a user", ann.clone()), ("an admin", boss.clone())]
+                [("anonymous", app.anyone()), ("a user", ann.clone()), ("an admin", boss.clone())]
             {
                 let mut body = operation.example.clone().unwrap();
                 body[field] = json!("admin");

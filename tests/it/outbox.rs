@@ -166,7 +166,7 @@ async fn what_was_taken_is_forgotten() {
 }
 
 #[tokio::test]
-async fn messages_to_one_address_leave_in_the_order_in_which_they_were_written() {
+async fn messages_to_one_address_are_sent_in_order() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.sign_up(BOB).await;
@@ -284,7 +284,7 @@ async fn several_recipients_in_a_row_put_off_what_was_tried() {
 }
 
 #[tokio::test]
-async fn silence_stops_the_batch_and_puts_everything_off() {
+async fn a_timeout_stops_the_batch_and_postpones_all() {
     let app = App::start().await;
     for number in 0..5 {
         app.sign_up(&format!("guest{number}@example.com")).await;
@@ -308,7 +308,7 @@ async fn silence_stops_the_batch_and_puts_everything_off() {
 }
 
 #[tokio::test]
-async fn a_lock_stops_the_batch_and_puts_everything_off_for_longer_each_time() {
+async fn a_lock_stops_the_batch_and_backs_off_longer_each_time() {
     let app = App::start().await;
     for email in [ANN, BOB] {
         app.sign_up(email).await;
@@ -360,7 +360,7 @@ async fn while_nothing_answers_the_pause_stays_short() {
 }
 
 #[tokio::test]
-async fn the_first_lock_after_a_long_silence_is_short() {
+async fn the_first_back_off_after_a_long_pause_is_short() {
     let app = with_a_notice().await;
     let pause = async || only(&app).await.due_at.since(app.clock.now());
     let post = Post::silent(&app);
@@ -537,7 +537,7 @@ async fn after_two_days_a_message_is_given_up_and_can_be_seen_to_be() {
     let post = Post::taking(&app);
     for _ in 0..3 {
         app.wait(Duration::from_hours(12));
-        assert_eq!(post.all().await, [], "nobody tries it any more");
+        assert_eq!(post.all().await, [], "it is not tried any more");
     }
     assert_eq!(only(&app).await.state, MessageState::Dead);
 }
@@ -552,7 +552,7 @@ async fn what_was_given_up_holds_back_nothing() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_given_up_is_tried_again_when_somebody_says_so() {
+async fn a_dead_message_is_retried_on_request() {
     let app = with_a_notice().await;
     let dead = defer_until_dead(&app).await;
     assert_eq!(retry(&app, Some(dead.id)).await, 1);
@@ -586,7 +586,7 @@ async fn a_retry_does_not_wait_for_the_pause_to_end() {
 }
 
 #[tokio::test]
-async fn a_message_that_nobody_would_read_any_more_stays_given_up() {
+async fn a_dead_message_that_has_expired_stays_dead() {
     let app = App::start().await;
     app.signed_in(ANN).await;
     forgot(&app, ANN).await;
@@ -610,7 +610,7 @@ async fn there_is_nothing_to_retry_where_there_is_no_such_message() {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_if_whoever_took_it_is_stopped() {
+async fn nothing_is_lost_if_the_worker_stops() {
     let app = App::start().await;
     for email in [ANN, BOB] {
         app.sign_up(email).await;
@@ -621,7 +621,7 @@ async fn nothing_is_lost_if_whoever_took_it_is_stopped() {
     drop(taken);
     app.wait_nearly(LEASE);
     let post = Post::taking(&app);
-    assert_eq!(post.all().await, [], "nobody else takes them meanwhile");
+    assert_eq!(post.all().await, [], "no other worker takes them meanwhile");
     app.wait(MOMENT);
     let handed = post.all().await;
     assert_eq!(handed.iter().map(|handed| handed.id).collect::<Vec<_>>(), ids);
@@ -744,7 +744,7 @@ async fn a_worker_that_is_asked_to_stop_takes_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_message_lies_in_the_store_unreadable_and_is_listed_without_what_it_carries() {
+async fn a_stored_message_is_encrypted_and_listed_without_its_content() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let sealed: Vec<u8> = app.stored("SELECT sealed FROM outbox");
@@ -769,7 +769,7 @@ async fn what_was_sealed_as_one_message_is_not_read_as_another() {
 }
 
 #[tokio::test]
-async fn many_messages_are_listed_in_pages_in_the_order_in_which_they_were_written() {
+async fn many_messages_are_listed_in_pages_oldest_first() {
     let app = App::start().await;
     let boss = app.admin().await;
     for number in 0..5 {
@@ -785,7 +785,7 @@ async fn many_messages_are_listed_in_pages_in_the_order_in_which_they_were_writt
 }
 
 #[tokio::test]
-async fn one_message_that_breaks_every_connection_does_not_hold_up_the_others_for_long() {
+async fn one_message_that_breaks_connections_delays_no_other_for_long() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.sign_up(BOB).await;
@@ -799,7 +799,7 @@ async fn one_message_that_breaks_every_connection_does_not_hold_up_the_others_fo
 }
 
 #[tokio::test]
-async fn while_we_are_not_let_in_a_new_message_does_not_knock_again() {
+async fn no_login_is_tried_while_the_circuit_breaker_is_open() {
     let app = with_a_notice().await;
     let locked = || DeliveryError::auth_rejected("mail.example:465 refused the login (535)".to_owned(), None);
     let post = Post::judging(&app, move |_| Err(locked()));

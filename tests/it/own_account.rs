@@ -61,7 +61,7 @@ async fn the_current_session_can_be_renewed_after_a_new_password() {
 }
 
 #[tokio::test]
-async fn its_owner_hears_of_a_new_password_and_the_message_holds_no_secret() {
+async fn a_password_change_is_announced_without_a_secret() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let before = app.mails(ANN).await.len();
@@ -87,7 +87,7 @@ async fn who_changes_the_password_again_and_again_fills_nobodys_mailbox() {
 }
 
 #[tokio::test]
-async fn an_address_that_nobody_confirmed_does_not_hear_of_a_new_password() {
+async fn an_unconfirmed_address_gets_no_password_notice() {
     let app = App::start().await;
     let stranger = app.unverified("bob@example.com").await;
     for _ in 0..3 {
@@ -343,7 +343,7 @@ async fn an_export_does_not_tell_where_an_admin_sat() {
 }
 
 #[tokio::test]
-async fn an_export_does_not_tell_who_sat_at_the_console() {
+async fn an_export_omits_the_origin_of_cli_actions() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let id = ann.me().await["id"].as_str().unwrap().parse().unwrap();
@@ -356,7 +356,7 @@ async fn an_export_does_not_tell_who_sat_at_the_console() {
 }
 
 #[tokio::test]
-async fn an_export_of_an_admin_tells_what_they_did_to_others() {
+async fn an_export_of_an_admin_includes_their_actions() {
     let app = App::start().await;
     let boss = app.admin().await;
     let ann = app.sign_up(ANN).await;

@@ -1,4 +1,4 @@
-//! Where one is logged in: seen and ended by whoever it is, and by admins.
+//! Sessions: listed and ended by their user, and by admins.
 
 use std::time::Duration;
 
@@ -222,22 +222,22 @@ async fn an_admin_sees_and_ends_the_sessions_of_anyone() {
 }
 
 #[tokio::test]
-async fn who_is_no_admin_hears_nothing_of_the_sessions_of_users() {
+async fn only_admins_see_the_sessions_of_users() {
     let app = App::start().await;
     let (ann, bob) = (app.signed_in(ANN).await, app.signed_in(BOB).await);
     let of = |id: &str| format!("/users/{id}/sessions");
-    let nobody = of(&Uuid::now_v7().to_string());
+    let unknown = of(&Uuid::now_v7().to_string());
     for path in [of(&ann.id().await), of(&bob.id().await)] {
         let seen = ann.get(&path).await.refused(403, "forbidden");
-        assert_eq!(seen.look(), ann.get(&nobody).await.look());
+        assert_eq!(seen.look(), ann.get(&unknown).await.look());
         let ended = ann.delete(&path).await.refused(403, "forbidden");
-        assert_eq!(ended.look(), ann.delete(&nobody).await.look());
+        assert_eq!(ended.look(), ann.delete(&unknown).await.look());
     }
     bob.get("/me").await.is(200);
 }
 
 #[tokio::test]
-async fn an_admin_finds_no_sessions_of_nobody() {
+async fn an_unknown_user_has_no_sessions() {
     let app = App::start().await;
     let boss = app.admin().await;
     let gone = app.sign_up(ANN).await["id"].as_str().unwrap().to_owned();

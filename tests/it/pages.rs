@@ -16,7 +16,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const DEAD: &str = "This link does not work any more";
 const PAGES: [&str; 2] = ["/verify", "/reset"];
 
-/// Somebody with a browser.
+/// A person with a browser.
 fn browser(app: &App) -> Caller<'_> {
     app.anyone().header("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
 }
@@ -114,7 +114,7 @@ fn dump(app: &App) -> String {
 }
 
 #[tokio::test]
-async fn looking_changes_nothing_however_often_and_whoever_looks() {
+async fn opening_a_link_changes_nothing() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let (_, _, invitation) = invited(&app).await;
@@ -241,7 +241,7 @@ async fn who_does_not_want_the_address_moved_to_them_says_so() {
 }
 
 #[tokio::test]
-async fn an_address_that_was_taken_meanwhile_is_told_and_the_link_stays_good() {
+async fn an_address_taken_meanwhile_is_explained_and_the_link_stays_valid() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let taker = app.signed_in(NEW).await;
@@ -275,7 +275,7 @@ async fn a_forgotten_password_is_chosen_anew_on_a_page() {
 }
 
 #[tokio::test]
-async fn a_password_that_breaks_a_rule_is_told_on_the_page_and_the_link_stays_good() {
+async fn a_refused_password_is_explained_and_the_link_stays_valid() {
     let app = App::start().await;
     let body = json!({ "email": ANN, "password": PASSWORD, "first_name": "Wilhelmina" });
     app.anyone().post("/auth/signup", body).await.is(201);
@@ -417,8 +417,8 @@ async fn a_new_link_is_asked_for_on_the_page() {
         let done = press(&app, page, "ask", &[("email", " ANN@example.com")]).await;
         assert_eq!(heading(&done), "Look into your mail");
         assert!(!done.contains("ANN@") && !done.contains("<form"), "{done}");
-        let nobody = press(&app, page, "ask", &[("email", "nobody@example.com")]).await;
-        assert_eq!(nobody, done, "it tells nothing about who has an account");
+        let unknown = press(&app, page, "ask", &[("email", "unknown@example.com")]).await;
+        assert_eq!(unknown, done, "it tells nothing about who has an account");
     }
     let mails = app.mails(ANN).await;
     let [_, verify, reset] = &mails[..] else { panic!("{mails:?}") };
@@ -428,7 +428,7 @@ async fn a_new_link_is_asked_for_on_the_page() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_told_and_shown_again_harmlessly() {
+async fn a_bad_address_is_explained_and_shown_escaped() {
     let app = App::start().await;
     let typed = "\"><script>alert(1)</script>";
     for page in PAGES {
@@ -442,7 +442,7 @@ async fn what_is_no_address_is_told_and_shown_again_harmlessly() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_told_in_the_words_of_the_page() {
+async fn a_bad_address_is_explained_on_the_page() {
     let app = App::start().await;
     for page in PAGES {
         let shown = press(&app, page, "ask", &[("email", "ann")]).await;
@@ -528,7 +528,7 @@ async fn a_refusal_is_a_page_for_a_browser_and_a_problem_for_a_program() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_locked_is_told_on_a_page_and_the_link_stays_good() {
+async fn a_locked_store_is_explained_and_the_link_stays_valid() {
     let app = App::start().await;
     let mail = signed_up(&app).await;
     let lock = app.opened();
@@ -636,15 +636,15 @@ async fn the_style_is_ours_and_loads_nothing() {
 async fn a_page_needs_no_session_and_takes_none() {
     let app = App::start().await;
     let mail = signed_up(&app).await;
-    let somebody = app.signed_in(BOB).await.header("accept", "text/html").header("cookie", "session=1");
-    let answer = somebody.form("/verify", &[("do", "confirm"), ("token", mail.token())]).await.is(200);
+    let bob = app.signed_in(BOB).await.header("accept", "text/html").header("cookie", "session=1");
+    let answer = bob.form("/verify", &[("do", "confirm"), ("token", mail.token())]).await.is(200);
     assert_eq!(answer.header("set-cookie"), "");
     let event = app.events().await.pop().unwrap();
     assert_eq!((&event["action"], &event["actor_id"]), (&json!("user.verified"), &Value::Null));
 }
 
 #[tokio::test]
-async fn a_defect_is_told_on_a_page_that_says_nothing_of_the_inside() {
+async fn a_panic_shows_a_page_without_internals() {
     let app = App::start().await;
     let mail = signed_up(&app).await;
     // A rule that the program does not know of.

@@ -30,7 +30,7 @@ fn a_program_that_panics_before_during_and_after_its_log() {
 }
 
 #[test]
-fn a_panic_is_one_line_of_the_log_and_without_a_log_told_as_ever() {
+fn a_panic_is_one_line_of_the_log_while_there_is_one() {
     let mut program = Command::new(std::env::current_exe().unwrap());
     let ran = program.args(["--exact", PROGRAM, "--ignored", "--nocapture"]).output().unwrap();
     let told = String::from_utf8(ran.stderr).unwrap();

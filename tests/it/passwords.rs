@@ -46,7 +46,7 @@ async fn log_in(app: &App, password: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn no_new_password_tells_a_right_code_from_a_wrong_one_for_nothing() {
+async fn a_refused_password_does_not_reveal_a_right_code() {
     // Bad by itself, bad beside the address in another spelling than its owner's, bad beside the name of the owner alone.
     for (email, password) in
         [(ANN, "password1"), ("aNN@example.com", "aNN@example.com1"), (ANN, "Xylobrind1")]
@@ -65,7 +65,7 @@ async fn no_new_password_tells_a_right_code_from_a_wrong_one_for_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_hangs_up_before_the_answer_has_tried_all_the_same() {
+async fn a_client_that_disconnects_early_is_charged_its_attempt() {
     let app = App::start().await;
     let mail = forgetful(&app).await;
     for left in (0..5).rev() {
@@ -100,14 +100,14 @@ fn token(mail: &Mail) -> Value {
 }
 
 #[tokio::test]
-async fn nobody_learns_whether_an_address_has_an_account() {
+async fn a_reset_does_not_reveal_whether_an_account_exists() {
     let app = App::start().await;
     let mail = forgetful(&app).await;
     assert!(mail.link.starts_with("http://localhost:8080/reset?token="));
     let known = forgot(&app, "ANN@example.com").await.is(202);
     assert!(known.bytes.is_empty());
     let before = app.printed().await;
-    assert_eq!(forgot(&app, "nobody@example.com").await.look(), known.look());
+    assert_eq!(forgot(&app, "unknown@example.com").await.look(), known.look());
     assert_eq!(app.printed().await, before);
 }
 
@@ -260,7 +260,7 @@ async fn asking_again_kills_the_earlier_link() {
 }
 
 #[tokio::test]
-async fn who_asks_too_often_gets_links_alone_and_then_one_an_hour_so_that_one_is_always_good() {
+async fn too_many_requests_get_links_only_and_then_one_an_hour() {
     let app = App::start().await;
     app.signed_in(ANN).await;
     let before = app.mails(ANN).await.len();
@@ -284,7 +284,7 @@ async fn who_asks_too_often_gets_links_alone_and_then_one_an_hour_so_that_one_is
         assert_eq!(app.mails(ANN).await.len(), before + 20 + hour);
         assert_eq!(app.mail(ANN).await.code, "");
     }
-    // Codes come again once the owner has chosen a password, or nobody has asked for a year.
+    // Codes come again once the owner has chosen a password, or after a year without a request.
     app.wait(Duration::from_hours(364 * 24));
     forgot(&app, ANN).await.is(202);
     assert_eq!(app.mail(ANN).await.code, "");
@@ -318,8 +318,8 @@ async fn one_answer_stands_for_everything_that_can_be_wrong() {
     let mail = forgetful(&app).await;
     reset(&app, token(&mail), NEW).await.is(204);
     let one = reset(&app, json!({ "token": "x" }), NEW).await.refused(400, "verification_failed");
-    let nobodys = json!({ "email": "nobody@example.com", "code": "123456" });
-    for proof in [code(&mail), token(&mail), nobodys] {
+    let unknown = json!({ "email": "unknown@example.com", "code": "123456" });
+    for proof in [code(&mail), token(&mail), unknown] {
         assert_eq!(reset(&app, proof.clone(), NEW).await.look(), one.look(), "{proof}");
     }
 }

@@ -142,7 +142,7 @@ async fn a_second_clean_up_finds_nothing_left() {
 }
 
 #[tokio::test]
-async fn many_go_in_slices_and_nobody_else_with_them() {
+async fn many_are_deleted_in_batches_and_no_other_user() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     add_unverified(&app, 3_000, 0);
@@ -171,7 +171,7 @@ async fn a_clean_up_that_is_cut_short_says_what_is_gone() {
 }
 
 #[tokio::test]
-async fn a_plan_can_be_looked_at_before() {
+async fn a_purge_can_be_previewed() {
     let app = App::start().await;
     add_unverified(&app, 1_200, 0);
     let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
@@ -191,7 +191,7 @@ async fn a_plan_can_be_looked_at_before() {
 }
 
 #[tokio::test]
-async fn the_console_may_say_how_old_is_too_old() {
+async fn the_cli_can_set_the_age_for_a_purge() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.signed_in("verified@example.com").await;
@@ -203,7 +203,7 @@ async fn the_console_may_say_how_old_is_too_old() {
 }
 
 #[tokio::test]
-async fn an_expired_user_is_deleted_whether_or_not_the_address_was_taken_again() {
+async fn an_expired_user_is_deleted_even_if_the_address_is_reused() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.wait(TWO_DAYS);

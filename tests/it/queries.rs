@@ -59,7 +59,7 @@ async fn a_refused_query_names_the_parameter_and_its_rule() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_a_query_is_told_at_once() {
+async fn all_errors_of_a_query_are_reported_at_once() {
     let app = App::start().await;
     let boss = app.admin().await;
     let body = boss.get("/users?limit=0&role=king&page=2").await.refused(400, "malformed_request").body;

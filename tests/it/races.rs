@@ -56,7 +56,7 @@ fn with_status(answers: &[Answer], status: u16) -> usize {
 
 /// Whether a login is let in is looked at before the password is checked, and again when its session begins.
 #[tokio::test]
-async fn a_login_under_way_is_looked_at_again_before_its_session() {
+async fn a_login_in_progress_is_rechecked_before_its_session() {
     for (change, back) in [
         (json!({ "disabled": true }), json!({ "disabled": false })),
         (json!({ "status": "unverified" }), json!({ "status": "verified" })),
@@ -122,7 +122,7 @@ async fn one_refresh_token_sent_at_once_has_one_successor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_verifies_at_the_instant_of_expiry_is_verified_or_gone() {
+async fn verifying_at_the_instant_of_expiry_verifies_or_fails() {
     let app = Arc::new(App::start().await);
     for round in 0..rounds(40) {
         let email = format!("ann{round}@example.com");
@@ -182,7 +182,7 @@ async fn two_admins_who_take_each_others_rights_leave_one() {
 }
 
 #[test]
-fn two_admins_of_whom_one_is_demoted_over_http_and_one_at_the_console_leave_one() {
+fn one_of_two_admins_stays_when_api_and_cli_demote_one_each() {
     let shop = Shop::with_admin();
     shop.create_admin("other@example.com").is(0);
     let server = shop.serve();
@@ -302,7 +302,7 @@ async fn logins_at_once_that_renew_a_hash_all_succeed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_and_a_deletion_at_once_leave_no_session_of_nobody() {
+async fn a_login_during_a_deletion_leaves_no_session() {
     let app = Arc::new(App::start().await);
     let boss = app.admin().await;
     for round in 0..rounds(15) {
@@ -356,7 +356,7 @@ async fn two_who_confirm_one_address_at_once_do_not_share_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_is_confirmed_and_signed_up_at_once_is_of_one_account() {
+async fn an_address_confirmed_and_signed_up_at_once_has_one_account() {
     let app = Arc::new(App::start().await);
     for round in 0..rounds(15) {
         let wanted = format!("wanted{round}@example.org");
@@ -451,7 +451,7 @@ async fn of_many_new_passwords_at_once_from_one_session_one_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pending_change_that_is_confirmed_as_the_password_changes_is_done_or_dead() {
+async fn a_change_confirmed_during_a_password_change_is_done_or_dead() {
     let app = Arc::new(App::start().await);
     for round in 0..rounds(15) {
         let (old, new) = (format!("ann{round}@example.com"), format!("ann{round}@example.org"));
@@ -495,7 +495,7 @@ async fn the_last_two_admins_who_leave_at_once_leave_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_up_that_is_confirmed_and_disowned_at_once_is_one_or_the_other() {
+async fn a_sign_up_confirmed_and_rejected_at_once_is_one_or_the_other() {
     let app = Arc::new(App::start().await);
     for round in 0..rounds(15) {
         let email = format!("ann{round}@example.com");

@@ -1,4 +1,4 @@
-//! Limits on guessing and on causing messages: whoever guesses is stopped, the owner is not.
+//! Rate limits on guessing and on causing messages: they stop an attacker, and not the owner.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn exhaust(app: &App, ip: &str, email: &str) -> u32 {
             return tried;
         }
     }
-    panic!("nobody asked for patience");
+    panic!("no rate limit answered");
 }
 
 async fn tokens(answer: Answer, app: &App) -> Caller<'_> {
@@ -51,7 +51,7 @@ async fn a_right_password_costs_no_try_whatever_comes_of_the_rest() {
 }
 
 #[tokio::test]
-async fn nobody_has_passwords_judged_without_end() {
+async fn password_strength_checks_are_limited() {
     let app = App::with(|config| {
         (config.rate_limit.client_burst, config.rate_limit.mail_burst) = (3, 3);
     })
@@ -209,13 +209,13 @@ async fn a_restart_forgives_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_learns_from_a_limit_whether_there_is_an_account() {
+async fn a_limit_does_not_reveal_whether_an_account_exists() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let known = exhaust(&app, "192.0.2.1", ANN).await;
-    assert_eq!(exhaust(&app, "192.0.2.1", "nobody@example.com").await, known);
+    assert_eq!(exhaust(&app, "192.0.2.1", "unknown@example.com").await, known);
     let mut looks = Vec::new();
-    for email in [ANN, "nobody@example.com"] {
+    for email in [ANN, "unknown@example.com"] {
         looks.push(log_in(&app, "192.0.2.1", email, WRONG).await.refused(429, "too_many_requests").look());
     }
     assert_eq!(looks[0], looks[1]);
@@ -260,7 +260,7 @@ async fn guesses_at_the_same_moment_do_not_overrun_a_limit() {
 }
 
 #[tokio::test]
-async fn a_guesser_somewhere_else_shuts_nobody_out() {
+async fn guesses_from_elsewhere_lock_no_owner_out() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     exhaust(&app, "198.51.100.1", ANN).await;
@@ -268,7 +268,7 @@ async fn a_guesser_somewhere_else_shuts_nobody_out() {
 }
 
 #[tokio::test]
-async fn guessers_everywhere_are_stopped_and_the_owner_at_home_is_not() {
+async fn a_distributed_attack_is_limited_and_the_owner_is_not() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let home = log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
@@ -303,7 +303,7 @@ async fn a_new_password_by_mail_makes_the_budgets_whole() {
 }
 
 #[tokio::test]
-async fn whoever_chose_a_password_by_mail_is_at_home_whatever_others_go_on_to_guess() {
+async fn a_reset_password_is_accepted_despite_wrong_attempts_elsewhere() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
@@ -324,7 +324,7 @@ async fn whoever_chose_a_password_by_mail_is_at_home_whatever_others_go_on_to_gu
 }
 
 #[tokio::test]
-async fn whoever_waits_as_long_as_they_are_told_is_not_told_to_wait_again() {
+async fn waiting_for_retry_after_is_enough() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     for _ in 0..10 {
@@ -400,7 +400,7 @@ async fn ten_wrong_guesses_keep_no_one_out_for_longer_than_a_minute() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
-    for email in [ANN, "nobody@example.com"] {
+    for email in [ANN, "unknown@example.com"] {
         assert_eq!(exhaust(&app, "192.0.2.1", email).await, 10);
         assert_eq!(patience(&app, email).await, 60, "{email}");
     }
@@ -411,13 +411,13 @@ async fn ten_wrong_guesses_keep_no_one_out_for_longer_than_a_minute() {
 }
 
 #[tokio::test]
-async fn a_limit_tells_no_one_who_is_logged_in_from_there() {
+async fn a_limit_does_not_reveal_trusted_networks() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
     for _ in 0..300 {
         let mut looks = Vec::new();
-        for email in [ANN, "nobody@example.com"] {
+        for email in [ANN, "unknown@example.com"] {
             looks.push(log_in(&app, "192.0.2.1", email, WRONG).await.look());
         }
         assert_eq!(looks[0], looks[1]);
@@ -426,7 +426,7 @@ async fn a_limit_tells_no_one_who_is_logged_in_from_there() {
 }
 
 #[tokio::test]
-async fn one_network_alone_keeps_no_owner_elsewhere_out_however_long() {
+async fn one_network_cannot_lock_an_owner_elsewhere_out() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.verify(ANN).await;
@@ -513,7 +513,7 @@ async fn tries_under_way_lengthen_no_wait() {
 }
 
 #[tokio::test]
-async fn a_login_whose_client_hung_up_starts_no_session() {
+async fn a_login_whose_client_disconnected_starts_no_session() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let mut login = Box::pin(log_in(&app, "192.0.2.1", ANN, PASSWORD));
@@ -528,7 +528,7 @@ async fn a_login_whose_client_hung_up_starts_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn right_passwords_whose_client_hung_up_cost_nothing() {
+async fn right_passwords_of_disconnected_clients_cost_nothing() {
     let app = App::with(|config| config.password.memory_kib = 8 * 1024).await;
     app.sign_up(ANN).await;
     app.verify(ANN).await;
@@ -578,7 +578,7 @@ async fn one_client_causes_so_many_messages() {
     let client = app.anyone().from("192.0.2.1");
     client.post("/auth/signup", json!({ "email": ANN, "password": PASSWORD })).await.is(201);
     client.post("/auth/verify/resend", json!({ "email": ANN })).await.is(202);
-    client.post("/auth/password/forgot", json!({ "email": "nobody@example.com" })).await.is(202);
+    client.post("/auth/password/forgot", json!({ "email": "unknown@example.com" })).await.is(202);
     for (path, body) in [
         ("/auth/signup", json!({ "email": "bob@example.com", "password": PASSWORD })),
         ("/auth/verify/resend", json!({ "email": ANN })),
@@ -738,7 +738,7 @@ async fn a_site_has_twice_the_budget_of_one_of_its_networks() {
 }
 
 #[tokio::test]
-async fn clients_behind_a_translator_are_told_apart() {
+async fn clients_behind_a_nat64_translator_are_distinguished() {
     let app = App::with(|config| config.rate_limit.client_burst = 1).await;
     for ip in ["64:ff9b::192.0.2.1", "64:ff9b:1::192.0.2.2", "64:ff9b:1:c000:2:300::"] {
         log_in(&app, ip, ANN, WRONG).await.refused(401, "invalid_credentials");
@@ -770,7 +770,7 @@ async fn what_was_right_gives_a_client_one_try_back_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_right_password_makes_up_for_wrong_ones_though_it_lets_nobody_in() {
+async fn a_right_password_resets_limits_even_if_login_is_refused() {
     for disabled in [true, false] {
         let app = App::with(|config| {
             config.auth.allow_unverified_login = disabled;
@@ -838,7 +838,7 @@ async fn an_account_edits_itself_so_often_and_then_once_in_a_while() {
 }
 
 #[tokio::test]
-async fn a_thief_who_edits_without_end_keeps_the_owner_from_nothing() {
+async fn endless_edits_by_an_intruder_do_not_block_the_owner() {
     let app = three_changes().await;
     let ann = app.signed_in(ANN).await;
     edit_without_end(&ann, "/me", 3).await;

@@ -196,7 +196,7 @@ async fn what_is_missing_or_null_is_named() {
 }
 
 #[tokio::test]
-async fn nobody_signs_up_as_more_than_a_user() {
+async fn a_sign_up_always_makes_a_plain_user() {
     let app = App::start().await;
     for (name, value) in [
         ("role", json!("admin")),
@@ -319,7 +319,7 @@ async fn a_shop_can_hide_whether_an_address_is_taken() {
 }
 
 #[tokio::test]
-async fn who_is_signed_up_again_and_again_hears_of_it_twenty_times_and_then_once_an_hour() {
+async fn repeated_sign_ups_send_twenty_messages_and_then_one_an_hour() {
     let app = App::with(|config| config.auth.hide_taken_emails = true).await;
     with_email(&app, "ann@example.com").await.is(202);
     for told in [20, 21] {

@@ -1,4 +1,4 @@
-//! Reminders: once, in time, to those whom it concerns, and to nobody else.
+//! Reminders: sent once, in time, to unverified users only.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn who_has_not_verified_is_reminded_once_when_a_day_is_left() {
 }
 
 #[tokio::test]
-async fn a_reminder_brings_a_fresh_code_and_link_in_the_place_of_the_earlier_ones() {
+async fn a_reminder_replaces_earlier_codes_and_links() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     let first = app.mail(ANN).await;
@@ -69,7 +69,7 @@ async fn a_reminder_prolongs_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_reminded() {
+async fn no_other_user_is_reminded() {
     let app = App::start().await;
     let boss = app.admin().await;
     app.signed_in(ANN).await;
@@ -166,7 +166,7 @@ async fn whose_address_was_sent_enough_is_not_sent_a_reminder() {
 }
 
 #[tokio::test]
-async fn everybody_is_reminded_however_many_they_are() {
+async fn all_are_reminded_however_many_they_are() {
     let app = App::start().await;
     app.opened()
         .execute_batch(
@@ -180,7 +180,7 @@ async fn everybody_is_reminded_however_many_they_are() {
 }
 
 #[tokio::test]
-async fn a_reminder_wakes_whoever_sends_messages() {
+async fn a_reminder_wakes_the_outbox_worker() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.accounts.message_posted().await; // what is for the sign-up

@@ -235,7 +235,7 @@ fn every_operation_takes_anything() {
         config.server.cors_origins = vec!["https://shop.example".parse().unwrap()];
     }));
     let boss = runtime.block_on(app.admin());
-    // Whoever logged out, was deleted, or has another password, is followed by somebody else.
+    // A user who logged out, was deleted, or has another password, is replaced by another one.
     let ann = RefCell::new((0, app.anyone(), String::new()));
     let next = || {
         let number = ann.borrow().0 + 1;
@@ -251,7 +251,7 @@ fn every_operation_takes_anything() {
     let answered = RefCell::new(BTreeMap::<u16, u32>::new());
     check(1_500, rubbish(), |request| {
         let (method, template, _, _) = &request.operation;
-        // Every other one is about somebody who is there.
+        // Every other one is about a user who exists.
         let about = if request.id.len() % 2 == 0 { request.id.clone() } else { ann.borrow().2.clone() };
         let path = template.replace("{id}", &about);
         let path = if request.query.is_empty() { path } else { format!("{path}?{}", request.query) };
@@ -330,7 +330,7 @@ fn values_take_anything() {
 }
 
 #[test]
-fn a_cursor_of_anybodys_making_moves_along_the_list_and_does_nothing_else() {
+fn a_forged_cursor_only_moves_along_the_list() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let app = runtime.block_on(App::start());

@@ -85,7 +85,7 @@ fn a_request_that_came_before_the_signal_is_answered() {
     let (first, rest) = body.split_at(10);
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-    // It asks for the rest of the body only when somebody has begun to work on the request.
+    // It asks for the rest of the body only once work on the request has begun.
     let head = format!(
         "POST /auth/signup HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nExpect: 100-continue\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -154,7 +154,7 @@ fn the_documentation_is_served_without_any_other_server() {
 }
 
 #[test]
-fn the_health_check_tells_whether_the_server_can_work() {
+fn the_health_check_succeeds_if_the_server_is_ready() {
     let mut shop = Shop::new();
     let server = shop.serve();
     shop.set("SERVER__LISTEN", server.address.to_string());
@@ -170,7 +170,7 @@ fn the_health_check_tells_whether_the_server_can_work() {
 }
 
 #[test]
-fn the_health_check_tells_a_server_that_cannot_work() {
+fn the_health_check_fails_if_the_server_is_not_ready() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let shop = Shop::new().with("SERVER__LISTEN", listener.local_addr().unwrap().to_string());
     let server = thread::spawn(move || {
@@ -190,7 +190,7 @@ fn the_health_check_tells_a_server_that_cannot_work() {
 }
 
 #[test]
-fn a_connection_that_nobody_uses_does_not_hold_up_the_end() {
+fn an_idle_connection_does_not_delay_the_shutdown() {
     let shop = Shop::new();
     let server = shop.serve();
     let mut idle = TcpStream::connect(server.address).unwrap();
@@ -215,7 +215,7 @@ fn two_servers_that_start_at_once_on_a_fresh_folder_both_come_up() {
 }
 
 #[test]
-fn a_second_server_on_the_same_port_is_told_so() {
+fn a_second_server_on_the_same_port_is_refused() {
     let mut shop = Shop::new();
     let server = shop.serve();
     shop.set("SERVER__LISTEN", server.address.to_string());
@@ -361,7 +361,7 @@ fn logging_to(shop: &Shop, reader: &str) -> Server {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_nobody_up_and_says_afterwards_how_much_was_lost() {
+fn an_unread_log_blocks_no_request_and_reports_lost_lines() {
     let shop = Shop::new();
     let mut server = logging_to(&shop, "cat go; cat");
     for _ in 0..2_000 {
@@ -384,7 +384,7 @@ fn a_log_that_nobody_reads_holds_nobody_up_and_says_afterwards_how_much_was_lost
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_keep_a_server_from_its_end() {
+fn an_unread_log_does_not_keep_a_server_from_stopping() {
     let shop = Shop::new();
     let mut server = logging_to(&shop, "cat go; cat");
     for _ in 0..2_000 {
@@ -398,7 +398,7 @@ fn a_log_that_nobody_reads_does_not_keep_a_server_from_its_end() {
 }
 
 #[test]
-fn a_log_whose_reader_is_gone_holds_nobody_up() {
+fn a_log_whose_reader_is_gone_blocks_no_request() {
     let shop = Shop::new();
     let mut server = logging_to(&shop, "true");
     for _ in 0..100 {

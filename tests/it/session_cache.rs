@@ -1,4 +1,4 @@
-//! What is remembered of who is signed in is never older than the store, whoever changed it.
+//! The session cache is never older than the database, whichever process changed it.
 
 use std::{
     sync::{
@@ -82,7 +82,7 @@ async fn a_change_that_is_taken_back_is_seen_twice() {
 
 /// The command line is another process; eight clients ask without pause. Whatever they ask after it has ended is refused.
 #[test]
-fn nothing_is_served_from_memory_after_the_command_line_has_shut_somebody_out() {
+fn the_cache_serves_no_user_that_the_cli_has_disabled() {
     let shop = Shop::with_admin().with("RATE_LIMIT__ENABLED", "false");
     let server = Arc::new(shop.serve());
     server.sign_up(ANN).is(201);
@@ -119,7 +119,7 @@ fn nothing_is_served_from_memory_after_the_command_line_has_shut_somebody_out() 
         }
         ended.store(true, Ordering::SeqCst);
         let answers: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
-        assert!(answers > 0, "round {round}: nobody was served before");
+        assert!(answers > 0, "round {round}: no request was served before");
         shop.run(&["users", "enable", ANN]).is(0);
     }
 }

@@ -79,7 +79,7 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() {
     let wrong = log_in(&app, ANN, "espresso rains upward").await.refused(401, "invalid_credentials");
     assert!(wrong.header("www-authenticate").starts_with("Bearer"));
     for (email, password) in [
-        ("nobody@example.com", PASSWORD),
+        ("unknown@example.com", PASSWORD),
         (ANN, ""),
         (ANN, "MOCHA STIRS SLOWLY"),
         (ANN, "mocha stirs slowly "),
@@ -97,14 +97,14 @@ async fn a_login_that_has_not_its_form_names_the_fields() {
 }
 
 #[tokio::test]
-async fn that_an_account_is_disabled_is_told_only_after_the_right_password() {
+async fn a_disabled_account_is_revealed_only_after_the_right_password() {
     let app = App::start().await;
     let boss = app.admin().await;
     let ann = app.sign_up(ANN).await;
     change(&boss, &ann, json!({ "disabled": true })).await;
     log_in(&app, ANN, PASSWORD).await.refused(403, "account_disabled");
     let wrong = log_in(&app, ANN, "espresso rains upward").await.refused(401, "invalid_credentials");
-    assert_eq!(wrong.look(), log_in(&app, "nobody@example.com", "espresso rains upward").await.look());
+    assert_eq!(wrong.look(), log_in(&app, "unknown@example.com", "espresso rains upward").await.look());
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM sessions"), 1, "the admin's");
 }
 
@@ -157,7 +157,7 @@ async fn a_refresh_token_that_is_used_again_too_late_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_is_used_again_after_its_successor_ends_the_session() {
+async fn refresh_token_reuse_after_its_successor_ends_the_session() {
     let app = App::start().await;
     let first = signed_up(&app).await;
     let second = refresh(&app, &first).await.is(200).body;
@@ -211,7 +211,7 @@ async fn a_session_lives_for_90_days_in_all() {
 }
 
 #[tokio::test]
-async fn a_session_ends_to_the_millisecond_though_its_tokens_count_whole_seconds() {
+async fn a_session_ends_to_the_millisecond_unlike_its_tokens() {
     let app = App::with(|config| config.auth.session_ttl = Duration::from_mins(10).into()).await;
     app.sign_up(ANN).await;
     app.wait(Duration::from_millis(500));
@@ -308,7 +308,7 @@ async fn a_promoted_user_is_an_admin_with_the_same_token() {
 async fn too_many_wrong_passwords_ask_for_patience() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    for email in [ANN, "nobody@example.com"] {
+    for email in [ANN, "unknown@example.com"] {
         for _ in 0..app.config.rate_limit.login_burst {
             log_in(&app, email, "espresso rains upward").await.refused(401, "invalid_credentials");
         }
@@ -326,7 +326,7 @@ async fn too_many_wrong_passwords_ask_for_patience() {
 }
 
 #[tokio::test]
-async fn a_hash_with_older_parameters_is_renewed_at_a_good_login_and_no_other() {
+async fn a_hash_with_older_parameters_is_renewed_at_a_login() {
     let old = App::start().await;
     old.sign_up(ANN).await;
     let hash = old.stored::<String>(HASH);

@@ -171,7 +171,7 @@ async fn a_refusal_for_now_is_tried_again_and_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn trouble_with_a_recipient_holds_up_no_other() {
+async fn an_error_of_one_recipient_delays_no_other() {
     for does in [Does::Silent, Does::Closes, Does::Says(b"nonsense\r\n"), Does::Says(b"354 go on\r\n")] {
         let server = SmtpServer::start(move |heard| heard.starts_with("RCPT TO:<ann").then_some(does)).await;
         let app = shop(&server).await;
@@ -257,7 +257,7 @@ async fn an_answer_that_was_not_asked_for_is_no_receipt() {
 }
 
 #[tokio::test]
-async fn letters_that_the_server_does_not_take_are_a_final_refusal() {
+async fn characters_that_the_server_rejects_are_a_final_refusal() {
     let scripts: [(&str, &[u8]); 2] =
         [("EHLO", b"250 mail.example\r\n"), ("MAIL FROM:<no-reply@shop.example> SMTPUTF8", b"555 no\r\n")];
     for (step, says) in scripts {
@@ -274,7 +274,7 @@ async fn letters_that_the_server_does_not_take_are_a_final_refusal() {
 }
 
 #[tokio::test]
-async fn a_refused_sender_is_not_the_fault_of_letters() {
+async fn a_refused_sender_is_not_blamed_on_characters() {
     for says in [&b"501 no\r\n"[..], b"550 no\r\n", b"553 5.7.1 not owned\r\n"] {
         let letters = "MAIL FROM:<no-reply@shop.example> SMTPUTF8";
         let server =

@@ -43,7 +43,7 @@ fn invalid(field: &str) -> [(String, String); 1] {
 }
 
 #[tokio::test]
-async fn an_address_in_letters_that_stand_for_others_is_refused() {
+async fn an_address_in_compatibility_letters_is_refused() {
     let app = App::start().await;
     let (boss, ann) = (app.admin().await, app.signed_in("ann.smith@example.com").await);
     let anyone = app.anyone();
@@ -134,7 +134,7 @@ async fn addresses_of_an_older_store_are_compared_anew() {
 }
 
 #[test]
-fn an_upgrade_tells_whose_address_is_not_accepted_any_more() {
+fn an_upgrade_names_addresses_that_are_no_longer_accepted() {
     let shop = Shop::new();
     fs::create_dir(shop.path("data")).unwrap();
     let old = older_store(&shop.path("data/coffeeshop.db"), 11);

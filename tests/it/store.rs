@@ -83,7 +83,7 @@ async fn what_is_answered_is_in_the_file_however_many_write_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_who_want_one_address_one_gets_it_and_the_others_leave_nothing() {
+async fn of_many_sign_ups_for_one_address_one_succeeds() {
     let kept = Kept::new().await;
     let mut tasks = JoinSet::new();
     for _ in 0..16 {
@@ -96,7 +96,7 @@ async fn of_many_who_want_one_address_one_gets_it_and_the_others_leave_nothing()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_write_that_is_refused_or_panics_harms_nobody_else() {
+async fn a_write_that_fails_or_panics_affects_no_other() {
     let kept = Kept::new().await;
     let mut good = JoinSet::new();
     let mut bad = JoinSet::new();
@@ -139,7 +139,7 @@ async fn accounts_that_are_closed_have_let_go_of_the_file() {
     let log = folder.path().join("coffeeshop.db-wal");
     assert!(log.exists());
     accounts.close().await;
-    assert!(!log.exists(), "whoever closes the file last takes the log away");
+    assert!(!log.exists(), "the last process that closes the file deletes the log");
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_store_is_found_as_it_was_left() {
 }
 
 #[tokio::test]
-async fn the_migrations_that_a_file_needs_are_told_without_touching_it() {
+async fn pending_migrations_are_listed_without_a_change() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("coffeeshop.db");
     assert!(matches!(Store::pending_migrations(&Database::at(&path)), Err(OpenError::Missing(_))));
@@ -200,7 +200,7 @@ async fn the_migrations_that_a_file_needs_are_told_without_touching_it() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_or_not_up_to_date_is_left_so_if_that_is_wished() {
+async fn a_store_is_neither_created_nor_migrated_unless_asked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/coffeeshop.db");
     let missing = Store::open(&Database::at(&path), OpenMode::RequireCurrent).await.err().unwrap();
@@ -244,7 +244,7 @@ fn read_panics(_: &Snapshot<'_>) -> Result<(), store::Error> {
 }
 
 #[tokio::test]
-async fn a_value_that_nobody_can_have_written_is_damage_and_told_by_its_column_alone() {
+async fn an_impossible_value_is_damage_and_reported_by_column_only() {
     let kept = Kept::new().await;
     sign_up(kept.accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
     for (column, value, told) in [
@@ -280,7 +280,7 @@ fn misplace(file: &Connection, from: &str, to: &str) {
 }
 
 #[tokio::test]
-async fn an_index_that_names_the_rows_of_others_finds_nobody() {
+async fn an_index_with_wrong_row_ids_finds_no_user() {
     let app = App::start().await;
     app.sign_up("ann@example.com").await;
     app.sign_up("bob@example.com").await;
@@ -375,7 +375,7 @@ async fn readiness_does_not_wait_behind_the_reads_of_users() {
 }
 
 #[tokio::test]
-async fn more_reads_than_may_wait_are_told_to_come_back() {
+async fn reads_beyond_the_queue_get_retry_after() {
     let kept = Kept::new().await;
     let (_busy, let_go) = busy_readers(&kept.store);
     let mut waiting = Vec::new();

@@ -1,4 +1,4 @@
-//! Silence, measured: whether somebody has an account is told neither by the bytes of an answer nor by the time that it
+//! Response timing, measured: neither the bytes of an answer nor its time reveal whether an account exists: the time that it
 //! takes. Real binary, real hashing.
 
 use std::{cmp::Ordering, time::Instant};
@@ -86,7 +86,7 @@ fn measure(server: &Server, name: &str, path: &str, body: impl Fn(&str) -> Value
 
 #[test]
 #[ignore = "measures; run alone"]
-fn nobody_learns_from_an_answer_or_its_time_whether_there_is_an_account() {
+fn answers_and_their_times_do_not_reveal_accounts() {
     let mut shop = Shop::new().with("AUTH__HIDE_TAKEN_EMAILS", "true");
     for budget in ["LOGIN", "ACCOUNT", "CLIENT", "MAIL"] {
         shop.set(&format!("RATE_LIMIT__{budget}_BURST"), "1000000");

@@ -56,7 +56,7 @@ pub fn without(value: &Value, name: &str) -> Value {
     value
 }
 
-/// The shop's own key, as somebody has it who holds both the store and the secret.
+/// The shop's own key, read with the database and the installation secret.
 pub fn own_key(app: &App) -> Ed25519KeyPair {
     let secret = app.config.database.path.with_file_name("coffeeshop.secret");
     let secret = URL_SAFE_NO_PAD.decode(fs::read_to_string(secret).unwrap().trim()).unwrap();
@@ -274,7 +274,7 @@ async fn a_token_that_another_signed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_that_we_signed_with_wrong_words_in_it_is_refused() {
+async fn a_signed_token_with_wrong_claims_is_refused() {
     let app = App::start().await;
     let (access, refresh) = tokens(&app).await;
     let key = own_key(&app);

@@ -29,7 +29,7 @@ async fn total(boss: &Caller<'_>, query: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_text_is_found_in_whoever_has_it_however_short_it_is() {
+async fn a_text_of_any_length_is_found() {
     let app = App::start().await;
     let boss = app.admin().await;
     for (email, first_name, last_name) in PEOPLE {
@@ -124,7 +124,7 @@ async fn the_counts_that_are_kept_are_those_of_the_users() {
     for (query, count) in [("", 5), ("status=unverified", 2), ("role=admin", 2), ("disabled=true", 1)] {
         assert_eq!(total(&boss, query).await, count, "{query}");
     }
-    // Whoever has expired is not counted, cleaned up or not.
+    // An expired user is not counted, deleted or not.
     app.wait(Duration::from_hours(48));
     assert_eq!(app.stored::<i64>("SELECT sum(users) FROM user_counts"), 5);
     let boss = app.log_in("boss@example.com").await;
@@ -216,7 +216,7 @@ async fn pages_of_a_search_are_in_order_however_disorderly_people_came() {
 }
 
 #[tokio::test]
-async fn a_wrong_clock_is_forgotten_at_the_start_after_the_last_who_came_by_it_is_gone() {
+async fn a_wrong_clock_is_forgotten_once_its_last_user_is_deleted() {
     let app = App::start().await;
     app.make_admin("boss@example.com").await;
     let disorder = "SELECT disorder FROM user_arrivals";

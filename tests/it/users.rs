@@ -1,4 +1,4 @@
-//! Everyone's accounts: found, paged through, changed and deleted by admins, and by nobody else.
+//! Users: found, listed, changed and deleted by admins only.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -42,14 +42,14 @@ async fn send(caller: &Caller<'_>, method: &str, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn who_is_no_admin_is_told_nothing_about_others() {
+async fn only_admins_see_other_users() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let other = path(&app.sign_up("bob@example.com").await);
-    let nobody = format!("/users/{}", Uuid::now_v7());
+    let unknown = format!("/users/{}", Uuid::now_v7());
     for method in ["GET", "PATCH", "DELETE"] {
         let one = send(&ann, method, &other).await.refused(403, "forbidden");
-        assert_eq!(one.look(), send(&ann, method, &nobody).await.look(), "{method}");
+        assert_eq!(one.look(), send(&ann, method, &unknown).await.look(), "{method}");
     }
     let own = format!("/users/{}", ann.id().await);
     ann.delete(&own).await.refused(403, "forbidden");
@@ -59,7 +59,7 @@ async fn who_is_no_admin_is_told_nothing_about_others() {
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_is_told_nothing_at_all() {
+async fn an_anonymous_caller_sees_no_users() {
     let app = App::start().await;
     let ann = path(&app.sign_up(ANN).await);
     for path in [&ann, "/users", &format!("/users/{}", Uuid::now_v7())] {
@@ -84,9 +84,9 @@ async fn what_is_not_there_is_not_found() {
     let boss = app.admin().await;
     let gone = app.sign_up(ANN).await;
     boss.delete(&path(&gone)).await.is(204);
-    let nobody = format!("/users/{}", Uuid::now_v7());
+    let unknown = format!("/users/{}", Uuid::now_v7());
     for path in
-        [&path(&gone), &nobody, "/users/nope", "/users/1", "/users/00000000-0000-0000-0000-000000000000"]
+        [&path(&gone), &unknown, "/users/nope", "/users/1", "/users/00000000-0000-0000-0000-000000000000"]
     {
         for method in ["GET", "PATCH", "DELETE"] {
             send(&boss, method, path).await.refused(404, "not_found");
@@ -248,7 +248,7 @@ async fn a_search_finds_parts_of_addresses_and_names() {
         ("\"off\"", &["z@example.com"]),
         ("be", &["Anna.Berg@example.com"]),
         (" berg ", &["Anna.Berg@example.com"]),
-        ("nobody", &[]),
+        ("missing", &[]),
         ("a%g", &[]),
         ("a_g", &[]),
         ("\\", &[]),
@@ -263,7 +263,7 @@ async fn a_search_finds_parts_of_addresses_and_names() {
 }
 
 #[tokio::test]
-async fn a_search_for_characters_that_are_in_no_text_finds_nobody() {
+async fn a_search_for_unused_characters_finds_no_user() {
     let app = App::start().await;
     let boss = app.admin().await;
     for q in ["\0", "ab\0", "boss\0@example", "\u{1}", "boss\n", "\u{feff}boss", "🥐🥐🥐", "\u{10ffff}"]
@@ -630,7 +630,7 @@ async fn who_is_unverified_already_gets_no_more_time() {
 }
 
 #[tokio::test]
-async fn an_edit_that_leaves_the_address_asks_nobody_to_verify_again() {
+async fn an_edit_that_keeps_the_address_keeps_it_verified() {
     let app = App::start().await;
     let boss = app.admin().await;
     let ann = app.sign_up(ANN).await;
@@ -705,7 +705,7 @@ async fn the_file_of_the_store_holds_nothing_of_a_deleted_user() {
 }
 
 #[tokio::test]
-async fn who_may_not_edit_a_user_hears_nothing_else() {
+async fn a_refused_edit_reveals_nothing_about_the_user() {
     let app = App::start().await;
     let (ann, boss) = (app.signed_in("ann@example.com").await, app.admin().await);
     let other = format!("/users/{}", boss.id().await);

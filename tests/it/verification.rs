@@ -121,7 +121,7 @@ async fn a_resend_makes_up_for_a_code_that_was_killed() {
 }
 
 #[tokio::test]
-async fn a_resend_tells_nobody_whether_there_is_an_account() {
+async fn a_resend_does_not_reveal_whether_an_account_exists() {
     let app = App::start().await;
     let boss = app.admin().await;
     signed_up(&app, ANN).await;
@@ -131,7 +131,7 @@ async fn a_resend_tells_nobody_whether_there_is_an_account() {
     let shut = app.sign_up("shut@example.com").await["id"].as_str().unwrap().to_owned();
     boss.patch(&format!("/users/{shut}"), json!({ "disabled": true })).await.is(200);
     let before = app.printed().await;
-    for email in ["nobody@example.com", BOB, "shut@example.com"] {
+    for email in ["unknown@example.com", BOB, "shut@example.com"] {
         assert_eq!(resend(&app, email).await.look(), open.look(), "{email}");
     }
     assert_eq!(app.printed().await, before);
@@ -198,7 +198,7 @@ async fn at_the_instant_of_expiry_an_account_is_gone() {
             app.anyone().post("/auth/login", body).await.refused(401, "invalid_credentials").look()
         }
     };
-    assert_eq!(log_in(ANN).await, log_in("nobody@example.com").await);
+    assert_eq!(log_in(ANN).await, log_in("unknown@example.com").await);
     let before = app.printed().await;
     resend(&app, ANN).await.is(202);
     app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
@@ -270,7 +270,7 @@ async fn one_answer_stands_for_everything_that_can_be_wrong() {
         code(BOB, &expired.code),
         code(BOB, "not a code"),
         code("eve@example.com", &tried.code),
-        code("nobody@example.com", "123456"),
+        code("unknown@example.com", "123456"),
         code(ANN, &used.code),
         token(used.token()),
         token("x"),

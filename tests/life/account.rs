@@ -87,7 +87,7 @@ fn an_account_lives_from_sign_up_to_deletion() {
     browser.open(&format!("{}/reset", open.url));
     browser.fill("Your e-mail address", ANN_SMITH);
     browser.press("Send me a link");
-    // The page says the same as to somebody who is there; a later mail shows that none was sent.
+    // The page says the same as for an account that exists; a later mail shows that none was sent.
     browser.has_heading("Look into your mail");
     open.server.sign_up("bob@example.com").is(201);
     post.mail("bob@example.com", 1);

@@ -1,4 +1,4 @@
-//! A browser that nobody sees: Chromium, driven by chromedriver over plain HTTP, as the W3C says in `WebDriver`.
+//! A headless browser: Chromium, driven by chromedriver over plain HTTP, as the W3C says in `WebDriver`.
 
 use std::{
     fs,
@@ -36,7 +36,7 @@ pub struct Browser {
 struct Element(String);
 
 impl Browser {
-    /// A fresh one, which knows nobody.
+    /// A fresh one, without cookies.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut driver = Command::new("chromedriver")

@@ -112,7 +112,7 @@ impl Open {
         self.link(new, 1)
     }
 
-    /// A request of somebody who is signed in.
+    /// A request of a logged-in user.
     fn send(&self, method: &str, token: &str, path: &str, body: &Value) -> Reply {
         self.server.ask(method, path, &format!("Authorization: Bearer {token}\r\n"), Some(body)).unwrap()
     }
@@ -143,7 +143,7 @@ impl Post {
     }
 }
 
-/// A port that nobody has, where no outgoing connection gets one.
+/// A free port, outside the range of outgoing connections.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 1000).unwrap() * 8;

@@ -118,7 +118,7 @@ fn opening_a_link_changes_nothing_and_a_button_does() {
 
 #[test]
 #[ignore = "needs a browser and a mail server: .ci/run starts them"]
-fn a_used_or_expired_link_says_what_to_do_next_and_the_form_there_works() {
+fn a_used_or_expired_link_offers_a_form_that_works() {
     let open = Open::new();
     let browser = Browser::start();
     // A newer message takes the place of the first.
@@ -186,7 +186,7 @@ fn who_was_not_meant_deletes_the_account_or_keeps_its_old_address() {
 
 #[test]
 #[ignore = "needs a browser and a mail server: .ci/run starts them"]
-fn what_breaks_a_rule_is_told_beside_its_field_and_the_form_can_be_sent_again() {
+fn an_invalid_field_is_explained_and_the_form_can_be_resent() {
     let open = Open::new();
     let browser = Browser::start();
     open.verified(ANN);
@@ -282,7 +282,7 @@ fn everything_works_with_scripts_switched_off() {
 
 #[test]
 #[ignore = "needs a browser and a mail server: .ci/run starts them"]
-fn no_page_asks_another_host_for_anything_and_none_breaks_its_own_rules() {
+fn pages_load_nothing_from_other_hosts_and_keep_their_policy() {
     let open = Open::new();
     let browser = Browser::start();
     let mut asked = Vec::new();

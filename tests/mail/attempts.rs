@@ -30,7 +30,7 @@ fn fails(shop: &Shop, to: &str, why: &str) {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn settings_that_work_send_a_mail_through_every_door() {
+fn working_settings_send_a_mail_on_every_port() {
     for door in [Door::Tls, Door::StartTls, Door::Plain] {
         let to = format!("test-{}@example.com", door.security());
         let ran = test(&shop(mail_server(), door), &to).is(0);
@@ -52,7 +52,7 @@ fn a_name_that_does_not_exist_is_named() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_port_where_nobody_listens_is_named() {
+fn a_port_that_is_not_open_is_named() {
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let shop = shop(mail_server(), Door::Tls).with("SMTP__PORT", unused.to_string());
     let why = format!("nothing answers at localhost:{unused}: check smtp.host and smtp.port");
@@ -134,7 +134,7 @@ fn a_certificate_that_is_itself_in_the_file_is_trusted() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn tls_where_it_is_not_spoken_and_none_where_it_is_get_a_hint_at_the_security() {
+fn tls_on_the_wrong_port_gets_a_hint_at_the_security() {
     let wrong = |door: Door, security: &str| shop(mail_server(), door).with("SMTP__SECURITY", security);
     let port = |door| mail_server().port(door);
     let at = format!("localhost:{}", port(Door::StartTls));

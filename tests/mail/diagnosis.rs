@@ -17,7 +17,7 @@ fn says(shop: &Shop, hint: &str) {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn one_recipient_at_whom_the_server_falls_silent_holds_up_no_other() {
+fn one_recipient_that_times_out_delays_no_other() {
     let proxy =
         Proxy::start(mail_server().port(Door::Plain), Manner::SilentFrom("RCPT TO:<poison@example.com>"));
     let shop = shop_behind(proxy.port()).with("SMTP__TIMEOUT", "2s");
@@ -34,7 +34,7 @@ fn one_recipient_at_whom_the_server_falls_silent_holds_up_no_other() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_shop_whose_own_domain_has_other_letters_sends_from_it() {
+fn a_sender_with_a_non_ascii_domain_sends() {
     let proxy = Proxy::start(mail_server().port(Door::Plain), Manner::Honest);
     let shop = shop_behind(proxy.port()).with("MESSAGES__FROM", "post@bücher.example");
     shop.run(&["messages", "test", "--to", "own-domain@example.com"]).is(0);
@@ -67,7 +67,7 @@ fn a_login_that_is_missing_is_named() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_door_that_waits_for_tls_gets_a_hint_at_the_security() {
+fn a_port_that_waits_for_tls_gets_a_hint_at_the_security() {
     let shop = shop(mail_server(), Door::Tls).with("SMTP__SECURITY", "starttls").with("SMTP__TIMEOUT", "2s");
     says(&shop, "smtp.security");
 }
@@ -86,7 +86,7 @@ fn a_shop_name_that_makes_a_line_too_long_is_refused() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_setback_is_one_object_in_the_log() {
+fn a_delivery_error_is_one_object_in_the_log() {
     let mut down = MailServer::start();
     down.stop();
     let shop = shop(&down, Door::Tls).with("LOG__FORMAT", "json");
@@ -101,7 +101,7 @@ fn a_setback_is_one_object_in_the_log() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_server_that_has_no_room_for_now_gets_the_mail_within_a_minute_of_having_some() {
+fn a_full_mail_server_gets_the_mail_within_a_minute_of_having_room() {
     let proxy = Proxy::start(mail_server().port(Door::Plain), Manner::Full);
     let shop = shop_behind(proxy.port());
     let server = shop.serve();

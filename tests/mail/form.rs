@@ -19,7 +19,7 @@ fn test_mail(shop_name: &str, to: &str) -> Mail {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_sign_ups_mail_arrives_over_tls_over_starttls_and_on_this_machine_in_the_clear() {
+fn mail_arrives_over_tls_starttls_and_locally_in_the_clear() {
     for (door, with) in [(Door::Tls, "ESMTPSA"), (Door::StartTls, "ESMTPSA"), (Door::Plain, "ESMTP")] {
         let shop = shop(mail_server(), door);
         let server = shop.serve();

@@ -71,8 +71,8 @@ fn a_server_that_is_killed_at_any_moment_loses_no_mail() {
         let mut server = shop.serve();
         let (address, (begun, first)) = (server.address, channel());
         let people = thread::spawn(move || {
-            let everybody = (0..).map(|number| format!("round-{round}-{number}@example.com"));
-            let signed_up = everybody.map_while(|to| {
+            let addresses = (0..).map(|number| format!("round-{round}-{number}@example.com"));
+            let signed_up = addresses.map_while(|to| {
                 let reply = try_to_sign_up(address, &to).ok().filter(|reply| reply.status == 201);
                 let _ = begun.send(());
                 reply.map(|_| to)

@@ -79,7 +79,7 @@ fn resend(server: &Server, to: &str) {
     server.post("/auth/verify/resend", &json!({ "email": to })).is(202);
 }
 
-/// Stops a server, and looks at whether it kept to itself what is nobody else's.
+/// Stops a server, and checks that its output holds no secret.
 #[track_caller]
 fn stop(server: Server, mails: &[Mail]) -> Ran {
     let ran = server.stop(Signal::TERM).is(0);

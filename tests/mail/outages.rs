@@ -1,4 +1,4 @@
-//! A mail server that is down, slow, or says no: nobody who uses the shop notices, and no mail is lost.
+//! A mail server that is down, slow, or says no: users do not notice, and no mail is lost.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ fn shorten_pauses(shop: &Shop, attempts: u32) {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_shop_starts_without_its_mail_server_and_delivers_within_a_minute_of_its_return() {
+fn mail_is_delivered_within_a_minute_of_the_mail_servers_return() {
     let mut mail_server = MailServer::start();
     mail_server.stop();
     let shop = shop(&mail_server, Door::Tls);
@@ -89,7 +89,7 @@ fn a_mail_server_that_goes_away_between_two_mails_is_found_again() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_slow_mail_server_slows_down_nobody() {
+fn a_slow_mail_server_delays_no_user() {
     let proxy = Proxy::start(mail_server().port(Door::Tls), Manner::Slow(Duration::from_millis(300)));
     let shop = shop(mail_server(), Door::Tls).with("SMTP__PORT", proxy.port().to_string());
     let server = shop.serve();
@@ -106,7 +106,7 @@ fn a_slow_mail_server_slows_down_nobody() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_mail_server_that_falls_silent_is_given_up_at_its_time_whenever_that_is() {
+fn a_mail_server_that_stops_answering_times_out_at_any_step() {
     for manner in [
         Manner::Silent,
         Manner::SilentFrom("EHLO"),
@@ -163,7 +163,7 @@ fn a_stop_does_not_wait_for_a_mail_that_is_stuck() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn a_mail_that_is_refused_for_now_is_tried_again_after_growing_pauses_and_holds_up_no_other() {
+fn a_deferred_mail_is_retried_with_back_off_and_delays_no_other() {
     let shop = shop(mail_server(), Door::Tls);
     let server = shop.serve();
     server.sign_up(FULL).is(201);
@@ -259,7 +259,7 @@ fn a_login_that_is_refused_is_named_and_its_password_is_not() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn mails_to_one_address_arrive_in_the_order_in_which_they_were_written() {
+fn mails_to_one_address_arrive_in_order() {
     let proxy = Proxy::start(mail_server().port(Door::Plain), Manner::Silent);
     let shop = shop_behind(proxy.port()).with("SMTP__TIMEOUT", "1s");
     let server = shop.serve();

@@ -1,4 +1,4 @@
-//! Nothing is said to anybody but the mail server, and to it alone under TLS.
+//! Logins and mails go to the mail server only, and only under TLS.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -16,7 +16,7 @@ pub fn in_base64(secret: &str) -> [String; 2] {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn nothing_is_sent_in_the_clear_when_somebody_takes_starttls_away() {
+fn nothing_is_sent_in_the_clear_when_starttls_is_stripped() {
     for (manner, why) in [
         (Manner::WithoutStartTls, "offers no STARTTLS, and nothing is sent in the clear"),
         (Manner::RefusesStartTls, "refused STARTTLS (454)"),
@@ -41,7 +41,7 @@ fn nothing_is_sent_in_the_clear_when_somebody_takes_starttls_away() {
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
-fn whoever_listens_in_sees_neither_the_login_nor_the_mail() {
+fn an_eavesdropper_sees_neither_the_login_nor_the_mail() {
     for door in [Door::Tls, Door::StartTls] {
         let proxy = Proxy::start(mail_server().port(door), Manner::Honest);
         let shop = shop(mail_server(), door).with("SMTP__PORT", proxy.port().to_string());

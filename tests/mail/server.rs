@@ -29,7 +29,7 @@ pub const DOMAIN: &str = "example.com";
 /// A sender that is refused: at once in the clear, and only once a recipient is named elsewhere, as servers differ in that.
 pub const REFUSED_SENDER: &str = "banned@shop.example";
 /// A recipient that is refused for good.
-pub const REFUSED: &str = "nobody@example.com";
+pub const REFUSED: &str = "refused@example.com";
 /// A recipient whose mail is refused for now.
 pub const FULL: &str = "full@example.com";
 /// A recipient whose mail is refused when it has been read.
@@ -233,7 +233,7 @@ impl Drop for MailServer {
     }
 }
 
-/// Runs both daemons and does as it is told. When nobody is left to tell it anything, it takes all of it away.
+/// Runs both daemons and does as it is told. At the end of its input it removes everything.
 const KEEPER: &str = r#"
 set -e
 trap "" INT
@@ -245,7 +245,7 @@ for name in active bounce corrupt defer deferred flush hold incoming maildrop pr
     chown postfix queue/$name
 done
 chown postfix data
-chown nobody mails
+chown 65534 mails
 dovecot -F -c "$0/dovecot.conf" >&2 &
 dovecot=$!
 while read -r order; do
@@ -424,7 +424,7 @@ basicConstraints = CA:TRUE
     ));
 }
 
-/// A port that nobody has, below those that outgoing connections are given: it stays free while the server is down.
+/// A free port, below those that outgoing connections are given: it stays free while the server is down.
 fn free_port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 1000).unwrap() * 11;

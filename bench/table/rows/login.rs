@@ -18,7 +18,7 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     let (turns, shop) = (&setting.turns, setting.few());
     let server = shop.serve();
     let mut raw = Neighbour::hashing();
-    // Each connection logs somebody else in: one client may not try one account as often as it likes.
+    // Each connection logs another user in: attempts on one account are rate limited.
     let logins = |connections: usize| {
         let mut talks: Vec<_> =
             seed::customers().take(connections).map(|person| Always(login(&person.email()))).collect();

@@ -36,7 +36,7 @@ pub enum Name {
     Many,
     /// POST /auth/signup among a million users, beside a store without the search.
     Signup,
-    /// The clean-up of 200,000 of a million users, and somebody who writes meanwhile.
+    /// The clean-up of 200,000 of a million users, and a writer meanwhile.
     Purge,
 }
 

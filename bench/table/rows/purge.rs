@@ -1,4 +1,4 @@
-//! The clean-up of one in five of very many users: how long it takes, how long somebody waits who writes meanwhile, how
+//! The clean-up of one in five of very many users: how long it takes, how long a writer waits meanwhile, how
 //! large the write-ahead log grows; and that it can be stopped at any point.
 
 use std::{
@@ -22,7 +22,7 @@ use super::super::{
     shop::Shop,
 };
 
-/// How long somebody waits between two writes.
+/// The pause of a writer between two writes.
 const PAUSE: Duration = Duration::from_millis(2);
 const SAMPLE: Duration = Duration::from_millis(5);
 /// What a server says when it is through.
@@ -82,7 +82,7 @@ pub fn measure(setting: &Setting, report: &mut Report) {
 }
 
 /// Has every unverified user expired two days after their sign-up; answers the token of
-/// somebody, and how many they are.
+/// a user, and how many they are.
 fn prepare(shop: &Shop) -> (String, u64) {
     let server = shop.serve_with(&[("CLEANUP__ENABLED", "false")]);
     let token = server.log_in(&seed::customers().next().unwrap().email()).access;
@@ -137,7 +137,7 @@ fn count(path: &Path, which: &str) -> u64 {
     connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
 }
 
-/// Somebody who changes their name, and back: the same name again would be no write.
+/// A user who changes their name, and back: the same name again would be no write.
 struct Renamer([Vec<u8>; 2]);
 
 impl Renamer {

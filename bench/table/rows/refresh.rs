@@ -64,7 +64,7 @@ fn stretch(seen: &Seen) -> f64 {
     seen.slowest() / seen.p50()
 }
 
-/// Somebody who renews their tokens, and again with the new one.
+/// A client that renews its tokens, and again with the new ones.
 struct Refresher {
     token: String,
 }

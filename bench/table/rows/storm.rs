@@ -17,7 +17,7 @@ use super::{
     CONNECTIONS,
 };
 
-/// How often somebody asks who they are.
+/// How often a user requests `/me`.
 const INTERVAL: Duration = Duration::from_millis(4);
 /// What one hash takes, and what everything else may.
 const HASH_MIB: f64 = 19.0;
@@ -76,12 +76,12 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     );
 }
 
-/// What somebody sees while many log in.
+/// What a user sees while many log in.
 fn under_logins(server: SocketAddr, length: Duration, look: &(impl Fn() -> Seen + Sync)) -> Seen {
     let others = seed::customers().skip(1).take(CONNECTIONS);
     let mut talks: Vec<_> = others.map(|person| Always(login(&person.email()))).collect();
     thread::scope(|scope| {
-        // The storm begins before anybody looks, and lasts longer.
+        // The storm begins before the measurement, and lasts longer.
         let lead = Duration::from_millis(300);
         scope.spawn(move || drive(server, &mut talks, length + lead * 2));
         thread::sleep(lead);

@@ -9,7 +9,7 @@ impl Chance {
         Self(seed)
     }
 
-    /// A seed that nobody knows beforehand.
+    /// A random seed.
     pub fn fresh_seed() -> u64 {
         RandomState::new().build_hasher().finish()
     }

@@ -85,7 +85,7 @@ async fn told(seed: u64, steps: u64) -> Result<Tally, String> {
     ))
 }
 
-#[expect(clippy::print_stderr, reason = "figures for whoever asks with --nocapture")]
+#[expect(clippy::print_stderr, reason = "figures, shown with --nocapture")]
 fn report(steps: u64, tally: &Tally) {
     let lines: Vec<_> = tally.iter().map(|(kind, times)| format!("{kind}: {times}")).collect();
     eprintln!("{steps} steps, no difference\n  {}", lines.join("\n  "));

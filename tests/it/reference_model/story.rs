@@ -43,7 +43,7 @@ pub struct Story {
     pub chance: Chance,
     /// Time passes slowly in this story, so that much happens within an hour.
     pub calm: bool,
-    /// By number: everybody who ever came, every session that ever was.
+    /// By number: every user and session that ever existed.
     pub ids: Vec<String>,
     pub sids: Vec<String>,
     pub pairs: Vec<Pair>,
@@ -131,14 +131,14 @@ impl Story {
 
     // Who and what.
 
-    /// Whose tokens a request comes with: mostly of somebody who is signed in.
-    pub fn anybody(&mut self) -> Option<Pair> {
+    /// Whose tokens a request comes with: mostly of a logged-in user.
+    pub fn caller(&mut self) -> Option<Pair> {
         let good = |pair: &&Pair| self.shop.who(Some(pair.good)).is_ok();
         let alive: Vec<_> = self.pairs.iter().filter(good).cloned().collect();
         self.among(&alive)
     }
 
-    /// Whether anybody is signed in as an admin.
+    /// Whether an admin is logged in.
     pub fn has_admin(&self) -> bool {
         self.pairs.iter().any(|pair| self.shop.admin(Some(pair.good)).is_ok())
     }
@@ -147,7 +147,7 @@ impl Story {
     pub fn admin(&mut self) -> Option<Pair> {
         let good = |pair: &&Pair| self.shop.admin(Some(pair.good)).is_ok();
         let admins: Vec<_> = self.pairs.iter().filter(good).cloned().collect();
-        if self.chance.percent(80) { self.among(&admins) } else { self.anybody() }
+        if self.chance.percent(80) { self.among(&admins) } else { self.caller() }
     }
 
     fn among(&mut self, good: &[Pair]) -> Option<Pair> {
@@ -159,7 +159,7 @@ impl Story {
         }
     }
 
-    /// Somebody's number: mostly of somebody who is there, or was until their time ran out.
+    /// A user's number: mostly of a user who exists, or existed until expiry.
     pub fn any_user(&mut self) -> Tag {
         let there: Vec<_> = self.shop.people.keys().copied().collect();
         let gone = self.chance.perhaps(10, &self.shop.gone());
@@ -167,7 +167,7 @@ impl Story {
         there.unwrap_or_else(|| self.chance.below(self.ids.len() + 1))
     }
 
-    /// Their id, or one that is nobody's.
+    /// Their id, or an unknown one.
     pub fn id(&self, tag: Tag) -> String {
         self.ids.get(tag).map_or("01a20484-5510-7459-83e3-5aa42d102753", |id| id).to_owned()
     }
@@ -186,7 +186,7 @@ impl Story {
         path: &str,
         body: Option<Value>,
     ) -> Answer {
-        let who = by.map_or("nobody".to_owned(), |pair| format!("session {}", pair.good.session));
+        let who = by.map_or("anonymous".to_owned(), |pair| format!("session {}", pair.good.session));
         let shown = body.as_ref().map(|body| shortened(&body.to_string())).unwrap_or_default();
         self.say(&format!("{method} {path} {shown} by {who}"));
         let caller = match by {
@@ -307,10 +307,10 @@ impl Story {
         Ok(())
     }
 
-    /// Everybody, in order, and everybody's sessions are those of the model.
+    /// All users, in order, and their sessions are those of the model.
     async fn all_is_the_same(&mut self) -> Same {
-        let everybody = Query { limit: 200, sort: 1, ..Query::default() };
-        let (people, _, count) = self.shop.list(&everybody);
+        let all = Query { limit: 200, sort: 1, ..Query::default() };
+        let (people, _, count) = self.shop.list(&all);
         let query = UserQuery {
             sort: UserSort::OldestFirst,
             limit: Limit::new(200).unwrap(),
@@ -340,7 +340,7 @@ impl Story {
         people.iter().map(|tag| self.user(*tag)).collect()
     }
 
-    /// Somebody's sessions, as they are seen in this one.
+    /// A user's sessions, as listed from this one.
     pub fn sessions(&self, tag: Tag, own: Option<usize>) -> Value {
         let numbers = self.shop.sessions_of(tag).into_iter();
         let shown = |number: usize| {

@@ -64,7 +64,7 @@ pub fn all(path: &Path) -> Vec<Query> {
         }
     }
     for (text, who) in
-        [("example", "everybody"), ("smith", "one in 30"), ("ann smith", "one in 900"), ("an", "two letters")]
+        [("example", "all users"), ("smith", "one in 30"), ("ann smith", "one in 900"), ("an", "two letters")]
     {
         for filter in ["&role=admin", "&status=unverified&disabled=true", "&disabled=true&sort=email"] {
             queries.push(search(&format!("{who}{}", note(filter)), text, filter));
@@ -75,7 +75,7 @@ pub fn all(path: &Path) -> Vec<Query> {
         let path = format!("/users?include_total=true&{filter}");
         queries.push(Query { name, kind: Kind::Count, path, deep: None });
     }
-    for (text, who) in [("example", "everybody"), ("smith", "one in 30"), ("ann smith", "one in 900")] {
+    for (text, who) in [("example", "all users"), ("smith", "one in 30"), ("ann smith", "one in 900")] {
         let counted = search(&format!("{who}, counted"), text, "&include_total=true");
         queries.push(Query { kind: Kind::Count, ..counted });
     }
@@ -88,18 +88,18 @@ fn texts() -> Vec<(String, &'static str)> {
     [
         (one.email().as_str(), "one user, by the whole address"),
         ("777.", "a number"),
-        ("zzqqxx", "nobody"),
-        ("example", "everybody"),
+        ("zzqqxx", "no user"),
+        ("example", "all users"),
         (".com", "three in five"),
         ("ann smith", "one in 900"),
         ("smith", "one in 30"),
         (RARE_NAME, "the oldest 2 %"),
         ("e", "one letter"),
         ("an", "two letters that many have"),
-        ("zq", "two letters of nobody"),
+        ("zq", "two letters of no user"),
         ("ø", "one letter outside ASCII"),
         ("νίκος", "one in 30, Greek"),
-        ("ΝΊΚΟΣ ΜΥ", "nobody, Greek"),
+        ("ΝΊΚΟΣ ΜΥ", "no user, Greek"),
     ]
     .map(|(text, who)| (text.to_owned(), who))
     .to_vec()

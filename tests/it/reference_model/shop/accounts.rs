@@ -1,9 +1,9 @@
-//! The model's accounts: what anybody, their owner and an admin can do about them.
+//! The model's accounts: what an anonymous caller, their user and an admin can do.
 
 use super::{Shop, codes::ASK, values::*};
 
 impl Shop {
-    // Anybody.
+    // Anonymous.
 
     pub fn sign_up(&mut self, email: Address, password: usize, names: [Name; 2]) -> Result<Tag, Refusal> {
         if password == COMMON {
@@ -20,7 +20,7 @@ impl Shop {
         Ok(tag)
     }
 
-    /// Tells the owner of an address that somebody tried to sign up with it.
+    /// Tells the owner of an address that it was used for a sign-up.
     fn tell_owner(&mut self, owner: Address) {
         self.notify_with_form("taken", owner, "You already have an account at Coffee Shop");
     }

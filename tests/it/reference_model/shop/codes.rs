@@ -71,7 +71,7 @@ impl Shop {
         Ok(())
     }
 
-    /// Ends the codes and links of somebody, of one purpose or of all.
+    /// Ends the codes and links of a user, of one purpose or of all.
     pub(super) fn kill(&mut self, tag: Tag, purpose: Option<Purpose>) {
         self.codes.retain(|code| code.whose != tag || purpose.is_some_and(|purpose| purpose != code.purpose));
     }
@@ -82,7 +82,7 @@ impl Shop {
         self.kill(tag, Some(Purpose::CancelEmailChange));
     }
 
-    /// Sends whoever is not verified what they need to be.
+    /// Sends an unverified user a code and a link.
     pub(super) fn ask_to_verify(&mut self, tag: Tag, subjects: [&'static str; 2]) {
         let person = &self.people[&tag];
         let (purpose, subject) = match person.password {

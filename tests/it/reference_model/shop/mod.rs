@@ -42,7 +42,7 @@ impl Shop {
         Self { now, unverified_may_log_in, hides_taken_emails, ..Self::default() }
     }
 
-    /// Time passes. What ends by it has ended, whether or not anybody cleans up.
+    /// Time passes. What ends by it has ended, cleaned up or not.
     pub fn wait(&mut self, millis: i64) {
         self.now += millis;
         let now = self.now;
@@ -92,7 +92,7 @@ impl Shop {
         people.find(|(_, person)| person.email.number == address.number).map(|(tag, _)| *tag)
     }
 
-    /// Whoever is gone gives the address up.
+    /// An expired user releases the address.
     fn free(&mut self, address: Address) {
         if let Some(at) = self.unswept.iter().position(|(_, old)| old.number == address.number) {
             let (tag, _) = self.unswept.remove(at);
@@ -184,7 +184,7 @@ impl Shop {
         Ok(())
     }
 
-    /// Cleans up whoever is gone, and whoever has been unverified for so long; answers how many.
+    /// Deletes expired users, or those unverified for so long; returns how many.
     pub fn purge(&mut self, older_than: i64) -> usize {
         let by = self.now - older_than + 2 * DAY;
         let due = |person: &Person| person.expires_at.is_some_and(|at| at <= by);
@@ -198,7 +198,7 @@ impl Shop {
         gone.len()
     }
 
-    /// Reminds everybody whose last day has begun, once; answers how many.
+    /// Reminds each user whose last day has begun, once; returns how many.
     pub fn remind(&mut self) -> usize {
         const REMINDERS: [&str; 2] = [
             "Confirm your e-mail, or your account will be deleted",

@@ -95,7 +95,7 @@ impl Shop {
         self.end_session(number)
     }
 
-    /// Somebody's sessions, latest used first.
+    /// A user's sessions, latest used first.
     pub fn sessions_of(&self, tag: Tag) -> Vec<usize> {
         let own = self.sessions.iter().filter(|(_, session)| session.whose == tag);
         let mut own: Vec<_> = own.map(|(number, session)| (session.last_used_at, *number)).collect();

@@ -19,7 +19,7 @@ pub(super) const TAKEN: Refusal = (409, "email_taken");
 pub(super) const LAST_ADMIN: Refusal = (409, "last_admin");
 pub(super) const TOO_MANY: Refusal = (429, "too_many_requests");
 
-/// Somebody's number: people are counted in the order in which they came, and a number is never used again.
+/// A user's number: users are counted in the order in which they came, and a number is never used again.
 pub type Tag = usize;
 
 /// An address in one of its spellings, the first of which is the compared one.
@@ -136,7 +136,7 @@ pub struct Code {
     pub link_until: i64,
 }
 
-/// A mail that must come; it may carry the code and the link of somebody for a purpose.
+/// A mail that must come; it may carry the code and the link of a user for a purpose.
 #[derive(Debug)]
 pub struct MessageKind {
     pub to: Address,
@@ -146,7 +146,7 @@ pub struct MessageKind {
     pub carries: Option<(Tag, Purpose)>,
 }
 
-/// What somebody shows to prove that they read an address' mail.
+/// What a caller presents to prove that they read the mail of an address.
 #[derive(Clone, Debug)]
 pub enum Proof {
     Code(Address, String),

@@ -1,4 +1,4 @@
-//! What admins do about everybody's accounts.
+//! What admins do with accounts.
 
 use std::fmt::Write as _;
 
@@ -133,7 +133,7 @@ impl Story {
         self.same(kind, &answer, deleted.map_or_else(Expected::Refused, |()| Expected::Empty(204)))
     }
 
-    pub(super) async fn sessions_of_somebody(&mut self, kind: &str) -> Same {
+    pub(super) async fn sessions_of_user(&mut self, kind: &str) -> Same {
         let (by, tag) = (self.admin(), self.any_user());
         let good = by.as_ref().map(|pair| pair.good);
         let seen = self.shop.admin(good).and_then(|_| self.shop.there(tag));
@@ -158,7 +158,7 @@ impl Story {
         self.same(kind, &answer, ended.map_or_else(Expected::Refused, |_| Expected::Empty(204)))
     }
 
-    /// What was done to somebody, who may be gone, newest first.
+    /// The events about a user, who may be deleted, newest first.
     pub(super) async fn audit(&mut self, kind: &str) -> Same {
         let (by, tag) = (self.admin(), self.chance.below(self.ids.len()));
         let admin = self.shop.admin(by.as_ref().map(|pair| pair.good));

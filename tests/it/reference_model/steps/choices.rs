@@ -17,7 +17,7 @@ pub(super) const TEXTS: [&str; 12] = [
     "@",
     "BÜCHER",
     "xn--",
-    "nobody here",
+    "missing here",
     "o'n",
     "ann zoë",
     "zoe",
@@ -30,7 +30,7 @@ impl Story {
         Address { number, spelling: if self.chance.percent(60) { 0 } else { self.chance.below(3) } }
     }
 
-    /// An address that mostly belongs to somebody, in any spelling.
+    /// An address that mostly belongs to a user, in any spelling.
     pub(super) fn known_address(&mut self) -> Address {
         let mut address = self.address();
         let people: Vec<_> = self.shop.people.values().map(|person| person.email.number).collect();
@@ -42,7 +42,7 @@ impl Story {
         address
     }
 
-    /// The right password of whoever has the address, in most cases.
+    /// The right password for the address, in most cases.
     pub(super) fn password_of(&mut self, address: Address) -> usize {
         let tag = self.shop.with_address(address);
         let right = tag.and_then(|tag| self.shop.people[&tag].password);

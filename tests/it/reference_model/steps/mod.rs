@@ -2,9 +2,9 @@
 //! clock.
 
 mod admins;
-mod anybody;
+mod anonymous;
 mod choices;
-mod console;
+mod cli;
 mod moments;
 mod owner;
 mod pages;
@@ -67,7 +67,7 @@ impl Story {
             at = at.saturating_sub(*often);
             is_it
         });
-        // A shop begins with its first admin, and one in which nobody is signed in as one does not stay so for long.
+        // A shop begins with its first admin, and one without a logged-in admin soon gets one.
         let kind = match kind.unwrap().1 {
             _ if number == 1 => "create admin",
             _ if !self.has_admin() && self.chance.percent(40) => "log in",
@@ -112,7 +112,7 @@ impl Story {
             "see user" => self.see_user(kind).await,
             "edit user" => self.edit_user(kind).await,
             "delete user" => self.delete_user(kind).await,
-            "sessions" => self.sessions_of_somebody(kind).await,
+            "sessions" => self.sessions_of_user(kind).await,
             "end sessions" => self.end_sessions(kind).await,
             "audit" => self.audit(kind).await,
             "purge" => self.purge(kind, 2 * DAY).await,

@@ -8,7 +8,7 @@ use super::super::{
 };
 
 impl Story {
-    /// Whether there was a wait until about then. Where time passes slowly nobody waits for long.
+    /// Whether there was a wait until about then. Where time passes slowly, waits are short.
     fn until(&mut self, end: i64) -> bool {
         let millis = end - self.shop.now - 2 + self.chance.up_to(3);
         let is_soon = millis > 0 && (millis < HOUR || !self.calm);

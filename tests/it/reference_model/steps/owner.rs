@@ -14,7 +14,7 @@ use super::{
 
 impl Story {
     pub(super) async fn me(&mut self, kind: &str) -> Same {
-        let by = self.anybody();
+        let by = self.caller();
         self.me_as(kind, by.as_ref()).await
     }
 
@@ -26,7 +26,7 @@ impl Story {
     }
 
     pub(super) async fn edit_me(&mut self, kind: &str) -> Same {
-        let (by, names) = (self.anybody(), self.name_changes());
+        let (by, names) = (self.caller(), self.name_changes());
         let who = self.shop.who(by.as_ref().map(|pair| pair.good));
         let change = Change { names, ..Change::default() };
         let edited = who.and_then(|tag| self.shop.change(tag, &change).map(|()| tag));
@@ -36,7 +36,7 @@ impl Story {
     }
 
     pub(super) async fn export(&mut self, kind: &str) -> Same {
-        let by = self.anybody();
+        let by = self.caller();
         let who = self.shop.who(by.as_ref().map(|pair| pair.good));
         let answer = self.send(by.as_ref(), Method::GET, "/me/export", None).await;
         let tag = match who {
@@ -70,7 +70,7 @@ impl Story {
     }
 
     pub(super) async fn leave(&mut self, kind: &str) -> Same {
-        let by = self.anybody();
+        let by = self.caller();
         let password = self.own_password(by.as_ref());
         let who = self.shop.who(by.as_ref().map(|pair| pair.good));
         let left = who.and_then(|tag| self.shop.leave(tag, password));
@@ -80,7 +80,7 @@ impl Story {
     }
 
     pub(super) async fn change_password(&mut self, kind: &str) -> Same {
-        let by = self.anybody();
+        let by = self.caller();
         let (current, new) = (self.own_password(by.as_ref()), self.new_password());
         let good = by.as_ref().map(|pair| pair.good);
         let who = self.shop.who(good);
@@ -91,7 +91,7 @@ impl Story {
     }
 
     pub(super) async fn change_email(&mut self, kind: &str) -> Same {
-        let (by, new) = (self.anybody(), self.address());
+        let (by, new) = (self.caller(), self.address());
         self.ask_to_move(kind, by.as_ref(), new).await
     }
 

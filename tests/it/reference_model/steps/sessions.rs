@@ -102,7 +102,7 @@ impl Story {
     }
 
     pub(super) async fn log_out_everywhere(&mut self, kind: &str) -> Same {
-        let by = self.anybody();
+        let by = self.caller();
         let who = self.shop.who(by.as_ref().map(|pair| pair.good));
         if let Ok(tag) = who {
             self.shop.end_all_sessions(tag);
@@ -112,7 +112,7 @@ impl Story {
     }
 
     pub(super) async fn own_sessions(&mut self, kind: &str) -> Same {
-        let by = self.anybody();
+        let by = self.caller();
         let good = by.as_ref().map(|pair| pair.good);
         let answer = self.send(by.as_ref(), Method::GET, "/me/sessions", None).await;
         let expected = self.shop.who(good).map_or_else(Expected::Refused, |tag| {
@@ -123,7 +123,7 @@ impl Story {
     }
 
     pub(super) async fn end_own_session(&mut self, kind: &str) -> Same {
-        let by = self.anybody();
+        let by = self.caller();
         let who = self.shop.who(by.as_ref().map(|pair| pair.good));
         let own = who.map(|tag| self.shop.sessions_of(tag)).unwrap_or_default();
         let number = self.chance.perhaps(70, &own).unwrap_or_else(|| self.chance.below(self.sids.len() + 1));

@@ -56,14 +56,14 @@ impl Story {
         let plan = self.app.accounts.plan_purge(which, Origin::job());
         let purged = self.app.accounts.purge(&plan, |_| {}).await.unwrap();
         let expected = self.shop.purge(older_than);
-        self.count(kind, if expected > 0 { "some" } else { "nobody" });
+        self.count(kind, if expected > 0 { "some" } else { "none" });
         the_same("users who were deleted", &json!(expected), &json!(purged.users))
     }
 
     pub(super) async fn remind(&mut self, kind: &str) -> Same {
         self.say("reminders");
         let expected = self.shop.remind();
-        self.count(kind, if expected > 0 { "some" } else { "nobody" });
+        self.count(kind, if expected > 0 { "some" } else { "none" });
         the_same("reminders", &json!(expected), &json!(self.app.accounts.remind().await.unwrap()))
     }
 
@@ -93,7 +93,7 @@ impl Story {
         let id = UserId::from_uuid(self.id(tag).parse().unwrap());
         let made = self.app.accounts.reset_link(&Admin::from_cli(), id).await;
         let expected = self.shop.reset_link(tag);
-        self.count(kind, if expected.is_ok() { "done" } else { "nobody" });
+        self.count(kind, if expected.is_ok() { "done" } else { "none" });
         match (expected, made) {
             (Ok(()), Ok(made)) => {
                 let code = self.shop.codes.last_mut().unwrap();

@@ -1,4 +1,4 @@
-//! What anybody can do: sign up, prove an address, ask again, choose a new password.
+//! What an anonymous caller can do: sign up, prove an address, request a code again, choose a new password.
 
 use coffeeshop::{accounts::Admin, domain::Email};
 use poem::http::Method;
@@ -44,7 +44,7 @@ impl Story {
 
     pub(super) async fn verify_with(&mut self, kind: &str, proof: &Proof, body: Value) -> Same {
         // An access token may come along, of any account, good or not.
-        let along = if self.chance.percent(50) { self.anybody() } else { None };
+        let along = if self.chance.percent(50) { self.caller() } else { None };
         let verified = self.shop.verify(proof, along.as_ref().map(|pair| pair.good));
         let answer = self.send(along.as_ref(), Method::POST, "/auth/verify", Some(body)).await;
         let expected = verified.map_or_else(Expected::Refused, |tag| Expected::Body(200, self.user(tag)));
@@ -84,7 +84,7 @@ impl Story {
     /// The same again and again: there is an end to what an address is sent.
     pub(super) async fn insist(&mut self) -> Same {
         let kind = self.chance.pick(&["resend", "forgot", "change email"]);
-        let (by, new, mut email) = (self.anybody(), self.address(), self.known_address());
+        let (by, new, mut email) = (self.caller(), self.address(), self.known_address());
         if self.chance.percent(50) {
             email.number = 1;
         }
