@@ -12,9 +12,11 @@ mod seed;
 use std::hint::black_box;
 
 use coffeeshop::{
-    accounts::{Accounts, Actor, Admin, TokenPair},
     api,
+    app::App,
+    auth::TokenPair,
     config::Config,
+    core::{Actor, Admin},
     domain::{
         Change, Clock, Email, Name, Origin, Password, ProfileChange, UserCursor, UserQuery, UserSort, fold,
         searchable,
@@ -41,7 +43,7 @@ fn main() {
 /// A shop of a thousand users, and two of them signed in.
 struct Shop {
     runtime: Runtime,
-    accounts: Accounts,
+    app: App,
     config: Config,
     customer: TokenPair,
     admin: TokenPair,
@@ -56,23 +58,23 @@ impl Shop {
         config.database.path = folder.path().join("coffeeshop.db");
         seed::make(&config.database.path, 1000);
         let runtime = Runtime::new().unwrap();
-        let (accounts, customer, admin, actor) = runtime.block_on(async {
+        let (app, customer, admin, actor) = runtime.block_on(async {
             let (store, _) = Store::open(&config.database, OpenMode::RequireCurrent).await.unwrap();
-            let accounts = Accounts::open(&config, store, Clock::system()).await.unwrap();
-            accounts.remember_sessions().await;
-            let customer = log_in(&accounts, seed::customers().next().unwrap()).await;
-            let admin = log_in(&accounts, seed::admin()).await;
-            let actor = accounts.authenticate(&customer.access_token, Origin::default()).await.unwrap();
-            (accounts, customer, admin, actor)
+            let app = App::open(&config, store, Clock::system()).await.unwrap();
+            app.sessions.enable_cache().await;
+            let customer = log_in(&app, seed::customers().next().unwrap()).await;
+            let admin = log_in(&app, seed::admin()).await;
+            let actor = app.sessions.authenticate(&customer.access_token, Origin::default()).await.unwrap();
+            (app, customer, admin, actor)
         });
-        Self { runtime, accounts, config, customer, admin, actor, _folder: folder }
+        Self { runtime, app, config, customer, admin, actor, _folder: folder }
     }
 }
 
-async fn log_in(accounts: &Accounts, person: seed::Person) -> TokenPair {
+async fn log_in(app: &App, person: seed::Person) -> TokenPair {
     let (email, password) =
         (Email::parse("", &person.email()).unwrap(), Password::parse("", seed::PASSWORD).unwrap());
-    accounts.login(email, password, None, Origin::default()).await.unwrap()
+    app.sessions.login(email, password, None, Origin::default()).await.unwrap()
 }
 
 fn values(criterion: &mut Criterion) {
@@ -91,14 +93,14 @@ fn values(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn store(criterion: &mut Criterion, Shop { runtime, accounts, actor, .. }: &Shop) {
+fn store(criterion: &mut Criterion, Shop { runtime, app, actor, .. }: &Shop) {
     let mut group = criterion.benchmark_group("store");
     let (by, email) = (Admin::from_cli(), actor.user().profile.email.clone());
     group.bench_function("a user, read", |bencher| {
-        bencher.iter(|| runtime.block_on(accounts.user_by_email(&by, email.clone())).unwrap());
+        bencher.iter(|| runtime.block_on(app.users.get_by_email(&by, email.clone())).unwrap());
     });
     group.bench_function("a page of 50, read", |bencher| {
-        bencher.iter(|| runtime.block_on(accounts.users(&by, UserQuery::default())).unwrap());
+        bencher.iter(|| runtime.block_on(app.users.list(&by, UserQuery::default())).unwrap());
     });
     let mut names = ["Ann", "Anna"].map(|name| Name::parse("first_name", name).unwrap());
     group.bench_function("a name, changed and on the disk", |bencher| {
@@ -106,46 +108,46 @@ fn store(criterion: &mut Criterion, Shop { runtime, accounts, actor, .. }: &Shop
             names.swap(0, 1); // the same again would be no change
             let first_name = Change::Set(Some(names[0].clone()));
             let change = ProfileChange { first_name, last_name: Change::Keep };
-            runtime.block_on(accounts.edit_profile(actor, change)).unwrap()
+            runtime.block_on(app.profile.update(actor, change)).unwrap()
         });
     });
     group.finish();
 }
 
-fn tokens(criterion: &mut Criterion, Shop { runtime, accounts, customer, .. }: &Shop) {
+fn tokens(criterion: &mut Criterion, Shop { runtime, app, customer, .. }: &Shop) {
     let mut group = criterion.benchmark_group("tokens");
     group.bench_function("an access token, checked", |bencher| {
         bencher.iter(|| {
-            runtime.block_on(accounts.authenticate(&customer.access_token, Origin::default())).unwrap()
+            runtime.block_on(app.sessions.authenticate(&customer.access_token, Origin::default())).unwrap()
         });
     });
     let mut token = customer.refresh_token.clone();
     group.bench_function("a refresh token, checked, and two signed and on the disk", |bencher| {
         bencher.iter(|| {
-            let pair = runtime.block_on(accounts.refresh(&token, Origin::default())).unwrap();
+            let pair = runtime.block_on(app.sessions.refresh(&token, Origin::default())).unwrap();
             token = pair.refresh_token;
         });
     });
     group.sample_size(20);
     group.bench_function("a login", |bencher| {
-        bencher.iter(|| runtime.block_on(log_in(accounts, seed::customers().nth(1).unwrap())));
+        bencher.iter(|| runtime.block_on(log_in(app, seed::customers().nth(1).unwrap())));
     });
     group.finish();
 }
 
-fn json(criterion: &mut Criterion, Shop { runtime, accounts, actor, .. }: &Shop) {
+fn json(criterion: &mut Criterion, Shop { runtime, app, actor, .. }: &Shop) {
     let mut group = criterion.benchmark_group("JSON");
     group.bench_function("a user", |bencher| bencher.iter(|| api::user_json(actor.user()).to_string()));
-    let page = runtime.block_on(accounts.users(&Admin::from_cli(), UserQuery::default())).unwrap();
+    let page = runtime.block_on(app.users.list(&Admin::from_cli(), UserQuery::default())).unwrap();
     group.bench_function("50 users", |bencher| {
         bencher.iter(|| page.items.iter().map(|user| api::user_json(user).to_string().len()).sum::<usize>());
     });
     group.finish();
 }
 
-fn requests(criterion: &mut Criterion, Shop { runtime, accounts, config, customer, admin, .. }: &Shop) {
+fn requests(criterion: &mut Criterion, Shop { runtime, app, config, customer, admin, .. }: &Shop) {
     let mut group = criterion.benchmark_group("requests");
-    let endpoint = server::endpoint(accounts, config);
+    let endpoint = server::endpoint(app, config);
     for (path, tokens) in [("/healthz", customer), ("/me", customer), ("/users", admin)] {
         group.bench_function(format!("GET {path}"), |bencher| {
             bencher.iter(|| {

@@ -8,11 +8,14 @@ pub mod domain; // VALUES: checked on the way in, no I/O
 pub mod config; // settings: defaults, config.toml, environment
 
 pub mod store; // SQL, no rules: one writer that groups commits, a few readers
-mod crypto; // hashing, sealing, tokens
-mod core; // what every use case shares
-mod auth; // sessions
-mod operations; // the clean-up
-pub mod accounts; // RULES: every use case, the only way to the store
+mod crypto; // secrets: hashing, sealing, tokens
+pub mod core; // what every use case shares: errors, who asks, rate limits, codes, the audit
+
+pub mod accounts; // USE CASES: registration, verification, profile, users, passwords
+pub mod auth; // USE CASES: sessions and signing keys
+pub mod messaging; // USE CASES: the outbox, its worker and transports
+pub mod operations; // USE CASES: purge, health
+pub mod app; // the list of all use cases, built in one place
 
 mod files; // files and folders that are made, and who may open them
 mod isolate_panics; // work that comes again and again: a run that panics ends alone
@@ -20,7 +23,6 @@ mod isolate_panics; // work that comes again and again: a run that panics ends a
 pub mod http; // connections and requests: listener, limits and timeouts, middleware, refusals
 pub mod api; // JSON: parse, call, present
 pub mod web; // pages for people
-pub mod messaging; // messages to users: the outbox worker and its transports
 pub mod jobs; // what runs on a schedule
 
 pub mod server; // puts the pieces together

@@ -6,8 +6,8 @@ use poem::{Endpoint, EndpointExt, Request, Response};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
-    accounts::Accounts,
     api,
+    app::App,
     config::Config,
     http::{self, Cors, Proxies, RequestMiddleware},
     jobs::{JobError, Jobs},
@@ -37,16 +37,16 @@ pub enum ServeError {
 /// If the jobs cannot start, or the listener fails.
 pub async fn run(
     listener: TcpListener,
-    accounts: Accounts,
+    app: App,
     transport: ConfiguredTransport,
     config: &Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (stop, stopped) = watch::channel(false);
-    let jobs = Jobs::start(accounts.clone(), &config.cleanup, stopped.clone()).await?;
+    let jobs = Jobs::start(&app, &config.cleanup, stopped.clone()).await?;
     let mut background = JoinSet::new();
-    background.spawn(Worker::new(accounts.clone(), transport).run(stopped));
-    let endpoint = endpoint(&accounts, config).map_to_response();
+    background.spawn(Worker::new(app.outbox.clone(), transport).run(stopped));
+    let endpoint = endpoint(&app, config).map_to_response();
     let served = http::serve(listener, &config.server, endpoint, shutdown, DRAIN).await;
     tracing::info!("stopping");
     stop.send_replace(true);
@@ -55,15 +55,15 @@ pub async fn run(
     if tokio::time::timeout(DRAIN_MESSAGES, background.join_all()).await.is_err() {
         tracing::warn!("messages are left in the outbox");
     }
-    accounts.close().await;
+    app.close().await;
     Ok(served?)
 }
 
 /// The endpoint of the server: pages at their paths and the API at all others, within one middleware.
-pub fn endpoint(accounts: &Accounts, config: &Config) -> impl Endpoint<Output = Response> + 'static {
+pub fn endpoint(app: &App, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     RequestMiddleware {
-        inner: Site { pages: web::endpoint(accounts, config), api: api::endpoint(accounts, config) },
-        clock: accounts.clock(),
+        inner: Site { pages: web::endpoint(app, config), api: api::endpoint(app, config) },
+        clock: app.clock(),
         proxies: Proxies::new(config.server.trusted_proxies.clone()),
         cors: Cors(config.server.cors_origins.clone()),
         deadline: config.server.request_timeout.get(),

@@ -10,8 +10,8 @@ use std::{
 };
 
 use coffeeshop::{
-    accounts::Accounts,
     api,
+    app::App,
     config::Config,
     domain::{Clock, Email, Origin, Password},
     http,
@@ -74,14 +74,14 @@ pub fn serve_both(database: &Path) {
         config.database.path = database.to_owned();
         config.messages.folder = database.with_file_name("mail");
         let (store, _) = Store::open(&config.database, OpenMode::RequireCurrent).await.unwrap();
-        let accounts = Accounts::open(&config, store, Clock::system()).await.unwrap();
-        accounts.remember_sessions().await;
+        let app = App::open(&config, store, Clock::system()).await.unwrap();
+        app.sessions.enable_cache().await;
         let carrier = ConfiguredTransport::new(&config).unwrap();
         let email = seed::customers().next().unwrap().email();
         let (email, password) =
             (Email::parse("", &email).unwrap(), Password::parse("", seed::PASSWORD).unwrap());
-        let token = accounts.login(email, password, None, Origin::default()).await.unwrap().access_token;
-        let actor = accounts.authenticate(&token, Origin::default()).await.unwrap();
+        let token = app.sessions.login(email, password, None, Origin::default()).await.unwrap().access_token;
+        let actor = app.sessions.authenticate(&token, Origin::default()).await.unwrap();
         let answer: Me = serde_json::from_value(api::user_json(actor.user())).unwrap();
         let sockets = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
         let addresses = sockets.each_ref().map(|socket| socket.local_addr().unwrap().to_string());
@@ -96,7 +96,7 @@ pub fn serve_both(database: &Path) {
         let bare_at_ours = http::serve(for_bare_at_ours, &config.server, endpoint, pending(), Duration::ZERO);
         let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
         tokio::select! {
-            served = server::run(for_api, accounts, carrier, &config, pending()) => served.unwrap(),
+            served = server::run(for_api, app, carrier, &config, pending()) => served.unwrap(),
             served = bare => served.unwrap(),
             served = bare_at_ours => served.unwrap(),
             _ = end => {}

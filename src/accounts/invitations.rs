@@ -1,27 +1,26 @@
-//! Invitations: an admin makes an account, its owner chooses the password.
+//! Invitations: an admin creates an account, its user chooses the password.
 
-use super::{
-    Accounts, Admin, Error,
-    change_limits::ChangeKind,
-    codes::{CodeMessage, FreshCode},
-    registration::{insert, name},
+use super::new_user::{insert, name};
+use crate::{
+    core::{Admin, ChangeKind, CodeMessage, Core, Error, FreshCode, charge_change, send_code},
+    domain::{Action, Email, Invalid, Problems, Profile, Purpose, Role, User},
 };
-use crate::domain::{Action, Email, Invalid, Problems, Profile, Purpose, Role, User};
 
-/// Whom an admin invites, not looked at yet.
+#[derive(Clone)]
+pub struct Invitations {
+    core: Core,
+}
+
+/// What an admin types to invite a user, not checked yet.
 #[derive(Clone, Debug)]
 pub struct InvitationDraft {
-    /// The address.
     pub email: String,
-    /// First name, if known.
     pub first_name: Option<String>,
-    /// Last name, if known.
     pub last_name: Option<String>,
-    /// The role that they will have.
     pub role: Role,
 }
 
-/// Somebody who can be invited: every rule is met but the uniqueness of the address.
+/// A user who can be invited: every rule is met but the uniqueness of the address.
 #[derive(Clone, Debug)]
 pub struct Invitee {
     profile: Profile,
@@ -29,7 +28,7 @@ pub struct Invitee {
 }
 
 impl InvitationDraft {
-    /// Looks at everything that was typed, so that all that is wrong with it is said at once.
+    /// Checks everything that was typed, so that all that is wrong with it is said at once.
     ///
     /// # Errors
     /// Every field that breaks a rule.
@@ -44,28 +43,26 @@ impl InvitationDraft {
     }
 }
 
-impl Accounts {
-    /// Makes an account without a password and sends its owner a code and link to choose one, which verifies the address,
+impl Invitations {
+    pub(crate) fn new(core: Core) -> Self {
+        Self { core }
+    }
+
+    /// Creates an account without a password and sends its user a code and link to choose one, which verifies the address,
     /// too. Until then it has no rights, and expires like any sign-up.
     ///
     /// # Errors
     /// `EmailTaken`, `TooManyRequests`.
     pub async fn invite(&self, by: &Admin, invitee: Invitee) -> Result<User, Error> {
-        let now = self.clock.now();
         let fresh = FreshCode::new();
-        let (accounts, by) = (self.clone(), by.clone());
-        let made = self.store.write(move |tx| {
-            by.recheck_admin(tx, now)?;
-            accounts.charge_change(tx, ChangeKind::ByAdmin, by.audit_actor(), now)?;
-            let lifetime = accounts.rules.unverified_after;
-            let user = User::invited(invitee.profile, invitee.role, now, lifetime);
+        let invited = self.core.write_as(by, move |tx, by, now| {
+            charge_change(tx, ChangeKind::ByAdmin, by, now)?;
+            let user = User::invited(invitee.profile, invitee.role, now, tx.settings().unverified_after);
             insert(tx, &user, None)?;
-            by.audit_actor().record(tx, Action::UserInvited, user.id, now)?;
-            accounts.send_code(tx, CodeMessage::to(&user, Purpose::AcceptInvitation), &fresh, now)?;
-            Ok::<_, Error>(user)
+            by.record(tx, Action::UserInvited, user.id, now)?;
+            send_code(tx, CodeMessage::to(&user, Purpose::AcceptInvitation), &fresh, now)?;
+            Ok(user)
         });
-        let user = made.await?;
-        self.posted.notify_one();
-        Ok(user)
+        invited.await
     }
 }

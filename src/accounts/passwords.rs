@@ -1,165 +1,155 @@
-//! Passwords forgotten and chosen anew, and one exchanged for another.
+//! Passwords: forgotten and reset by mail, changed with the current one, reset by an admin's link.
 
-use std::sync::Arc;
-
-use super::{
-    Accounts, Actor, Admin, Error, Proof,
-    audit::AuditActor,
-    change_limits::ChangeKind,
-    codes::{CodeMessage, FreshCode},
-    not_expired,
-    timing::pad_to_step,
-    verification::confirm,
-};
+use super::verification::mark_verified;
 use crate::{
+    core::{
+        Actor, Admin, AuditActor, ChangeKind, CodeMessage, Confirmation, Core, Error, FreshCode, Proof,
+        Revoke, Tx, charge_change, charge_message, check_proof, find_user_by_email, forget_resets, live_user,
+        make_link, outbox, pad_to_step, redeem, reset_login_limits, revoke_access, send_code_quietly,
+        send_verification,
+    },
+    crypto::Hasher,
     domain::{
         Action, Email, Invalid, MessageKind, NewPassword, Origin, Password, Profile, Purpose, Status,
         Timestamp, User, UserId,
     },
-    store::Tx,
 };
+
+#[derive(Clone)]
+pub struct Passwords {
+    core: Core,
+    hasher: Hasher,
+    confirmation: Confirmation,
+}
 
 /// A one-time link to choose a password with, for an admin to hand over.
 #[derive(Clone, Debug)]
 pub struct PasswordReset {
-    /// The link.
     pub link: String,
-    /// The first instant at which it no longer counts.
+    /// The first instant at which it is no longer valid.
     pub expires_at: Timestamp,
 }
 
-impl Accounts {
+impl Passwords {
+    pub(crate) fn new(core: Core, hasher: Hasher, confirmation: Confirmation) -> Self {
+        Self { core, hasher, confirmation }
+    }
+
     /// Sends a code and link to choose a new password; for an address without account nothing happens, and nothing
     /// tells.
     ///
     /// # Errors
     /// `TooManyRequests` from this client.
-    pub async fn forgot_password(&self, email: Email, origin: Origin) -> Result<(), Error> {
-        pad_to_step(self.try_to_forget(email, origin)).await
+    pub async fn request_reset(&self, email: Email, origin: Origin) -> Result<(), Error> {
+        pad_to_step(self.send_reset(email, origin)).await
     }
 
-    async fn try_to_forget(&self, email: Email, origin: Origin) -> Result<(), Error> {
-        let now = self.clock.now();
-        let fresh = FreshCode::new();
-        let accounts = self.clone();
-        let sent = self.store.write(move |tx| {
-            accounts.charge_message(tx, &origin.client, now)?;
-            let found = tx.user_by_email(&email)?.map(|(user, _)| user);
-            let Some(user) = not_expired(found, now).filter(|user| !user.disabled) else { return Ok(()) };
-            if accounts.send_code_quietly(tx, CodeMessage::to(&user, Purpose::ResetPassword), &fresh, now)? {
-                AuditActor::anonymous(origin).record(tx, Action::PasswordResetRequested, user.id, now)?;
-            }
-            Ok::<_, Error>(())
-        });
-        sent.await?;
-        self.posted.notify_one();
-        Ok(())
-    }
-
-    /// Sets a new password on a good proof, or the first one of somebody who was invited. Every session ends, every open
-    /// code dies, and the address counts as verified: whoever read the message owns it.
+    /// Sets a new password by a valid proof, or the first one of a user who was invited. Every session ends, every open
+    /// code dies, and the address counts as verified: the proof was sent to it.
     ///
     /// # Errors
-    /// `VerificationFailed` for everything that can be wrong with the proof. With a good one, `Invalid` for a password that
+    /// `VerificationFailed` for everything that can be wrong with the proof. With a valid one, `Invalid` for a password that
     /// breaks a rule; then the proof can be used again.
-    pub async fn reset_password(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
-        pad_to_step(self.try_to_reset(proof, typed, origin)).await
+    pub async fn reset(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
+        pad_to_step(self.redeem(proof, typed, origin)).await
     }
 
-    async fn try_to_reset(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
-        const PURPOSES: &[Purpose] = Purpose::FOR_PASSWORD;
-        let now = self.clock.now();
-        // A wrong proof is counted, and that is on the disk, before anything is done that depends on whether it was good.
-        let owner = self.try_proof(&proof, PURPOSES, &origin.client, now).await?;
-        let owner = owner.ok_or(Error::VerificationFailed)?;
-        let new = self.judge_new_password(typed, owner.profile).await?;
+    /// Changes the user's own password. Their other sessions end, and every open code dies.
+    ///
+    /// # Errors
+    /// `Invalid`, `WrongPassword`, `TooManyRequests`.
+    pub async fn change(&self, actor: &Actor, current: Password, typed: &str) -> Result<(), Error> {
+        let confirmed = self.confirmation.confirm(actor, current).await?;
+        let new = self.check_new(typed.to_owned(), actor.user().profile.clone()).await?;
         let hash = self.hasher.hash(new).await?;
-        let accounts = self.clone();
-        let reset = self.store.write(move |tx| {
-            let Some(redeemed) = accounts.redeem(tx, &proof, PURPOSES, now)? else { return Ok(None) };
-            let user = redeemed.user;
-            accounts.reset_login_limits(tx, &user.profile.email, &origin.client, now)?;
-            let had_one = tx.password(user.id)?.is_some();
+        let (fresh, own) = (FreshCode::new(), actor.session_id());
+        let changed = self.core.write_confirmed(confirmed, move |tx, user, by, now| {
+            charge_change(tx, ChangeKind::WithPassword, by, now)?;
             tx.set_password(user.id, &hash)?;
-            tx.delete_sessions_of(user.id)?;
-            tx.delete_codes_of(user.id)?;
-            accounts.forget_resets(tx, &user.profile.email)?;
+            revoke_access(tx, user.id, Revoke::Others(own))?;
+            by.record(tx, Action::PasswordChanged, user.id, now)?;
+            match user.status() {
+                Status::Unverified => send_verification(tx, &user, &fresh, now), // their code is dead, too
+                Status::Verified => notify_changed(tx, &user, now),
+            }
+        });
+        changed.await
+    }
+
+    /// Makes a one-time link with which a user can choose another password, for an admin to hand over; it replaces the one
+    /// that an admin made before.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn create_reset_link(&self, by: &Admin, id: UserId) -> Result<PasswordReset, Error> {
+        let fresh = FreshCode::link();
+        let created = self.core.write_as(by, move |tx, by, now| {
+            let user = live_user(tx, id, now)?;
+            by.record(tx, Action::PasswordResetLinkCreated, user.id, now)?;
+            let (link, expires_at) = make_link(tx, &user, Purpose::AdminReset, &fresh, now)?;
+            Ok(PasswordReset { link, expires_at })
+        });
+        created.await
+    }
+
+    async fn send_reset(&self, email: Email, origin: Origin) -> Result<(), Error> {
+        let now = self.core.now();
+        let fresh = FreshCode::new();
+        let sent = self.core.write(move |tx| {
+            charge_message(tx, &origin.client, now)?;
+            let found = find_user_by_email(tx, &email, now)?.map(|(user, _)| user);
+            let Some(user) = found.filter(|user| !user.disabled) else { return Ok(()) };
+            if send_code_quietly(tx, CodeMessage::to(&user, Purpose::ResetPassword), &fresh, now)? {
+                AuditActor::anonymous(origin).record(tx, Action::PasswordResetRequested, user.id, now)?;
+            }
+            Ok(())
+        });
+        sent.await
+    }
+
+    async fn redeem(&self, proof: Proof, typed: String, origin: Origin) -> Result<(), Error> {
+        const PURPOSES: &[Purpose] = Purpose::FOR_PASSWORD;
+        let now = self.core.now();
+        // A wrong proof is counted, and that is on the disk, before anything is done that depends on whether it was valid.
+        let user = check_proof(&self.core, &proof, PURPOSES, &origin.client, now).await?;
+        let user = user.ok_or(Error::VerificationFailed)?;
+        let new = self.check_new(typed, user.profile).await?;
+        let hash = self.hasher.hash(new).await?;
+        let reset = self.core.write(move |tx| {
+            let Some(redeemed) = redeem(tx, &proof, PURPOSES, now)? else { return Ok(None) };
+            let user = redeemed.user;
+            reset_login_limits(tx, &user.profile.email, &origin.client, now)?;
+            let had_password = tx.password(user.id)?.is_some();
+            tx.set_password(user.id, &hash)?;
+            revoke_access(tx, user.id, Revoke::All)?;
+            forget_resets(tx, &user.profile.email)?;
             let action = match redeemed.purpose {
                 Purpose::AcceptInvitation => Action::InvitationAccepted,
                 _ => Action::PasswordReset,
             };
             AuditActor::anonymous(origin).record(tx, action, user.id, now)?;
             let user = match user.status() {
-                Status::Unverified => confirm(tx, user, now)?,
+                Status::Unverified => mark_verified(tx, user, now)?,
                 Status::Verified => user,
             };
-            if had_one {
-                accounts.tell_password_changed(tx, &user, now)?;
+            if had_password {
+                notify_changed(tx, &user, now)?;
             }
-            Ok::<_, Error>(Some(()))
+            Ok(Some(()))
         });
-        reset.await?.ok_or(Error::VerificationFailed)?;
-        self.posted.notify_one();
-        Ok(())
+        reset.await?.ok_or(Error::VerificationFailed)
     }
 
-    /// Exchanges the password of whoever asks for another. Their other sessions end, and every open code dies.
-    ///
-    /// # Errors
-    /// `Invalid`, `WrongPassword`, `TooManyRequests`.
-    pub async fn change_password(&self, actor: &Actor, current: Password, typed: &str) -> Result<(), Error> {
-        let now = self.clock.now();
-        let confirmed = self.confirm(actor, current).await?;
-        let new = self.judge_new_password(typed.to_owned(), actor.user().profile.clone()).await?;
-        let hash = self.hasher.hash(new).await?;
-        let fresh = FreshCode::new();
-        let (accounts, actor) = (self.clone(), actor.clone());
-        let changed = self.store.write(move |tx| {
-            let user = confirmed.recheck_session(tx, now)?;
-            accounts.charge_change(tx, ChangeKind::WithPassword, &actor.audit_actor(), now)?;
-            tx.set_password(user.id, &hash)?;
-            tx.delete_sessions_but(user.id, Some(actor.session_id()))?;
-            tx.delete_codes_of(user.id)?;
-            actor.audit_actor().record(tx, Action::PasswordChanged, user.id, now)?;
-            match user.status() {
-                Status::Unverified => accounts.ask_to_verify(tx, &user, &fresh, now), // their code is dead, too
-                Status::Verified => accounts.tell_password_changed(tx, &user, now),
-            }
-        });
-        changed.await?;
-        self.posted.notify_one();
-        Ok(())
+    /// The strength check takes some milliseconds: it runs where passwords are hashed, and only once an attempt was charged,
+    /// or the correct password given.
+    async fn check_new(&self, typed: String, owner: Profile) -> Result<NewPassword, Error> {
+        let settings = self.core.settings.clone();
+        let checked = self.hasher.run(move || settings.policy.check("new_password", &typed, &owner)).await?;
+        checked.map_err(|error| Invalid(vec![error]).into())
     }
+}
 
-    /// A one-time link with which a user can choose another password, for an admin to hand over; it replaces the one that an
-    /// admin made before.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn reset_link(&self, by: &Admin, id: UserId) -> Result<PasswordReset, Error> {
-        let now = self.clock.now();
-        let fresh = FreshCode::link();
-        let (accounts, by) = (self.clone(), by.clone());
-        let made = self.store.write(move |tx| {
-            by.recheck_admin(tx, now)?;
-            let user = not_expired(tx.user(id)?, now).ok_or(Error::NotFound)?;
-            by.audit_actor().record(tx, Action::PasswordResetLinkCreated, user.id, now)?;
-            let (link, expires_at) = accounts.make_link(tx, &user, Purpose::AdminReset, &fresh, now)?;
-            Ok::<_, Error>(PasswordReset { link, expires_at })
-        });
-        made.await
-    }
-
-    /// Judges a password where passwords are hashed, for it takes some milliseconds: only once a try was paid for, or the
-    /// right password given.
-    async fn judge_new_password(&self, typed: String, owner: Profile) -> Result<NewPassword, Error> {
-        let rules = Arc::clone(&self.rules);
-        let judged = self.hasher.run(move || rules.policy.check("new_password", &typed, &owner)).await?;
-        judged.map_err(|error| Invalid(vec![error]).into())
-    }
-
-    /// Tells a user that their password is another now, and where to choose one again if it was not them.
-    fn tell_password_changed(&self, tx: &Tx<'_>, user: &User, now: Timestamp) -> Result<(), Error> {
-        self.notify_with_form(tx, "changed", MessageKind::PasswordChanged, &user.profile.email, now)
-    }
+/// Tells a user that their password was changed, and where to choose another if it was not them.
+fn notify_changed(tx: &Tx<'_>, user: &User, now: Timestamp) -> Result<(), Error> {
+    outbox::notify_with_form(tx, "changed", MessageKind::PasswordChanged, &user.profile.email, now)
 }

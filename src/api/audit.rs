@@ -11,12 +11,12 @@ use super::{
     views::{Action, AuditPage},
 };
 use crate::{
-    accounts::Accounts,
+    accounts,
     domain::{AuditQuery, UserId},
     http::ApiResult,
 };
 
-pub struct Audit(pub Accounts);
+pub struct Audit(pub accounts::Audit);
 
 #[OpenApi(tag = "Tag::Audit")]
 impl Audit {
@@ -51,7 +51,7 @@ impl Audit {
             cursor: page::audit_cursor(cursor.0)?,
             limit: page::limit(limit.0)?,
         };
-        let page = self.0.audit(&admin.0, query).await?;
+        let page = self.0.list(&admin.0, query).await?;
         Ok(Json(page.into()))
     }
 }

@@ -16,7 +16,6 @@ use serde_json::Value;
 
 use super::{error::not_json, form::Form};
 use crate::{
-    accounts::Error,
     domain::{FieldError, Invalid},
     http::{self, ApiError, ApiResult, Code, has_media_type},
 };
@@ -38,33 +37,14 @@ impl<T> Body<T> {
     /// `validation_failed`, with every error in the form and in the content. A field with an error in its form has no
     /// second one for its content.
     pub fn check<U>(self, check: impl FnOnce(T) -> Result<U, Invalid>) -> ApiResult<U> {
-        merge_errors(self.errors, check(self.value))
+        Invalid::with_malformed(self.errors, check(self.value))
+            .map_err(|Invalid(errors)| ApiError::invalid(errors))
     }
 
-    /// Checks the content with a check that has to wait, such as for the strength of a password.
-    ///
-    /// # Errors
-    /// As for [`Body::check`], and any other error of the check.
-    pub async fn check_async<U>(self, check: impl AsyncFnOnce(T) -> Result<U, Error>) -> ApiResult<U> {
-        match check(self.value).await {
-            Ok(checked) => merge_errors(self.errors, Ok(checked)),
-            Err(Error::Invalid(invalid)) => merge_errors(self.errors, Err(invalid)),
-            Err(error) => Err(error.into()),
-        }
+    /// The content with the errors in its form, for a check that takes both.
+    pub fn into_parts(self) -> (T, Vec<FieldError>) {
+        (self.value, self.errors)
     }
-}
-
-fn merge_errors<U>(mut errors: Vec<FieldError>, checked: Result<U, Invalid>) -> ApiResult<U> {
-    match checked {
-        Ok(checked) if errors.is_empty() => return Ok(checked),
-        Ok(_) => {}
-        Err(Invalid(found)) => {
-            let is_new = |error: &FieldError| errors.iter().all(|known| known.field != error.field);
-            let found: Vec<_> = found.into_iter().filter(is_new).collect();
-            errors.extend(found);
-        }
-    }
-    Err(ApiError::invalid(errors))
 }
 
 impl<'a, T: Type + ParseFromJSON + 'static> ApiExtractor<'a> for Body<T> {

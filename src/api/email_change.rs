@@ -3,9 +3,9 @@
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::{body::Body, guards::Authenticated, inputs::ChangeEmail, tags::Tag};
-use crate::{accounts::Accounts, http::ApiResult};
+use crate::{accounts, http::ApiResult};
 
-pub struct EmailChange(pub Accounts);
+pub struct EmailChange(pub accounts::EmailChange);
 
 #[derive(ApiResponse)]
 enum Requested {
@@ -29,7 +29,7 @@ impl EmailChange {
     #[oai(path = "/me/email", method = "post", operation_id = "change_email")]
     async fn change(&self, caller: Authenticated, body: Body<ChangeEmail>) -> ApiResult<Requested> {
         let (new, current) = body.check(ChangeEmail::parse)?;
-        self.0.change_email(&caller.0, new, current).await?;
+        self.0.request(&caller.0, new, current).await?;
         Ok(Requested::Accepted)
     }
 }

@@ -7,7 +7,7 @@ use poem_openapi::{
 };
 
 use crate::{
-    accounts::Error,
+    core::Error,
     http::{ApiError, Code},
 };
 

@@ -8,7 +8,7 @@ use super::{
     query, schemas,
 };
 use crate::{
-    accounts::Error as E,
+    core::Error as E,
     domain::{Email, FieldError, Invalid, Name, PasswordPolicy, Profile},
     http::{self, ApiError, Code},
 };

@@ -3,9 +3,9 @@
 use poem_openapi::OpenApi;
 
 use super::{answers::SerializedJson, guards::Authenticated, tags::Tag, views::Export};
-use crate::{accounts::Accounts, http::ApiResult};
+use crate::{accounts, http::ApiResult};
 
-pub struct Exports(pub Accounts);
+pub struct Exports(pub accounts::Exports);
 
 #[OpenApi(tag = "Tag::OwnAccount")]
 impl Exports {
@@ -22,6 +22,6 @@ impl Exports {
     #[oai(path = "/me/export", method = "get", operation_id = "export_me")]
     async fn export(&self, caller: Authenticated) -> ApiResult<SerializedJson<Export>> {
         let own = caller.0.session_id();
-        Ok(self.0.export(&caller.0, move |export| SerializedJson::new(&Export::new(export, own))).await?)
+        Ok(self.0.create(&caller.0, move |export| SerializedJson::new(&Export::new(export, own))).await?)
     }
 }

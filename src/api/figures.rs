@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    accounts::{CODE_TRIES, EXPORTS, MAX_CODES, MAX_EXPORTED_EVENTS, MAX_SESSIONS, RESET_TTL},
     config::Config,
+    core::EXPORTS,
+    core::settings::{CODE_TRIES, MAX_CODES, MAX_EXPORTED_EVENTS, MAX_SESSIONS, RESET_TTL},
     domain::{Email, Name, Password, PlainCode},
     http::{MAX_BODY_BYTES, MAX_USER_AGENT_CHARS},
 };

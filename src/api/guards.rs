@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::operations::Operations;
 use crate::{
-    accounts::{Accounts, Actor, Admin},
+    auth::Sessions,
+    core::{Actor, Admin},
     domain::SessionId,
     http::{ApiError, ApiResult, Code, origin},
 };
@@ -16,7 +17,7 @@ use crate::{
 /// What the guards need. It is added to the data of every request.
 #[derive(Clone)]
 pub struct Context {
-    pub accounts: Arc<Accounts>,
+    pub sessions: Arc<Sessions>,
     pub operations: Arc<Operations>,
 }
 
@@ -68,7 +69,7 @@ async fn authenticated(request: &Request, bearer: Bearer) -> poem::Result<Actor>
 async fn admin_only(request: &Request, bearer: Bearer) -> poem::Result<Admin> {
     let context = context(request)?;
     let actor = authenticate(context, request, &bearer).await?;
-    let admin = context.accounts.admin(&actor).map_err(ApiError::from)?;
+    let admin = actor.admin().map_err(ApiError::from)?;
     context.operations.check_query(request)?;
     Ok(admin)
 }
@@ -78,7 +79,7 @@ async fn self_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor>
     let actor = authenticate(context, request, &bearer).await?;
     let id = request.uri().path().rsplit('/').next().and_then(|id| Uuid::try_parse(id).ok());
     if id.as_ref() != Some(actor.user().id.as_uuid()) {
-        context.accounts.admin(&actor).map_err(ApiError::from)?;
+        actor.admin().map_err(ApiError::from)?;
     }
     context.operations.check_query(request)?;
     Ok(actor)
@@ -86,11 +87,11 @@ async fn self_or_admin(request: &Request, bearer: Bearer) -> poem::Result<Actor>
 
 async fn named_session(request: &Request, bearer: Bearer) -> poem::Result<SessionId> {
     let token = single_token(request, &bearer)?;
-    Ok(context(request)?.accounts.named_session(token).await.map_err(ApiError::from)?)
+    Ok(context(request)?.sessions.named_session(token).await.map_err(ApiError::from)?)
 }
 
 async fn authenticate(context: &Context, request: &Request, bearer: &Bearer) -> ApiResult<Actor> {
-    Ok(context.accounts.authenticate(single_token(request, bearer)?, origin(request)).await?)
+    Ok(context.sessions.authenticate(single_token(request, bearer)?, origin(request)).await?)
 }
 
 /// The token, unless the header is repeated: a proxy in front of this server might then take another one (RFC 9110, section

@@ -3,9 +3,9 @@
 use poem_openapi::OpenApi;
 
 use super::{answers::Json, tags::Tag, views::Health};
-use crate::{accounts::Accounts, http::ApiResult};
+use crate::{http::ApiResult, operations};
 
-pub struct Probes(pub Accounts);
+pub struct Probes(pub operations::Health);
 
 #[OpenApi(tag = "Tag::Operation")]
 impl Probes {

@@ -3,9 +3,9 @@
 use poem_openapi::OpenApi;
 
 use super::{answers::Json, tags::Tag, views::KeySet};
-use crate::accounts::Accounts;
+use crate::auth;
 
-pub struct Keys(pub Accounts);
+pub struct Keys(pub auth::SigningKeys);
 
 #[OpenApi(tag = "Tag::Operation")]
 impl Keys {
@@ -16,6 +16,6 @@ impl Keys {
     /// until the token expires. Fetch the keys again when a token names an unknown `kid`.
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "jwks")]
     async fn jwks(&self) -> Json<KeySet> {
-        Json(self.0.public_keys().into())
+        Json(self.0.public().into())
     }
 }

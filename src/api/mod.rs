@@ -39,7 +39,7 @@ use serde_json::Value;
 
 use self::{guards::Context, operations::Operations};
 use crate::{
-    accounts::Accounts,
+    app::App,
     config::Config,
     domain::{AuditEvent, Session, User},
 };
@@ -59,28 +59,28 @@ type Api = (
     keys::Keys,
 );
 
-fn api(accounts: &Accounts) -> Api {
+fn api(app: &App) -> Api {
     (
-        registration::Registration(accounts.clone()),
-        verification::Verification(accounts.clone()),
-        passwords::Passwords(accounts.clone()),
-        sessions::Sessions(accounts.clone()),
-        profile::Profile(accounts.clone()),
-        email_change::EmailChange(accounts.clone()),
-        export::Exports(accounts.clone()),
-        users::Users(accounts.clone()),
-        audit::Audit(accounts.clone()),
-        health::Probes(accounts.clone()),
-        keys::Keys(accounts.clone()),
+        registration::Registration(app.registration.clone()),
+        verification::Verification(app.verification.clone()),
+        passwords::Passwords(app.passwords.clone()),
+        sessions::Sessions(app.sessions.clone()),
+        profile::Profile(app.profile.clone()),
+        email_change::EmailChange(app.email_change.clone()),
+        export::Exports(app.exports.clone()),
+        users::Users { users: app.users.clone(), invitations: app.invitations.clone() },
+        audit::Audit(app.audit.clone()),
+        health::Probes(app.health.clone()),
+        keys::Keys(app.signing_keys.clone()),
     )
 }
 
 /// The operations and their documentation.
 #[must_use]
-pub fn endpoint(accounts: &Accounts, config: &Config) -> impl Endpoint<Output = Response> + 'static {
-    let service = OpenApiService::new(api(accounts), "", "");
+pub fn endpoint(app: &App, config: &Config) -> impl Endpoint<Output = Response> + 'static {
+    let service = OpenApiService::new(api(app), "", "");
     let context =
-        Context { accounts: Arc::new(accounts.clone()), operations: Arc::new(Operations::of::<Api>()) };
+        Context { sessions: Arc::new(app.sessions.clone()), operations: Arc::new(Operations::of::<Api>()) };
     let config = Arc::new(config.clone());
     Site { docs: docs::routes(move || openapi(&config)), api: service.into_endpoint(), context }
 }

@@ -10,11 +10,11 @@ use super::{
     tags::Tag,
 };
 use crate::{
-    accounts::Accounts,
+    accounts,
     http::{ApiResult, RequestOrigin},
 };
 
-pub struct Passwords(pub Accounts);
+pub struct Passwords(pub accounts::Passwords);
 
 #[OpenApi]
 impl Passwords {
@@ -36,7 +36,7 @@ impl Passwords {
     )]
     async fn forgot(&self, origin: RequestOrigin, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;
-        self.0.forgot_password(email, origin.0).await?;
+        self.0.request_reset(email, origin.0).await?;
         Ok(Accepted::Hidden)
     }
 
@@ -58,7 +58,7 @@ impl Passwords {
     )]
     async fn reset(&self, origin: RequestOrigin, body: Body<Reset>) -> ApiResult<NoContent> {
         let (proof, password) = body.check(Reset::parse)?;
-        self.0.reset_password(proof, password, origin.0).await?;
+        self.0.reset(proof, password, origin.0).await?;
         Ok(NoContent::Done)
     }
 
@@ -73,7 +73,7 @@ impl Passwords {
     #[oai(path = "/me/password", method = "post", operation_id = "change_password", tag = "Tag::OwnAccount")]
     async fn change(&self, caller: Authenticated, body: Body<ChangePassword>) -> ApiResult<NoContent> {
         let (current, new) = body.check(ChangePassword::parse)?;
-        self.0.change_password(&caller.0, current, &new).await?;
+        self.0.change(&caller.0, current, &new).await?;
         Ok(NoContent::Done)
     }
 }

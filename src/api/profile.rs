@@ -10,9 +10,9 @@ use super::{
     tags::Tag,
     views::UserView,
 };
-use crate::{accounts::Accounts, http::ApiResult};
+use crate::{accounts, http::ApiResult};
 
-pub struct Profile(pub Accounts);
+pub struct Profile(pub accounts::Profile);
 
 #[OpenApi(tag = "Tag::OwnAccount")]
 impl Profile {
@@ -34,7 +34,7 @@ impl Profile {
     #[oai(path = "/me", method = "patch", operation_id = "edit_me")]
     async fn edit(&self, caller: Authenticated, body: Body<EditMe>) -> ApiResult<Json<UserView>> {
         let change = body.check(EditMe::parse)?;
-        let user = self.0.edit_profile(&caller.0, change).await?;
+        let user = self.0.update(&caller.0, change).await?;
         Ok(Json((&user).into()))
     }
 
@@ -50,7 +50,7 @@ impl Profile {
     #[oai(path = "/me", method = "delete", operation_id = "delete_me")]
     async fn delete(&self, caller: Authenticated, body: Body<DeleteMe>) -> ApiResult<NoContent> {
         let current = body.check(DeleteMe::parse)?;
-        self.0.delete_own_account(&caller.0, current).await?;
+        self.0.delete(&caller.0, current).await?;
         Ok(NoContent::Done)
     }
 }

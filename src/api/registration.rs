@@ -4,11 +4,11 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::{answers::Json, body::Body, inputs::Signup, tags::Tag, views::UserView};
 use crate::{
-    accounts::{Accounts, Registered},
+    accounts::{self, Registered},
     http::{ApiResult, RequestOrigin},
 };
 
-pub struct Registration(pub Accounts);
+pub struct Registration(pub accounts::Registration);
 
 #[derive(ApiResponse)]
 enum SignedUp {
@@ -38,9 +38,7 @@ impl Registration {
     /// - `429 too_many_requests`: the client has caused too many messages or password checks.
     #[oai(path = "/auth/signup", method = "post", operation_id = "signup")]
     async fn signup(&self, origin: RequestOrigin, body: Body<Signup>) -> ApiResult<SignedUp> {
-        let check = async |signup: Signup| self.0.check_signup(signup.into(), &origin.0.client).await;
-        let new = body.check_async(check).await?;
-        let registered = self.0.register(new, origin.0).await?;
+        let registered = self.0.register(body.into_draft(), origin.0).await?;
         Ok(registered.into())
     }
 }

@@ -12,12 +12,12 @@ use super::{
     views::{SessionList, Tokens},
 };
 use crate::{
-    accounts::Accounts,
+    auth,
     domain::{SessionId, UserId},
     http::{ApiResult, RequestOrigin},
 };
 
-pub struct Sessions(pub Accounts);
+pub struct Sessions(pub auth::Sessions);
 
 #[OpenApi]
 impl Sessions {
@@ -85,7 +85,7 @@ impl Sessions {
     /// accepted any more.
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logout_all", tag = "Tag::Sessions")]
     async fn logout_all(&self, caller: Authenticated) -> ApiResult<NoContent> {
-        self.0.logout_all(&caller.0).await?;
+        self.0.revoke_all(&caller.0).await?;
         Ok(NoContent::Done)
     }
 
@@ -95,7 +95,7 @@ impl Sessions {
     /// `User-Agent` of each login. `current` marks the session of this request.
     #[oai(path = "/me/sessions", method = "get", operation_id = "list_my_sessions", tag = "Tag::OwnAccount")]
     async fn list_own(&self, caller: Authenticated) -> ApiResult<Json<SessionList>> {
-        let sessions = self.0.own_sessions(&caller.0).await?;
+        let sessions = self.0.list(&caller.0).await?;
         Ok(Json(SessionList::new(sessions, Some(caller.0.session_id()))))
     }
 
@@ -117,7 +117,7 @@ impl Sessions {
         /// The id of the session.
         id: Path<Uuid>,
     ) -> ApiResult<NoContent> {
-        self.0.end_own_session(&caller.0, SessionId::from_uuid(id.0)).await?;
+        self.0.revoke(&caller.0, SessionId::from_uuid(id.0)).await?;
         Ok(NoContent::Done)
     }
 
@@ -134,7 +134,7 @@ impl Sessions {
         /// The id of the user.
         id: Path<Uuid>,
     ) -> ApiResult<Json<SessionList>> {
-        let sessions = self.0.sessions_of(&admin.0, UserId::from_uuid(id.0)).await?;
+        let sessions = self.0.list_of(&admin.0, UserId::from_uuid(id.0)).await?;
         Ok(Json(SessionList::new(sessions, admin.0.session_id())))
     }
 
@@ -152,7 +152,7 @@ impl Sessions {
         /// The id of the user.
         id: Path<Uuid>,
     ) -> ApiResult<NoContent> {
-        self.0.end_sessions_of(&admin.0, UserId::from_uuid(id.0)).await?;
+        self.0.revoke_all_of(&admin.0, UserId::from_uuid(id.0)).await?;
         Ok(NoContent::Done)
     }
 }

@@ -15,12 +15,15 @@ use super::{
     views::{Role, Status, UserPage, UserSort, UserView},
 };
 use crate::{
-    accounts::{Accounts, InvitationDraft},
+    accounts::{self, InvitationDraft},
     domain::{UserFilter, UserId, UserQuery},
     http::ApiResult,
 };
 
-pub struct Users(pub Accounts);
+pub struct Users {
+    pub users: accounts::Users,
+    pub invitations: accounts::Invitations,
+}
 
 #[derive(ApiResponse)]
 enum Invited {
@@ -77,7 +80,7 @@ impl Users {
             limit: page::limit(limit.0)?,
             count: include_total.0.unwrap_or(false),
         };
-        let page = self.0.users(&admin.0, query).await?;
+        let page = self.users.list(&admin.0, query).await?;
         Ok(Json(UserPage::new(page, sort)))
     }
 
@@ -95,7 +98,7 @@ impl Users {
     #[oai(path = "/users", method = "post", operation_id = "invite_user")]
     async fn invite(&self, admin: AdminOnly, body: Body<Invite>) -> ApiResult<Invited> {
         let invitee = body.check(|invite| InvitationDraft::from(invite).check())?;
-        let user = self.0.invite(&admin.0, invitee).await?;
+        let user = self.invitations.invite(&admin.0, invitee).await?;
         Ok(Invited::Created(Json((&user).into())))
     }
 
@@ -112,7 +115,7 @@ impl Users {
         /// The id of the user.
         id: Path<Uuid>,
     ) -> ApiResult<Json<UserView>> {
-        let user = self.0.user(&admin.0, UserId::from_uuid(id.0)).await?;
+        let user = self.users.get(&admin.0, UserId::from_uuid(id.0)).await?;
         Ok(Json((&user).into()))
     }
 
@@ -140,7 +143,7 @@ impl Users {
         body: Body<EditUser>,
     ) -> ApiResult<Json<UserView>> {
         let change = body.check(EditUser::parse)?;
-        let user = self.0.edit_user(&caller.0, UserId::from_uuid(id.0), change).await?;
+        let user = self.users.update_as(&caller.0, UserId::from_uuid(id.0), change).await?;
         Ok(Json((&user).into()))
     }
 
@@ -161,7 +164,7 @@ impl Users {
         /// The id of the user.
         id: Path<Uuid>,
     ) -> ApiResult<NoContent> {
-        self.0.delete_user(&admin.0, UserId::from_uuid(id.0)).await?;
+        self.users.delete(&admin.0, UserId::from_uuid(id.0)).await?;
         Ok(NoContent::Done)
     }
 }

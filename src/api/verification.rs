@@ -11,11 +11,11 @@ use super::{
     views::UserView,
 };
 use crate::{
-    accounts::Accounts,
+    accounts,
     http::{ApiResult, RequestOrigin},
 };
 
-pub struct Verification(pub Accounts);
+pub struct Verification(pub accounts::Verification);
 
 #[OpenApi(tag = "Tag::Registration")]
 impl Verification {
@@ -61,7 +61,7 @@ impl Verification {
     #[oai(path = "/auth/verify/resend", method = "post", operation_id = "resend_verification")]
     async fn resend(&self, origin: RequestOrigin, body: Body<Address>) -> ApiResult<Accepted> {
         let email = body.check(Address::parse)?;
-        self.0.resend_verification(email, origin.0).await?;
+        self.0.resend(email, origin.0).await?;
         Ok(Accepted::Hidden)
     }
 }

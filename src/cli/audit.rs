@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::{args, open, output, user};
 use crate::{
-    accounts::{Accounts, Admin, Error},
     api,
+    app::App,
     config::Config,
+    core::{Admin, Error},
     domain::{Action, AuditCursor, AuditEvent, AuditQuery, UserId},
 };
 
@@ -42,22 +43,22 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
-    let accounts = open::to_read(config).await?;
+    let app = open::to_read(config).await?;
     let by = Admin::from_cli();
     let cursor = args.cursor.map(|text| match AuditCursor::decode(&text) {
         Some(cursor) => Ok(cursor),
         None => bail!("--cursor must be the one that the previous page of this list ended with"),
     });
     let query = AuditQuery {
-        user_id: id(&accounts, &by, args.user).await?,
-        actor_id: id(&accounts, &by, args.actor).await?,
+        user_id: id(&app, &by, args.user).await?,
+        actor_id: id(&app, &by, args.actor).await?,
         action: args.action,
         cursor: cursor.transpose()?,
         limit: args::page_size(args.limit)?,
     };
-    let page = accounts.audit(&by, query).await?;
+    let page = app.audit.list(&by, query).await?;
     let next = page.next.map(AuditCursor::encode);
-    let emails = emails(&accounts, &by, &page.items).await?;
+    let emails = emails(&app, &by, &page.items).await?;
     if args.json {
         let items: Vec<_> = page.items.into_iter().map(|event| in_json(event, &emails)).collect();
         output::data(json!({ "items": items, "next_cursor": next }))?;
@@ -68,25 +69,25 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
             output::message(format_args!("next page: --cursor {next}"));
         }
     }
-    accounts.close().await;
+    app.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Finds the id of a user to filter by. An id need not exist: events of deleted users are kept.
-async fn id(accounts: &Accounts, by: &Admin, id_or_email: Option<String>) -> Result<Option<UserId>> {
+async fn id(app: &App, by: &Admin, id_or_email: Option<String>) -> Result<Option<UserId>> {
     let Some(text) = id_or_email else { return Ok(None) };
     match uuid::Uuid::try_parse(text.trim()) {
         Ok(id) => Ok(Some(UserId::from_uuid(id))),
-        Err(_) => Ok(Some(user::find(accounts, by, &text).await?.id)),
+        Err(_) => Ok(Some(user::find(&app.users, by, &text).await?.id)),
     }
 }
 
 /// Looks up the e-mail addresses of actors and users who still exist: the audit itself stores none.
-async fn emails(accounts: &Accounts, by: &Admin, events: &[AuditEvent]) -> Result<HashMap<UserId, String>> {
+async fn emails(app: &App, by: &Admin, events: &[AuditEvent]) -> Result<HashMap<UserId, String>> {
     let ids = events.iter().flat_map(|event| event.actor_id.into_iter().chain([event.user_id]));
     let mut emails = HashMap::new();
     for id in ids.collect::<HashSet<_>>() {
-        match accounts.user(by, id).await {
+        match app.users.get(by, id).await {
             Ok(user) => drop(emails.insert(id, user.profile.email.as_str().to_owned())),
             Err(Error::NotFound) => {}
             Err(error) => return Err(error.into()),

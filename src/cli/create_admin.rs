@@ -6,9 +6,11 @@ use anyhow::Result;
 
 use super::{open, output, prompt, user};
 use crate::{
-    accounts::{Accounts, Admin, Error, InvitationDraft, SignupDraft},
+    accounts::{InvitationDraft, SignupDraft},
+    app::App,
     config::Config,
-    domain::{Client, Email, Role, Status},
+    core::{Admin, Error},
+    domain::{Email, Role, Status},
 };
 
 /// Create an admin, such as the first one. No confirmation mail is needed.
@@ -39,28 +41,27 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     // A bad address is refused before the password is asked for.
     let admin = InvitationDraft { email, first_name, last_name, role: Role::Admin };
     admin.check()?;
-    let accounts = open::or_make(config).await?;
-    refuse_taken(&accounts, &admin.email).await?;
+    let app = open::or_make(config).await?;
+    refuse_taken(&app, &admin.email).await?;
     let password = prompt::new_password(password_stdin)?;
     let InvitationDraft { email, first_name, last_name, .. } = admin;
-    let draft = SignupDraft { email: email.clone(), password, first_name, last_name };
-    let new = accounts.check_signup(draft, &Client::default()).await?;
-    let created = match accounts.create_admin(&Admin::from_cli(), new).await {
+    let draft = SignupDraft { email: email.clone(), password, first_name, last_name, malformed: Vec::new() };
+    let created = match app.registration.create_admin(&Admin::from_cli(), draft).await {
         Err(Error::EmailTaken) => {
-            return refuse_taken(&accounts, &email).await.and(Err(Error::EmailTaken.into()));
+            return refuse_taken(&app, &email).await.and(Err(Error::EmailTaken.into()));
         }
         created => created?,
     };
     user::print(&created, json)?;
-    accounts.close().await;
+    app.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Refuses an address that is taken, with a hint. An account that was never verified may have been created by a stranger,
 /// whose password must not become an admin's.
-async fn refuse_taken(accounts: &Accounts, email: &str) -> Result<()> {
+async fn refuse_taken(app: &App, email: &str) -> Result<()> {
     let Ok(parsed) = Email::parse("email", email) else { return Ok(()) };
-    let hint = match accounts.user_by_email(&Admin::from_cli(), parsed).await.map(|owner| owner.status()) {
+    let hint = match app.users.get_by_email(&Admin::from_cli(), parsed).await.map(|owner| owner.status()) {
         Err(Error::NotFound) => return Ok(()),
         Err(error) => return Err(error.into()),
         Ok(Status::Unverified) => {

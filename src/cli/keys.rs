@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::{open, output, prompt};
 use crate::{
-    accounts::{Admin, KeyInfo, Rotation},
+    auth::{KeyInfo, Rotation},
     config::Config,
+    core::Admin,
 };
 
 /// List and rotate the keys that sign tokens.
@@ -43,14 +44,14 @@ pub struct Rotate {
 }
 
 pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
-    let accounts = match command {
+    let app = match command {
         Command::List(_) => open::to_read(config).await?,
         Command::Rotate(_) => open::to_write(config).await?,
     };
     let by = Admin::from_cli();
     match command {
         Command::List(args) => {
-            let keys = accounts.keys(&by).await?;
+            let keys = app.signing_keys.list(&by).await?;
             if args.json {
                 let items: Vec<_> = keys.iter().map(in_json).collect();
                 output::data(json!({ "items": items }))?;
@@ -64,11 +65,11 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
             if rotation == Rotation::Emergency && !args.yes && !prompt::confirm(question)? {
                 bail!("nothing was changed");
             }
-            let key = accounts.rotate_keys(&by, rotation).await?;
+            let key = app.signing_keys.rotate(&by, rotation).await?;
             output::data(if args.json { in_json(&key).to_string() } else { key.kid })?;
         }
     }
-    accounts.close().await;
+    app.close().await;
     Ok(ExitCode::SUCCESS)
 }
 

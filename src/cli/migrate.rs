@@ -6,11 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{open, output};
-use crate::{
-    accounts::StartError,
-    config::Config,
-    store::{OpenError, Store},
-};
+use crate::{app, config::Config};
 
 /// Apply pending migrations, creating the database if needed.
 ///
@@ -26,7 +22,7 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
-    let pending = pending(config)?;
+    let pending = app::pending_migrations(config)?;
     if args.check {
         print(&json!({ "pending": pending }), &pending, args.json)?;
         if !pending.is_empty() {
@@ -46,12 +42,4 @@ fn print(json: &Value, migrations: &[String], as_json: bool) -> Result<()> {
         return Ok(output::data(json)?);
     }
     migrations.iter().try_for_each(|migration| Ok(output::data(migration)?))
-}
-
-fn pending(config: &Config) -> Result<Vec<String>> {
-    match Store::pending_migrations(&config.database) {
-        Ok(pending) => Ok(pending),
-        Err(OpenError::Missing(_)) => Ok(vec!["a new database".to_owned()]),
-        Err(error) => Err(StartError::from(error).into()),
-    }
 }

@@ -4,33 +4,32 @@ use anyhow::Result;
 
 use super::output;
 use crate::{
-    accounts::{Accounts, StartError},
+    app::{self, App, OpenMode},
     config::Config,
     domain::Clock,
     files,
-    store::{OpenMode, Store},
 };
 
 /// Opens it for a command that only reads.
-pub async fn to_read(config: &Config) -> Result<Accounts> {
+pub async fn to_read(config: &Config) -> Result<App> {
     open(config, OpenMode::RequireCurrent).await
 }
 
 /// Opens it for a command that writes, and prints its path: in another folder, or without the server's settings, it may not
 /// be the server's database.
-pub async fn to_write(config: &Config) -> Result<Accounts> {
-    let accounts = open(config, OpenMode::RequireCurrent).await?;
+pub async fn to_write(config: &Config) -> Result<App> {
+    let app = open(config, OpenMode::RequireCurrent).await?;
     print_path(config);
-    Ok(accounts)
+    Ok(app)
 }
 
 /// Like [`to_write`], but creates or migrates the database as needed.
-pub async fn or_make(config: &Config) -> Result<Accounts> {
-    let is_new = !Store::exists(&config.database);
-    let accounts = open(config, OpenMode::CreateOrMigrate).await?;
+pub async fn or_make(config: &Config) -> Result<App> {
+    let is_new = !app::has_store(config);
+    let app = open(config, OpenMode::CreateOrMigrate).await?;
     if !is_new {
         print_path(config);
-        return Ok(accounts);
+        return Ok(app);
     }
     output::message(format_args!("created a new database: {}", config.database));
     let folder = config.database.data_folder();
@@ -40,29 +39,23 @@ pub async fn or_make(config: &Config) -> Result<Accounts> {
             folder.display()
         ));
     }
-    Ok(accounts)
+    Ok(app)
 }
 
 /// Opens it for the server, which reports to its log.
-pub async fn to_serve(config: &Config) -> Result<Accounts> {
-    let is_new = !Store::exists(&config.database);
-    let accounts = open(config, OpenMode::CreateOrMigrate).await?;
+pub async fn to_serve(config: &Config) -> Result<App> {
+    let is_new = !app::has_store(config);
+    let app = open(config, OpenMode::CreateOrMigrate).await?;
     if is_new {
         tracing::info!(database = %config.database, "created a new database");
     }
-    Ok(accounts)
+    Ok(app)
 }
 
 fn print_path(config: &Config) {
     output::message(format_args!("database: {}", config.database));
 }
 
-async fn open(config: &Config, missing: OpenMode) -> Result<Accounts> {
-    let is_new = !Store::exists(&config.database);
-    let (store, migrated) = Store::open(&config.database, missing).await.map_err(StartError::from)?;
-    // Of a new database the log says only that it was created.
-    for migration in migrated.iter().filter(|_| !is_new) {
-        tracing::info!(migration, "applied a migration");
-    }
-    Ok(Accounts::open(config, store, Clock::system()).await?)
+async fn open(config: &Config, mode: OpenMode) -> Result<App> {
+    Ok(App::start(config, mode, Clock::system()).await?)
 }

@@ -8,7 +8,8 @@ use std::{
 use comfy_table::{Table, presets};
 use rustix::termios::tcgetwinsize;
 
-use crate::accounts::{Error, StartError};
+use crate::app::StartError;
+use crate::core::Error;
 
 /// An error with a hint at what to do next.
 #[derive(Debug, thiserror::Error)]

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use super::{open, output};
 use crate::{
-    accounts::{Accounts, PurgePlan, PurgeScope, Purged, console},
     api,
+    app::App,
     config::{Config, Period},
+    core::cli,
+    operations::{PurgePlan, PurgeScope, Purged},
 };
 
 /// Between two batches.
@@ -33,22 +35,22 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
-    let accounts = if args.dry_run { open::to_read(config).await? } else { open::to_write(config).await? };
+    let app = if args.dry_run { open::to_read(config).await? } else { open::to_write(config).await? };
     let which = args.older_than.map_or(PurgeScope::Expired, |age| PurgeScope::OlderThan(age.get()));
-    let plan = accounts.plan_purge(which, console());
+    let plan = app.purge.plan(which, cli());
     if args.dry_run {
-        list(&accounts, &plan, args.json).await?;
+        list(&app, &plan, args.json).await?;
     } else {
-        let purged = purge(&accounts, &plan).await?;
+        let purged = purge(&app, &plan).await?;
         print("deleted", purged, args.json)?;
     }
-    accounts.close().await;
+    app.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Deletes, and shows a progress bar on a terminal.
-async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
-    let due = accounts.count_due(plan).await?;
+async fn purge(app: &App, plan: &PurgePlan) -> Result<Purged> {
+    let due = app.purge.count_due(plan).await?;
     let bar = ProgressBar::new(due.total());
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}") {
         bar.set_style(style);
@@ -60,7 +62,7 @@ async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
         }
         bar.set_position(purged.total());
     };
-    let purged = accounts.purge(plan, progress).await;
+    let purged = app.purge.run(plan, progress).await;
     bar.finish_and_clear();
     purged.map_err(|cut| {
         let so_far = format!("{cut} after it had deleted {}", in_words(cut.purged));
@@ -69,11 +71,11 @@ async fn purge(accounts: &Accounts, plan: &PurgePlan) -> Result<Purged> {
 }
 
 /// Lists the users who would be deleted, page by page: there may be many.
-async fn list(accounts: &Accounts, plan: &PurgePlan, as_json: bool) -> Result<()> {
+async fn list(app: &App, plan: &PurgePlan, as_json: bool) -> Result<()> {
     let mut users = Vec::new();
     let mut after = None;
     loop {
-        let page = accounts.due_users(plan, after).await?;
+        let page = app.purge.due_users(plan, after).await?;
         for user in page.items {
             if as_json {
                 users.push(api::user_json(&user));
@@ -91,7 +93,7 @@ async fn list(accounts: &Accounts, plan: &PurgePlan, as_json: bool) -> Result<()
             break;
         }
     }
-    let due = accounts.count_due(plan).await?;
+    let due = app.purge.count_due(plan).await?;
     if as_json {
         output::data(json!({ "dry_run": true, "would_delete": counts(due), "users": users }))?;
     } else {

@@ -17,12 +17,12 @@ use tokio::{
 
 use super::{open, output::Hinted};
 use crate::{
-    accounts::Accounts,
+    app::{self, App},
     config::{Config, Transport},
     files::obstacle,
     jobs,
     messaging::ConfiguredTransport,
-    server, store,
+    server,
 };
 
 pub async fn run(config: &Config) -> Result<ExitCode> {
@@ -32,9 +32,9 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     // Settings and database are checked before the port is taken.
     jobs::check(&config.cleanup)?;
     let transport = ConfiguredTransport::new(config).map_err(Error::msg)?;
-    let accounts = open::to_serve(config).await?;
-    accounts.check_integrity().await?;
-    accounts.remember_sessions().await;
+    let app = open::to_serve(config).await?;
+    app.health.check_integrity().await?;
+    app.sessions.enable_cache().await;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
@@ -50,12 +50,12 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     let url = format!("http://{}", listener.local_addr()?);
     tracing::info!("listening on {url}");
     tracing::info!("Swagger UI: {url}/docs");
-    if !accounts.has_admin().await? {
+    if !app.health.has_admin().await? {
         tracing::info!(
             "there is no admin yet; create one with: coffeeshop create-admin --email you@example.com"
         );
     }
-    let for_keys = accounts.clone();
+    let for_keys = app.clone();
     let shutdown = async move {
         loop {
             tokio::select! {
@@ -65,7 +65,7 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
             }
         }
     };
-    server::run(listener, accounts, transport, config, shutdown).await?;
+    server::run(listener, app, transport, config, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -76,8 +76,8 @@ fn folder_obstacle(config: &Config) -> Option<String> {
 }
 
 /// Handles SIGHUP, which would otherwise end the process. Settings are not reloaded; they apply from the next start.
-async fn reload_keys(accounts: &Accounts) {
-    match accounts.reload_keys().await {
+async fn reload_keys(app: &App) {
+    match app.signing_keys.reload().await {
         Ok(()) => tracing::info!("SIGHUP: reloaded the signing keys; settings apply from the next start"),
         Err(error) => tracing::error!(?error, "SIGHUP: cannot reload the signing keys"),
     }
@@ -89,7 +89,7 @@ fn log_start(config: &Config) {
     let settings = config.file.as_ref().map(|file| tracing::field::display(full(file)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        engine = store::engine(),
+        engine = app::engine(),
         database = %config.database,
         settings,
         transport = %config.messages.transport,

@@ -5,20 +5,21 @@ use uuid::Uuid;
 
 use super::output;
 use crate::{
-    accounts::{Accounts, Admin, Error},
+    accounts::Users,
     api,
+    core::{Admin, Error},
     domain::{Email, User, UserId},
 };
 
 /// Finds a user by id or e-mail address.
-pub async fn find(accounts: &Accounts, by: &Admin, id_or_email: &str) -> Result<User> {
+pub async fn find(users: &Users, by: &Admin, id_or_email: &str) -> Result<User> {
     let found = match Uuid::try_parse(id_or_email.trim()) {
-        Ok(id) => accounts.user(by, UserId::from_uuid(id)).await,
+        Ok(id) => users.get(by, UserId::from_uuid(id)).await,
         Err(_) => {
             let Ok(email) = Email::parse("user", id_or_email) else {
                 bail!("{} is neither an id nor an e-mail address", output::quoted(id_or_email));
             };
-            accounts.user_by_email(by, email).await
+            users.get_by_email(by, email).await
         }
     };
     found.map_err(|error| match error {

@@ -1,4 +1,4 @@
-//! Tries that this process is making: what they were paid from is not gone for good before it is known how they end.
+//! Attempts at passwords that this process is making: a charge is final only once it is known how its attempt ended.
 
 use std::{
     collections::HashMap,
@@ -12,61 +12,61 @@ use tokio::sync::{Notify, futures::OwnedNotified};
 
 use crate::domain::CountKey;
 
-/// How many tries are under way at each budget.
+/// How many attempts are in progress for each token bucket.
 #[derive(Clone, Default)]
-pub(crate) struct AttemptsInProgress(Arc<Mutex<HashMap<CountKey, Tries>>>);
+pub struct AttemptsInProgress(Arc<Mutex<HashMap<CountKey, Attempts>>>);
 
 #[derive(Default)]
-struct Tries {
+struct Attempts {
     count: u32,
     settled: Arc<Notify>,
 }
 
-/// A try that is under way, until it ends or this is dropped.
-pub(crate) struct InProgress {
+/// An attempt that is in progress until it ends or this is dropped.
+pub struct InProgress {
     all: AttemptsInProgress,
-    paid_from: Vec<CountKey>,
+    charged: Vec<CountKey>,
     has_ended: AtomicBool,
 }
 
 impl AttemptsInProgress {
-    /// Begins a try that was paid from these budgets.
-    pub(crate) fn begin(&self, paid_from: Vec<CountKey>) -> InProgress {
+    /// Begins an attempt that was charged to these buckets.
+    pub fn begin(&self, charged: Vec<CountKey>) -> InProgress {
         let mut all = self.lock();
-        for key in &paid_from {
+        for key in &charged {
             all.entry(*key).or_default().count += 1;
         }
         drop(all);
-        InProgress { all: self.clone(), paid_from, has_ended: AtomicBool::new(false) }
+        InProgress { all: self.clone(), charged, has_ended: AtomicBool::new(false) }
     }
 
-    /// How many tries that were paid from a budget are under way.
-    pub(crate) fn count(&self, key: CountKey) -> u32 {
-        self.lock().get(&key).map_or(0, |tries| tries.count)
+    /// How many attempts that were charged to a bucket are in progress.
+    pub fn count(&self, key: CountKey) -> u32 {
+        self.lock().get(&key).map_or(0, |attempts| attempts.count)
     }
 
-    /// The end of one of the tries that were paid from a budget; none if there are none.
-    pub(crate) fn next_end(&self, key: CountKey) -> Option<OwnedNotified> {
-        self.lock().get(&key).map(|tries| Arc::clone(&tries.settled).notified_owned())
+    /// The end of one of the attempts that were charged to a bucket; none if there are none.
+    pub fn next_end(&self, key: CountKey) -> Option<OwnedNotified> {
+        self.lock().get(&key).map(|attempts| Arc::clone(&attempts.settled).notified_owned())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<CountKey, Tries>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CountKey, Attempts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl InProgress {
-    /// The end of the try, once.
-    pub(crate) fn end(&self) {
+    /// Ends the attempt; again does nothing.
+    pub fn end(&self) {
         if self.has_ended.swap(true, Ordering::Relaxed) {
             return;
         }
         let mut all = self.all.lock();
-        for key in &self.paid_from {
-            let Some(tries) = all.get_mut(key) else { continue };
-            tries.count -= 1;
-            tries.settled.notify_waiters();
-            if tries.count == 0 {
+        for key in &self.charged {
+            let Some(attempts) = all.get_mut(key) else { continue };
+            attempts.count -= 1;
+            attempts.settled.notify_waiters();
+            if attempts.count == 0 {
                 all.remove(key);
             }
         }
@@ -88,7 +88,7 @@ mod tests {
     const KEY: CountKey = CountKey([7; 32]);
 
     #[tokio::test]
-    async fn the_end_of_a_try_wakes_all_that_wait_and_leaves_nothing() {
+    async fn the_end_of_an_attempt_wakes_all_that_wait() {
         let in_progress = AttemptsInProgress::default();
         assert!(in_progress.next_end(KEY).is_none());
         let (one, two) = (in_progress.begin(vec![KEY]), in_progress.begin(vec![KEY]));
@@ -97,7 +97,7 @@ mod tests {
         one.end();
         drop(one);
         for end in [first, second] {
-            tokio::time::timeout(Duration::from_mins(1), end.expect("under way")).await.expect("woken");
+            tokio::time::timeout(Duration::from_mins(1), end.expect("in progress")).await.expect("woken");
         }
         assert_eq!(in_progress.count(KEY), 1);
         drop(two);

@@ -1,57 +1,45 @@
-//! The audit: every change of an account leaves one event, in the commit that makes the change.
+//! The audit: every change of an account is recorded in the commit that makes it.
 
 use uuid::Uuid;
 
-use crate::accounts::{Accounts, Admin, Error};
+use super::error::Error;
 use crate::{
-    domain::{
-        Action, AuditCursor, AuditEvent, AuditQuery, Client, FieldChange, Origin, Page, Timestamp, User,
-        UserId,
-    },
+    domain::{Action, AuditEvent, Client, FieldChange, Origin, Timestamp, User, UserId},
     store::Tx,
 };
 
 /// Who does something, and from where.
 #[derive(Clone, Debug)]
-pub(crate) struct AuditActor {
+pub struct AuditActor {
     actor_id: Option<UserId>,
     origin: Origin,
 }
 
 impl AuditActor {
-    /// Somebody who is signed in.
-    pub(crate) const fn user(id: UserId, origin: Origin) -> Self {
+    /// A user who is signed in.
+    pub const fn user(id: UserId, origin: Origin) -> Self {
         Self { actor_id: Some(id), origin }
     }
 
-    /// Somebody who is not signed in, as which the console and the timers count.
-    pub(crate) const fn anonymous(origin: Origin) -> Self {
+    /// A client that is not signed in; also the command line and jobs.
+    pub const fn anonymous(origin: Origin) -> Self {
         Self { actor_id: None, origin }
     }
 
-    /// Who is signed in.
-    pub(crate) const fn actor_id(&self) -> Option<UserId> {
+    pub const fn actor_id(&self) -> Option<UserId> {
         self.actor_id
     }
 
-    /// The program and the address that it was done from.
-    pub(crate) const fn client(&self) -> &Client {
+    pub const fn client(&self) -> &Client {
         &self.origin.client
     }
 
-    /// Writes down what was done to an account.
-    pub(crate) fn record(
-        &self,
-        tx: &Tx<'_>,
-        action: Action,
-        user_id: UserId,
-        at: Timestamp,
-    ) -> Result<(), Error> {
+    pub fn record(&self, tx: &Tx<'_>, action: Action, user_id: UserId, at: Timestamp) -> Result<(), Error> {
         self.record_with(tx, action, user_id, at, Vec::new())
     }
 
-    /// Writes down which fields an edit changed.
-    pub(crate) fn record_edit(&self, tx: &Tx<'_>, old: &User, new: &User) -> Result<(), Error> {
+    /// Records which fields an edit changed.
+    pub fn record_edit(&self, tx: &Tx<'_>, old: &User, new: &User) -> Result<(), Error> {
         self.record_with(tx, Action::UserEdited, new.id, new.updated_at, changes(old, new))
     }
 
@@ -69,27 +57,13 @@ impl AuditActor {
     }
 }
 
-/// The command line, run by whoever runs this process.
+/// The command line, and the user of the operating system who runs it.
 #[must_use]
-pub fn console() -> Origin {
+pub fn cli() -> Origin {
     Origin::cli(rustix::process::getuid().as_raw())
 }
 
-impl Accounts {
-    /// One page of events, newest first.
-    ///
-    /// # Errors
-    /// Only if the store does not answer.
-    pub async fn audit(
-        &self,
-        _by: &Admin,
-        query: AuditQuery,
-    ) -> Result<Page<AuditEvent, AuditCursor>, Error> {
-        self.store.read(move |tx| Ok::<_, Error>(tx.audit_events(&query)?)).await
-    }
-}
-
-/// The fields that differ. Names and addresses are not repeated here: an event outlives whom it is about.
+/// The fields that differ. Names and addresses are not repeated here: an event outlives the account.
 fn changes(old: &User, new: &User) -> Vec<FieldChange> {
     let told = [
         ("email", old.profile.email != new.profile.email),

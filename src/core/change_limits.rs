@@ -1,31 +1,27 @@
-//! Budgets for changes and exports. Each change leaves an audit event that outlives the account, so that what one account, or
-//! one client with many accounts, can do again and again has an end.
+//! Rate limits on changes and exports. Each change leaves an audit event that outlives the account, so what one account, or
+//! one client with many accounts, can do again and again is limited.
 //!
-//! What ends something has no budget and is never refused: a session ends once, and its login was paid for.
+//! What ends something is not limited: a session ends once, and its login was charged.
 
-use std::time::Duration;
-
-use crate::accounts::{
-    Accounts, Error,
+use super::{
     audit::AuditActor,
-    rate_limits::{Budget, Rate, take_from_all},
+    client_limits::buckets_of,
+    context::{Core, Tx},
+    error::Error,
+    rate_limits::Rate,
+    token_bucket::{TokenBucket, take_from_all},
 };
-use crate::{
-    domain::{Timestamp, UserId},
-    store::Tx,
-};
+use crate::domain::{Timestamp, UserId};
 
-/// How often an account is exported.
-pub(crate) const EXPORTS: Rate = Rate { burst: 5, refill: Duration::from_mins(1) };
 /// How many times as much an admin may do to all accounts together as a user to their own.
-const ADMINS: u32 = 10;
+const ADMIN_FACTOR: u32 = 10;
 
-/// What is done again and again. Each has a budget of its own, for an account and for a client: a stolen access token, whose
-/// thief edits without end, keeps the owner neither from logging in nor from choosing another password, and neither do the edits
-/// of other accounts behind the same address.
+/// What is done again and again. Each has a bucket of its own, for an account and for a client: edits without end with a
+/// stolen access token keep the user neither from logging in nor from choosing another password, and neither do the edits of
+/// other accounts behind the same address.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum ChangeKind {
-    /// Logging in, or changing the password: what takes the right one.
+pub enum ChangeKind {
+    /// Logging in, or changing the password: what takes the correct one.
     WithPassword,
     /// An edit of one's own account.
     OwnEdit,
@@ -33,45 +29,36 @@ pub(crate) enum ChangeKind {
     ByAdmin,
 }
 
-impl Accounts {
-    /// Takes a change out of the budget of the account that makes it, and out of that of its client. The command line and the
-    /// clock have neither.
-    ///
-    /// # Errors
-    /// `TooManyRequests`.
-    pub(crate) fn charge_change(
-        &self,
-        tx: &Tx<'_>,
-        deed: ChangeKind,
-        by: &AuditActor,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let Some(actor_id) = by.actor_id().filter(|_| self.limits.enabled) else { return Ok(()) };
-        let rate = self.limits.change;
-        let (kind, rate) = match deed {
-            ChangeKind::WithPassword => ("with password", rate),
-            ChangeKind::OwnEdit => ("own edit", rate),
-            ChangeKind::ByAdmin => ("by admin", rate.times(ADMINS)),
-        };
-        let of_client = format!("changes {kind}");
-        let mut budgets = self.budgets_of(&of_client, self.limits.client_change, by.client());
-        budgets.push(self.budget_of_account(kind, rate, actor_id));
-        take_from_all(tx, &budgets, now)
-    }
+/// Charges a change to the account that makes it, and to its client. The command line and jobs are not limited.
+///
+/// # Errors
+/// `TooManyRequests`.
+pub fn charge_change(tx: &Tx<'_>, kind: ChangeKind, by: &AuditActor, now: Timestamp) -> Result<(), Error> {
+    let limits = &tx.core().rate_limits;
+    let Some(actor_id) = by.actor_id().filter(|_| limits.enabled) else { return Ok(()) };
+    let (kind, rate) = match kind {
+        ChangeKind::WithPassword => ("with password", limits.change),
+        ChangeKind::OwnEdit => ("own edit", limits.change),
+        ChangeKind::ByAdmin => ("by admin", limits.change.times(ADMIN_FACTOR)),
+    };
+    let of_client = format!("changes {kind}");
+    let mut buckets = buckets_of(tx.core(), &of_client, limits.client_change, by.client());
+    buckets.push(account_bucket(tx.core(), kind, rate, actor_id));
+    take_from_all(tx, &buckets, now)
+}
 
-    /// Takes an export out of the budget of its account.
-    ///
-    /// # Errors
-    /// `TooManyRequests`.
-    pub(crate) async fn charge_export(&self, id: UserId, now: Timestamp) -> Result<(), Error> {
-        if !self.limits.enabled {
-            return Ok(());
-        }
-        let budget = self.budget_of_account("exports", EXPORTS, id);
-        self.store.write(move |tx| take_from_all(tx, &[budget], now)).await
+/// Charges an export to its account.
+///
+/// # Errors
+/// `TooManyRequests`.
+pub async fn charge_export(core: &Core, id: UserId, now: Timestamp) -> Result<(), Error> {
+    if !core.rate_limits.enabled {
+        return Ok(());
     }
+    let bucket = account_bucket(core, "exports", core.rate_limits.export, id);
+    core.write(move |tx| take_from_all(tx, &[bucket], now)).await
+}
 
-    fn budget_of_account(&self, kind: &str, rate: Rate, id: UserId) -> Budget {
-        Budget { key: self.secret.hash_limit(kind, &[&id.to_string()]), rate }
-    }
+fn account_bucket(core: &Core, kind: &str, rate: Rate, id: UserId) -> TokenBucket {
+    TokenBucket { key: core.secret.hash_limit(kind, &[&id.to_string()]), rate }
 }

@@ -1,65 +1,56 @@
-//! Every way to be refused, whichever door one came in by.
+//! Every way to be refused, the same through every channel.
 
 use std::time::Duration;
 
 use crate::{
+    crypto::{HashError, KeyError, Unsealed},
     domain::Invalid,
     store::{self, Unique},
 };
 
-/// Why a use case did not do what it was asked to; unless it says otherwise, nothing was changed. As text it is for
-/// clients.
+/// Why a use case did not do what it was asked to; unless it says otherwise, nothing was changed. The text is for clients.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Fields that break a rule.
     #[error("{0}")]
     Invalid(#[from] Invalid),
-    /// Unknown address or wrong password, and no word about which.
+    /// Unknown address or wrong password; it does not tell which.
     #[error("The e-mail address or the password is wrong.")]
     InvalidCredentials,
-    /// Not the password of whoever is signed in.
+    /// Not the password of the user who is signed in.
     #[error("The current password is wrong.")]
     WrongPassword,
-    /// No access token, or one that is not good (any more).
     #[error("Missing, invalid or expired access token. Log in, or renew it with the refresh token.")]
     InvalidToken,
-    /// A refresh token that is not good (any more).
     #[error("Invalid, expired or used refresh token. Log in again.")]
     InvalidRefreshToken,
-    /// A code or link that is wrong, used, expired, for nobody, or tried too often, and no word about which.
+    /// Wrong, used, expired, for no account, or tried too often; it does not tell which.
     #[error("The code or link is invalid or has expired. Ask for a new one.")]
     VerificationFailed,
-    /// Signed in, but not allowed.
     #[error("You are not allowed to do this.")]
     Forbidden,
-    /// Shut out by an admin; told only after the right password.
+    /// Told only after the correct password.
     #[error("This account is disabled. Ask the shop to enable it.")]
     AccountDisabled,
-    /// May not log in before verifying; told only after the right password.
+    /// Told only after the correct password.
     #[error("Confirm your e-mail address first, with the code or link that was sent to it.")]
     EmailNotVerified,
-    /// No such thing.
     #[error("Not found. It does not exist, or was deleted.")]
     NotFound,
-    /// Someone else has that address.
     #[error("This e-mail address is already taken by another account.")]
     EmailTaken,
-    /// The shop would be left without an admin.
+    /// The change would leave the shop without an admin.
     #[error("This is the last active admin. Make another user an admin first.")]
     LastAdmin,
-    /// Too many tries; whole seconds until the next one is welcome.
     #[error("Too many attempts. Wait {} and try again.", in_words(*retry_after))]
     TooManyRequests {
-        /// Seconds.
+        /// Seconds until the next attempt is allowed.
         retry_after: u64,
     },
-    /// Too much to do right now.
     #[error("The server is busy. Try again in a moment.")]
     Busy,
-    /// The store cannot answer; the text, like the next two, is for the log and the console, and holds no secret.
+    /// The store cannot answer. The cause, as in the next two, is for the log and the command line, and holds no secret.
     #[error("The server cannot answer right now. Nothing was changed. Try again in a moment.")]
     Unavailable(String),
-    /// The disk is full.
     #[error("The server's disk is full. Nothing was changed. Try again when there is space.")]
     StorageFull(String),
     /// A defect.
@@ -68,7 +59,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same for whoever runs the program: what hinders it, and nothing about a request, which nobody made.
+    /// The same for the operator: with the cause, and without advice to a client.
     #[must_use]
     pub fn in_full(&self) -> String {
         match self {
@@ -79,14 +70,13 @@ impl Error {
         }
     }
 
-    /// Too many, for so long.
     pub(crate) fn too_many_requests(wait: Duration) -> Self {
         let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
         Self::TooManyRequests { retry_after: seconds.max(1) }
     }
 }
 
-/// A wait as people say it, in its largest unit, rounded up: 1,197 seconds are 20 minutes.
+/// A wait in its largest unit, rounded up: 1,197 seconds are 20 minutes.
 fn in_words(seconds: u64) -> String {
     let (number, unit) = match seconds {
         ..60 => (seconds, "second"),
@@ -94,6 +84,29 @@ fn in_words(seconds: u64) -> String {
         3600.. => (seconds.div_ceil(3600), "hour"),
     };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
+/// What becomes of the errors of primitives: none of them is about the request, but that too many passwords wait.
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => Self::Busy,
+            HashError::Damaged(why) => Self::Unavailable(format!("the database is damaged: {why}")),
+            HashError::Failed(why) => Self::Internal(why),
+        }
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<Unsealed> for Error {
+    fn from(error: Unsealed) -> Self {
+        Self::Internal(error.to_string())
+    }
 }
 
 impl From<store::Error> for Error {

@@ -6,7 +6,7 @@ use crate::domain::PlainToken;
 ///
 /// In a page that is a route of a single-page app (`https://shop.example/#/verify`), the parameter belongs to the route:
 /// that is where the app looks, and what stands behind `#` is not sent to any server.
-pub(crate) fn with_token(page: &str, token: &PlainToken) -> String {
+pub fn with_token(page: &str, token: &PlainToken) -> String {
     let place = page.split_once('#').map_or(page, |(_, route)| route);
     let separator = match place.split_once('?') {
         None => "?",

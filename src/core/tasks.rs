@@ -1,4 +1,4 @@
-//! Work that goes on when the request that it came with is gone, and that a stop waits for.
+//! Work that goes on after its request has gone away, and that a graceful shutdown waits for.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,18 +7,18 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinSet};
 
-use crate::accounts::Error;
+use super::error::Error;
 
-/// What runs at present.
+/// The tasks that run at present.
 #[derive(Clone, Default)]
-pub(crate) struct Tasks(Arc<Mutex<JoinSet<()>>>);
+pub struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 impl Tasks {
     /// Runs `work` to its end, and answers what came of it.
     ///
     /// # Errors
     /// What `work` answers.
-    pub(crate) async fn run<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
@@ -30,17 +30,17 @@ impl Tasks {
     }
 
     /// Runs `work` to its end.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while running.try_join_next().is_some() {} // what has ended needs no place
+        while running.try_join_next().is_some() {} // frees what has ended
         running.spawn(work);
     }
 
-    /// Waits until all of it has ended, for `patience` at most; answers how much has not.
-    pub(crate) async fn drain(&self, patience: Duration) -> usize {
+    /// Waits until all of it has ended, for `timeout` at most; answers how much has not.
+    pub async fn drain(&self, timeout: Duration) -> usize {
         let mut running = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let ended = async { while running.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(patience, ended).await;
+        let _ = tokio::time::timeout(timeout, ended).await;
         running.len()
     }
 }

@@ -1,14 +1,14 @@
-//! Silence: what must not be told is not told by the time that an answer takes, either.
+//! Response times that reveal nothing about what was found.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Longer than any of the work that differs, and shorter than anybody minds.
+/// Longer than any of the work that differs, and too short to be noticed.
 const STEP: Duration = Duration::from_millis(50);
 
-/// Answers at the end of a step, whether the work took a tenth of one or nine tenths.
-pub(crate) async fn pad_to_step<T>(work: impl Future<Output = T>) -> T {
+/// Rounds the response time up to a multiple of 50 ms.
+pub async fn pad_to_step<T>(work: impl Future<Output = T>) -> T {
     let start = Instant::now();
     let done = work.await;
     sleep_until(start + end_of_step(start.elapsed())).await;

@@ -1,7 +1,7 @@
-//! argon2id on a few threads of its own, each with memory that it keeps, behind a queue with an end.
+//! Password hashing (argon2id) on a few threads of its own, each of which keeps its memory, behind a bounded queue.
 //!
-//! Allocating 19 MiB for each hash lets the process grow to gigabytes under a storm of logins; a thread that keeps its
-//! block does not. The threads stand back (nice), so that a request which needs no hash does not wait for those that do.
+//! Allocating 19 MiB for each hash lets the process grow to gigabytes under very many logins; a thread that keeps its
+//! block does not. The threads have a low priority, so that requests that need no hash do not wait for those that do.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,7 +13,7 @@ use aws_lc_rs::constant_time;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
-use crate::accounts::{Error, memory::Memory, secret};
+use super::{memory::Memory, random};
 use crate::{
     config,
     domain::{NewPassword, Password, PasswordHash},
@@ -21,7 +21,7 @@ use crate::{
 
 /// How many hashes may wait for each thread: one to two seconds' worth.
 const QUEUE_PER_THREAD: usize = 100;
-/// How far the threads stand back: behind everything else, and still ahead of nothing to do.
+/// The threads' nice value: below everything else, above idle work.
 const NICE: i32 = 10;
 const HASH_BYTES: usize = 32;
 
@@ -32,19 +32,29 @@ pub struct Hasher {
     params: Params,
 }
 
+/// Why there is no hash, or no answer about one.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// The queue is full, or the answer is not wanted any more.
+    #[error("too many passwords wait to be hashed")]
+    Busy,
+    /// The stored hash was not written by this program.
+    #[error("an unexpected value in column password_hash of users: {0}")]
+    Damaged(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Not the password.
     Wrong,
-    /// The password.
     Right,
-    /// The password, under parameters that are no longer those of the settings.
+    /// The right password, hashed with parameters that are no longer those of the settings.
     RightButOld,
 }
 
 impl Check {
-    /// Whether it is the password.
     pub const fn is_right(self) -> bool {
         !matches!(self, Self::Wrong)
     }
@@ -53,84 +63,82 @@ impl Check {
 type Job = Box<dyn FnOnce(&Params, &mut Memory) + Send>;
 
 impl Hasher {
-    /// Starts `threads` threads, which stop when the last `Hasher` is gone. Memory is taken at the first hash.
+    /// Starts `threads` threads, which stop when the last `Hasher` is dropped. Memory is allocated at the first hash.
     ///
     /// # Errors
-    /// If the parameters are out of argon2's range, or no thread can be had.
-    pub fn start(settings: &config::Password, threads: usize) -> Result<Self, Error> {
-        let internal = |why: &dyn std::fmt::Display| Error::Internal(format!("cannot start hashing: {why}"));
+    /// If the parameters are out of argon2's range, or no thread can be started.
+    pub fn start(settings: &config::Password, threads: usize) -> Result<Self, HashError> {
+        let failed = |why: &dyn std::fmt::Display| HashError::Failed(format!("cannot start hashing: {why}"));
         let params =
             Params::new(settings.memory_kib, settings.iterations, settings.parallelism, Some(HASH_BYTES))
-                .map_err(|e| internal(&e))?;
+                .map_err(|e| failed(&e))?;
         let (queue, jobs) = bounded(QUEUE_PER_THREAD * threads);
         for number in 0..threads {
             let (jobs, params) = (jobs.clone(), params.clone());
             let run = move || run(&jobs, &params);
-            thread::Builder::new().name(format!("hasher-{number}")).spawn(run).map_err(|e| internal(&e))?;
+            thread::Builder::new().name(format!("hasher-{number}")).spawn(run).map_err(|e| failed(&e))?;
         }
         Ok(Self { queue, params })
     }
 
-    /// The hash of a new password.
-    ///
     /// # Errors
     /// `Busy` if too many wait.
-    pub async fn hash(&self, password: NewPassword) -> Result<PasswordHash, Error> {
+    pub async fn hash(&self, password: NewPassword) -> Result<PasswordHash, HashError> {
         self.ask(move |params, memory| hash(params, password.as_bytes(), memory)).await
     }
 
-    /// Whether `password` is the one in `hash`. Without a hash the answer is no, and costs the same. It is not begun if by then
-    /// it is not wanted any more.
+    /// Checks `password` against `hash`. Without a hash it is wrong, after the same work. Skipped if `is_wanted` says no when
+    /// its turn comes.
     ///
     /// # Errors
-    /// `Busy` if too many wait, or it is not wanted.
+    /// `Busy` if too many wait, or it was skipped.
     pub async fn check(
         &self,
         password: Password,
         hash: Option<PasswordHash>,
         is_wanted: impl FnOnce() -> bool + Send + 'static,
-    ) -> Result<Check, Error> {
+    ) -> Result<Check, HashError> {
         let check = move |params: &Params, memory: &mut Memory| {
             if !is_wanted() {
-                return Err(Error::Busy);
+                return Err(HashError::Busy);
             }
             check(params, password.as_bytes(), hash.as_ref(), memory)
         };
         self.ask(check).await
     }
 
-    /// The hash, under the parameters of the settings, of a password that was just found right.
+    /// Hashes a password that was just found right, with the parameters of the settings.
     ///
     /// # Errors
     /// `Busy` if too many wait.
-    pub async fn renew(&self, password: Password) -> Result<PasswordHash, Error> {
+    pub async fn renew(&self, password: Password) -> Result<PasswordHash, HashError> {
         self.ask(move |params, memory| hash(params, password.as_bytes(), memory)).await
     }
 
-    /// Other work that takes milliseconds, behind the same queue and standing back as far.
+    /// Runs other work that takes milliseconds, behind the same queue and with the same low priority.
     ///
     /// # Errors
     /// `Busy` if too many wait.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
+    ) -> Result<T, HashError> {
         self.ask(move |_, _| Ok(work())).await
     }
 
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Params, &mut Memory) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
+        work: impl FnOnce(&Params, &mut Memory) -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |params, memory| {
-            // Whoever has gone away needs no answer.
+            // A caller that has gone away needs no answer.
             if !reply.is_closed() {
                 let _ = reply.send(work(params, memory));
             }
         });
-        self.queue.try_send(job).map_err(|_| Error::Busy)?;
-        answer.await.unwrap_or_else(|_| Err(Error::Internal("hashing panicked".to_owned())))
+        self.queue.try_send(job).map_err(|_| HashError::Busy)?;
+        answer.await.unwrap_or_else(|_| Err(HashError::Failed("hashing panicked".to_owned())))
     }
 }
 
@@ -141,19 +149,19 @@ impl std::fmt::Debug for Hasher {
 }
 
 fn run(jobs: &Receiver<Job>, params: &Params) {
-    // Without the right to stand back it works all the same.
+    // Without the right to lower its priority it works all the same.
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut memory = Memory::default();
     while let Ok(job) = jobs.recv() {
-        // A job that panics answers by not answering; without the thread nobody would log in any more.
+        // A job that panics drops its reply. The thread must go on: without it no login would be possible.
         let _ = catch_unwind(AssertUnwindSafe(|| job(params, &mut memory)));
-        // A stored hash with larger parameters is not a reason to keep more memory for good.
+        // A stored hash with larger parameters is no reason to keep more memory.
         memory.shrink(params.block_count());
     }
 }
 
-fn hash(params: &Params, password: &[u8], memory: &mut Memory) -> Result<PasswordHash, Error> {
-    let salt = Salt::new(&secret::random::<16>()).map_err(|e| broken(&e))?;
+fn hash(params: &Params, password: &[u8], memory: &mut Memory) -> Result<PasswordHash, HashError> {
+    let salt = Salt::new(&random::bytes::<16>()).map_err(|e| broken(&e))?;
     let output = compute(params, Version::V0x13, password, &salt, memory)?;
     let output = argon2::password_hash::phc::Output::new(&output).map_err(|e| broken(&e))?;
     let phc = Phc {
@@ -171,9 +179,9 @@ fn check(
     password: &[u8],
     stored: Option<&PasswordHash>,
     memory: &mut Memory,
-) -> Result<Check, Error> {
+) -> Result<Check, HashError> {
     let Some(stored) = stored else {
-        let salt = Salt::new(&secret::random::<16>()).map_err(|e| broken(&e))?;
+        let salt = Salt::new(&random::bytes::<16>()).map_err(|e| broken(&e))?;
         compute(params, Version::V0x13, password, &salt, memory)?;
         return Ok(Check::Wrong);
     };
@@ -197,15 +205,15 @@ fn check(
     Ok(if is_current { Check::Right } else { Check::RightButOld })
 }
 
-/// A wrong password for a hash with cheaper parameters costs as much as one for nobody. (For one with dearer
-/// parameters it costs more, until that user logs in: there is no way to compute less.)
+/// Does what is missing, so that a wrong password for a hash with cheaper parameters takes as long as one for an unknown
+/// address. (For a hash with more expensive parameters it takes longer, until that user logs in: there is no way to do less.)
 fn make_up_for(
     stored: &Params,
     current: &Params,
     password: &[u8],
     salt: &Salt,
     memory: &mut Memory,
-) -> Result<(), Error> {
+) -> Result<(), HashError> {
     let cost = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
     let missing = cost(current).saturating_sub(cost(stored)) / u64::from(current.t_cost());
     let least = Params::MIN_M_COST * current.p_cost();
@@ -224,7 +232,7 @@ fn compute(
     password: &[u8],
     salt: &Salt,
     memory: &mut Memory,
-) -> Result<[u8; HASH_BYTES], Error> {
+) -> Result<[u8; HASH_BYTES], HashError> {
     let mut output = [0; HASH_BYTES];
     Argon2::new(Algorithm::Argon2id, version, params.clone())
         .hash_password_into_with_memory(
@@ -237,15 +245,12 @@ fn compute(
     Ok(output)
 }
 
-fn broken(why: &dyn std::fmt::Display) -> Error {
-    Error::Internal(format!("a password could not be hashed: {why}"))
+fn broken(why: &dyn std::fmt::Display) -> HashError {
+    HashError::Failed(format!("a password could not be hashed: {why}"))
 }
 
-/// What this program never wrote.
-fn unreadable(why: &dyn std::fmt::Display) -> Error {
-    Error::Unavailable(format!(
-        "the database is damaged: an unexpected value in column password_hash of users: {why}"
-    ))
+fn unreadable(why: &dyn std::fmt::Display) -> HashError {
+    HashError::Damaged(why.to_string())
 }
 
 #[cfg(test)]
@@ -278,7 +283,7 @@ mod tests {
     async fn a_hash_that_panics_is_the_only_one() {
         let hasher = Hasher::start(&CHEAP, 1).expect("started");
         let panicked = hasher.ask::<()>(|_, _| panic!("as the test wants it")).await;
-        assert!(matches!(panicked, Err(Error::Internal(_))), "{panicked:?}");
+        assert!(matches!(panicked, Err(HashError::Failed(_))), "{panicked:?}");
         hasher.hash(new_password("mocha stirs slowly")).await.expect("hashed");
     }
 
@@ -337,7 +342,7 @@ mod tests {
             waiting.spawn(async move { hasher.check(password("mocha stirs slowly"), None, || true).await });
         }
         let answers = waiting.join_all().await;
-        let busy = answers.iter().filter(|answer| matches!(answer, Err(Error::Busy))).count();
+        let busy = answers.iter().filter(|answer| matches!(answer, Err(HashError::Busy))).count();
         assert!(busy > 0 && busy < answers.len(), "{busy} of {} were refused", answers.len());
     }
 
@@ -355,7 +360,7 @@ mod tests {
         for other in [ours.as_phc().replace("$argon2id$", "$argon2i$"), format!("{head}${}", &output[..22])] {
             let found =
                 check(&params, b"mocha", Some(&PasswordHash::from_phc(other)), &mut Memory::default());
-            assert!(matches!(found, Err(Error::Unavailable(_))), "{found:?}");
+            assert!(matches!(found, Err(HashError::Damaged(_))), "{found:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The keys that sign tokens and check them, and the access tokens whose signatures were found good.
+//! The key pairs that sign tokens and check their signatures.
 
 use std::fmt::Display;
 
@@ -8,19 +8,28 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
-use quick_cache::sync::Cache;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::accounts::{Error, secret::InstallationSecret, tokens::Access};
+use super::secret::InstallationSecret;
 use crate::{domain::Timestamp, store::SigningKeyRow};
 
-/// How many tokens are remembered: some 200 bytes each.
-const REMEMBERED: usize = 16 * 1024;
+/// Why a signing key cannot be used. None of these is the caller's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("there is no signing key")]
+    Missing,
+    #[error("the signing key {kid} cannot be read with this installation secret: {why}")]
+    Unreadable { kid: String, why: String },
+    #[error("cannot make a signing key")]
+    NotMade,
+    #[error("cannot write a token: {0}")]
+    NotSigned(#[from] serde_json::Error),
+}
 
-/// A public key, for whoever checks tokens without asking us.
+/// A public key, for other services that check tokens.
 #[derive(Clone, Debug)]
 pub struct PublicKey {
-    /// Its name: the RFC 7638 thumbprint.
+    /// The RFC 7638 thumbprint.
     pub kid: String,
     /// The 32 bytes of the Ed25519 key in base64url: the `x` of RFC 8037, section 2.
     pub x: String,
@@ -30,19 +39,12 @@ pub struct PublicKey {
 pub struct KeyRing {
     keys: Vec<Key>,
     issuers: Vec<String>,
-    /// What tokens say that these keys have signed, by the hash of the token. Checking a signature takes longer than all
-    /// the rest of a request, and its outcome never changes; whether the token is still current, and its session still
-    /// there, is asked each time. Other keys or issuers are another ring, which remembers nothing.
-    good: Cache<[u8; 32], Access>,
 }
 
 /// A key pair.
 pub struct Key {
-    /// Its public half.
     pub public: PublicKey,
-    /// For signing.
     signing: Ed25519KeyPair,
-    /// For checking.
     checking: DecodingKey,
 }
 
@@ -55,12 +57,12 @@ impl KeyRing {
         rows: &[SigningKeyRow],
         issuers: Vec<String>,
         secret: &InstallationSecret,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, KeyError> {
         let keys: Vec<_> = rows.iter().map(|row| Key::unseal(row, secret)).collect::<Result<_, _>>()?;
         if keys.is_empty() {
-            return Err(none());
+            return Err(KeyError::Missing);
         }
-        Ok(Self { keys, issuers, good: Cache::new(REMEMBERED) })
+        Ok(Self { keys, issuers })
     }
 
     /// Every key.
@@ -73,13 +75,13 @@ impl KeyRing {
         &self.issuers
     }
 
-    /// A token of this type with these claims (RFC 7515, section 7.1), signed by the youngest key. The library would read
-    /// the key anew for each token, which takes as long as signing.
+    /// A token of this type with these claims (RFC 7515, section 7.1), signed by the youngest key. The library would parse
+    /// the key for each token, which takes as long as signing.
     ///
     /// # Errors
-    /// `Internal` if it cannot be signed.
-    pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, Error> {
-        let key = self.keys.last().ok_or_else(none)?;
+    /// If it cannot be signed.
+    pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
+        let key = self.keys.last().ok_or(KeyError::Missing)?;
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(typ.to_owned());
         header.kid = Some(key.public.kid.clone());
@@ -107,33 +109,16 @@ impl KeyRing {
         signature_alone.required_spec_claims.clear();
         decode(token, &key.checking, &signature_alone).ok().map(|data| data.claims)
     }
-
-    /// What an access token says: remembered, or found out by `check`.
-    pub fn access(&self, token: &str, check: impl FnOnce(&Self) -> Option<Access>) -> Option<Access> {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-        self.good.get(&hash).or_else(|| check(self).inspect(|access| self.good.insert(hash, *access)))
-    }
 }
 
-fn encoded(part: &impl Serialize) -> Result<String, Error> {
-    let json = serde_json::to_vec(part);
-    let json = json.map_err(|e| Error::Internal(format!("cannot write a token: {e}")))?;
-    Ok(URL_SAFE_NO_PAD.encode(json))
-}
-
-fn none() -> Error {
-    Error::Internal("there is no signing key".to_owned())
+fn encoded(part: &impl Serialize) -> Result<String, KeyError> {
+    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(part)?))
 }
 
 impl Key {
-    fn unseal(row: &SigningKeyRow, secret: &InstallationSecret) -> Result<Self, Error> {
-        let unreadable = |why: &dyn Display| {
-            Error::Internal(format!(
-                "the signing key {} cannot be read with this installation secret: {why}",
-                row.kid
-            ))
-        };
+    fn unseal(row: &SigningKeyRow, secret: &InstallationSecret) -> Result<Self, KeyError> {
+        let unreadable =
+            |why: &dyn Display| KeyError::Unreadable { kid: row.kid.clone(), why: why.to_string() };
         let private = secret.unseal(&label(&row.kid), &row.sealed_private_key).map_err(|e| unreadable(&e))?;
         let public = PublicKey { kid: row.kid.clone(), x: URL_SAFE_NO_PAD.encode(row.public_key) };
         Ok(Self {
@@ -144,19 +129,16 @@ impl Key {
     }
 }
 
-/// A fresh key pair, sealed for the store.
+/// A new key pair, sealed for the store.
 ///
 /// # Errors
-/// `Internal` if there is no randomness to be had.
-pub fn make_key(secret: &InstallationSecret, now: Timestamp) -> Result<SigningKeyRow, Error> {
-    let failed = |_| Error::Internal("cannot make a signing key".to_owned());
-    let pair = Ed25519KeyPair::generate().map_err(failed)?;
-    let public_key: [u8; 32] =
-        pair.public_key().as_ref().try_into().map_err(|_| failed(aws_lc_rs::error::Unspecified))?;
-    let private = pair.to_pkcs8().map_err(failed)?;
+/// If the random generator fails.
+pub fn make_key(secret: &InstallationSecret, now: Timestamp) -> Result<SigningKeyRow, KeyError> {
+    let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::NotMade)?;
+    let public_key: [u8; 32] = pair.public_key().as_ref().try_into().map_err(|_| KeyError::NotMade)?;
+    let private = pair.to_pkcs8().map_err(|_| KeyError::NotMade)?;
     let kid = thumbprint(&public_key);
-    let sealed_private_key =
-        secret.seal(&label(&kid), private.as_ref()).map_err(|e| Error::Internal(e.to_string()))?;
+    let sealed_private_key = secret.seal(&label(&kid), private.as_ref()).map_err(|_| KeyError::NotMade)?;
     Ok(SigningKeyRow { kid, public_key, sealed_private_key, created_at: now, retired_at: None })
 }
 

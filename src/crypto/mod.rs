@@ -1,7 +1,21 @@
-//! Secrets: passwords hashed, tokens signed, messages sealed; no rule and no store.
+//! What needs keys and randomness, and knows no rule: the installation secret, sealing, password hashing, tokens.
+//!
+//! Each part has a small error of its own; `core::Error` says what becomes of them.
 
-pub(crate) mod hashing;
-pub(crate) mod key_ring;
-pub(crate) mod memory;
-pub(crate) mod secret;
-pub(crate) mod tokens;
+pub mod hashing;
+pub mod key_ring;
+mod memory;
+pub mod random;
+mod sealing;
+pub mod secret;
+pub mod secret_file;
+pub mod tokens;
+
+pub use self::{
+    hashing::{HashError, Hasher},
+    key_ring::{KeyError, PublicKey},
+    sealing::Unsealed,
+    secret::InstallationSecret,
+    secret_file::SecretError,
+    tokens::{TokenError, Tokens},
+};

@@ -47,6 +47,26 @@ impl FieldError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid(pub Vec<FieldError>);
 
+impl Invalid {
+    /// What was checked, together with what was wrong with its form already. A field that is named there is not named a
+    /// second time.
+    ///
+    /// # Errors
+    /// Everything that is wrong with either.
+    pub fn with_malformed<T>(mut malformed: Vec<FieldError>, checked: Result<T, Self>) -> Result<T, Self> {
+        match checked {
+            Ok(checked) if malformed.is_empty() => return Ok(checked),
+            Ok(_) => {}
+            Err(Self(found)) => {
+                let new = |error: &FieldError| malformed.iter().all(|other| other.field != error.field);
+                let found: Vec<_> = found.into_iter().filter(new).collect();
+                malformed.extend(found);
+            }
+        }
+        Err(Self(malformed))
+    }
+}
+
 /// All sentences in a row.
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use poem::{
 };
 use serde_json::{Value, json};
 
-use crate::{accounts, domain::FieldError};
+use crate::{core, domain::FieldError};
 
 /// How long to wait before trying again when the server cannot say better, in seconds.
 const RETRY_AFTER: u64 = 2;
@@ -196,7 +196,7 @@ impl ApiError {
 
     /// A defect, with what the log should know.
     pub fn internal(cause: String) -> Self {
-        accounts::Error::Internal(cause).into()
+        core::Error::Internal(cause).into()
     }
 
     /// The answer, for the request with this id. The log finds the code among its extensions.
@@ -242,9 +242,9 @@ fn field_problem(error: &FieldError) -> Value {
 }
 
 /// The table.
-impl From<accounts::Error> for ApiError {
-    fn from(error: accounts::Error) -> Self {
-        use accounts::Error as E;
+impl From<core::Error> for ApiError {
+    fn from(error: core::Error) -> Self {
+        use core::Error as E;
         let detail = error.to_string();
         let (code, retry_after, cause) = match error {
             E::Invalid(invalid) => return Self::invalid(invalid.0),

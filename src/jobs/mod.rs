@@ -14,7 +14,7 @@ use tokio::{
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 pub use self::purge_guard::PurgeGuard;
-use crate::{accounts::Accounts, config::Cleanup};
+use crate::{app::App, config::Cleanup};
 
 /// Startup error, shown to the operator.
 #[derive(Debug, thiserror::Error)]
@@ -51,21 +51,17 @@ impl Jobs {
     ///
     /// # Errors
     /// If the schedule cannot be used.
-    pub async fn start(
-        accounts: Accounts,
-        settings: &Cleanup,
-        stop: watch::Receiver<bool>,
-    ) -> Result<Self, JobError> {
+    pub async fn start(app: &App, settings: &Cleanup, stop: watch::Receiver<bool>) -> Result<Self, JobError> {
         let scheduler = JobScheduler::new().await?;
         let mut workers = JoinSet::new();
         if settings.enabled {
             let trigger = Arc::new(Notify::new());
             scheduler.add(purge_trigger(settings, Arc::clone(&trigger))?).await?;
             scheduler.start().await?;
-            workers.spawn(purge::run(accounts.clone(), trigger, stop.clone()));
+            workers.spawn(purge::run(app.purge.clone(), trigger, stop.clone()));
         }
-        workers.spawn(reminders::run(accounts.clone(), stop.clone()));
-        workers.spawn(key_reload::run(accounts, stop));
+        workers.spawn(reminders::run(app.reminders.clone(), stop.clone()));
+        workers.spawn(key_reload::run(app.signing_keys.clone(), stop));
         Ok(Self { scheduler, workers })
     }
 

@@ -6,22 +6,23 @@ use tokio::sync::{Notify, watch};
 
 use super::purge_guard::PurgeGuard;
 use crate::{
-    accounts::{Accounts, Error, PurgeInterrupted, PurgeScope},
+    core::Error,
     domain::Origin,
     isolate_panics::isolate_panics,
+    operations::{Purge, PurgeInterrupted, PurgeScope},
 };
 
-pub async fn run(accounts: Accounts, trigger: Arc<Notify>, mut stop: watch::Receiver<bool>) {
-    accounts.allocate_disk_reserve();
+pub async fn run(purge: Purge, trigger: Arc<Notify>, mut stop: watch::Receiver<bool>) {
+    purge.allocate_disk_reserve();
     let mut guard = PurgeGuard::default();
     loop {
-        let purge = async {
-            if guard.allows(&accounts, Instant::now()).await {
-                purge(&accounts).await;
+        let run = async {
+            if guard.allows(&purge, Instant::now()).await {
+                run_once(&purge).await;
             }
         };
         tokio::select! {
-            () = isolate_panics("the clean-up", purge) => {}
+            () = isolate_panics("the clean-up", run) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
         tokio::select! {
@@ -32,18 +33,18 @@ pub async fn run(accounts: Accounts, trigger: Arc<Notify>, mut stop: watch::Rece
 }
 
 /// An error is logged; the next run comes on schedule.
-async fn purge(accounts: &Accounts) {
-    let plan = accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    let mut purged = accounts.purge(&plan, |_| {}).await;
+async fn run_once(purge: &Purge) {
+    let plan = purge.plan(PurgeScope::Expired, Origin::job());
+    let mut purged = purge.run(&plan, |_| {}).await;
     if let Err(PurgeInterrupted { purged: before, why: Error::StorageFull(_) }) = purged
-        && accounts.release_disk_reserve()
+        && purge.release_disk_reserve()
     {
-        let rest = accounts.purge(&plan, |_| {}).await;
+        let rest = purge.run(&plan, |_| {}).await;
         purged = rest
             .map(|more| before + more)
             .map_err(|interrupted| PurgeInterrupted { purged: before + interrupted.purged, ..interrupted });
     }
-    accounts.allocate_disk_reserve();
+    purge.allocate_disk_reserve();
     match purged {
         Ok(purged) if purged.total() == 0 => tracing::debug!("the clean-up found nothing to do"),
         Ok(purged) => tracing::info!(

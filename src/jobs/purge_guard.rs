@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    accounts::{Accounts, ClockSeen, HoldReason, LEAP, PurgeHold, PurgePlan, PurgeScope},
     domain::{Origin, Timestamp},
+    operations::{ClockSeen, HoldReason, LEAP, Purge, PurgeHold, PurgePlan, PurgeScope},
 };
 
 /// Holds the purge if the system clock jumped while the server ran, is far from the time of the last purge, or if most users,
@@ -21,10 +21,10 @@ pub struct PurgeGuard {
 
 impl PurgeGuard {
     /// Whether a purge may run at `tick` of the monotonic clock.
-    pub async fn allows(&mut self, accounts: &Accounts, tick: Instant) -> bool {
-        let plan = accounts.plan_purge(PurgeScope::Expired, Origin::job());
-        let now = accounts.now();
-        let held = accounts.held(&plan, self.compare_clocks(now, tick)).await;
+    pub async fn allows(&mut self, purge: &Purge, tick: Instant) -> bool {
+        let plan = purge.plan(PurgeScope::Expired, Origin::job());
+        let now = plan.now();
+        let held = purge.held(&plan, self.compare_clocks(now, tick)).await;
         if held.is_ok() {
             // Only now: a jump that the store has not recorded must be seen again at the next run.
             self.last = Some((tick, now));
@@ -37,7 +37,7 @@ impl PurgeGuard {
             Ok(Some(held)) if self.warned_of == Some(held.why) => {}
             Ok(Some(held)) => {
                 self.warned_of = Some(held.why);
-                warn(accounts, &plan, &held).await;
+                warn(purge, &plan, &held).await;
             }
             Err(error) => {
                 tracing::error!(
@@ -61,8 +61,8 @@ impl PurgeGuard {
     }
 }
 
-async fn warn(accounts: &Accounts, plan: &PurgePlan, held: &PurgeHold) {
-    let due = accounts.count_due(plan).await.unwrap_or_default();
+async fn warn(purge: &Purge, plan: &PurgePlan, held: &PurgeHold) {
+    let due = purge.count_due(plan).await.unwrap_or_default();
     tracing::warn!(
         users = due.users,
         sessions = due.sessions,

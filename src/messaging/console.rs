@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{delivery_error::DeliveryError, texts::text, transport::Transport};
-use crate::{accounts::OutboxMessage, domain::Message};
+use crate::{domain::Message, messaging::outbox::OutboxMessage};
 
 /// Prints to `W`.
 pub struct ConsoleTransport<W> {

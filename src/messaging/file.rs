@@ -9,7 +9,7 @@ use std::{
 use rustix::fs::Access;
 
 use super::{delivery_error::DeliveryError, mail::Sender, transport::Transport};
-use crate::{accounts::OutboxMessage, files};
+use crate::{files, messaging::outbox::OutboxMessage};
 
 /// Writes into a folder.
 pub struct FileTransport {

@@ -11,8 +11,8 @@ use lettre::{
 
 use super::texts::{MessageText, text};
 use crate::{
-    accounts::OutboxMessage,
     domain::{Timestamp, mailbox},
+    messaging::outbox::OutboxMessage,
 };
 
 /// Who sends mails, and for which shop.

@@ -5,6 +5,7 @@ mod console;
 mod delivery_error;
 mod file;
 mod mail;
+mod outbox;
 mod retry;
 mod smtp;
 mod texts;
@@ -13,10 +14,9 @@ mod transports;
 mod worker;
 
 pub use self::{
-    circuit_breaker::CircuitBreaker,
     console::ConsoleTransport,
     delivery_error::DeliveryError,
-    retry::{LONGEST_PAUSE, LONGEST_UNCONFIRMED_PAUSE, Scope, retry_delay},
+    outbox::{LEASE, Outbox, OutboxMessage, Retried, Room},
     transport::Transport,
     transports::ConfiguredTransport,
     worker::Worker,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::delivery_error::{DeliveryError, Kind};
-use crate::crypto::secret::random;
+use crate::crypto::random;
 
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause while the server does not answer: waiting messages must leave soon after it is back.
@@ -45,7 +45,7 @@ pub fn retry_delay(attempts: u32, error: &DeliveryError, scope: Scope) -> Durati
 /// Doubles with each failure up to `longest`; the jitter, up to half of it, spreads messages that failed together.
 pub(super) fn back_off(first: Duration, failures: u32, longest: Duration) -> Duration {
     let pause = (first * 2_u32.pow(failures.saturating_sub(1).min(16))).min(longest);
-    pause / 2 + pause.mul_f64(f64::from(random::<1>()[0]) / 512.0)
+    pause / 2 + pause.mul_f64(f64::from(random::bytes::<1>()[0]) / 512.0)
 }
 
 #[cfg(test)]

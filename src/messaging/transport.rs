@@ -2,8 +2,8 @@
 
 use super::delivery_error::DeliveryError;
 use crate::{
-    accounts::OutboxMessage,
     domain::{Message, MessageKind, Timestamp},
+    messaging::outbox::OutboxMessage,
 };
 
 /// Sends messages to people.

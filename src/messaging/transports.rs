@@ -7,8 +7,8 @@ use super::{
     smtp::SmtpTransport, transport::Transport,
 };
 use crate::{
-    accounts::OutboxMessage,
     config::{self, Config},
+    messaging::outbox::OutboxMessage,
 };
 
 /// The transport that the settings name.

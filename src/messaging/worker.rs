@@ -5,9 +5,13 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{sync::watch, time::Instant};
 
-use super::{delivery_error::DeliveryError, transport::Transport};
+use super::{
+    delivery_error::DeliveryError,
+    outbox::{Outbox, OutboxMessage, Room},
+    transport::Transport,
+};
 use crate::{
-    accounts::{Accounts, Error, OutboxMessage, Room},
+    core::Error,
     domain::{MessageId, MessageState},
     isolate_panics::isolate_panics,
 };
@@ -23,7 +27,7 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// The worker that empties the outbox.
 pub struct Worker<T> {
-    accounts: Accounts,
+    outbox: Outbox,
     transport: T,
 }
 
@@ -36,8 +40,8 @@ struct InFlight {
 
 impl<T: Transport> Worker<T> {
     /// A worker with this transport.
-    pub const fn new(accounts: Accounts, transport: T) -> Self {
-        Self { accounts, transport }
+    pub const fn new(outbox: Outbox, transport: T) -> Self {
+        Self { outbox, transport }
     }
 
     /// Delivers until `stop` says so. Then it takes nothing more, and ends with the messages that are on their way: what is
@@ -46,7 +50,7 @@ impl<T: Transport> Worker<T> {
         while !*stop.borrow() {
             isolate_panics("delivering", self.deliver_all(&stop)).await;
             tokio::select! {
-                () = self.accounts.message_posted() => {}
+                () = self.outbox.enqueued() => {}
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
@@ -68,7 +72,7 @@ impl<T: Transport> Worker<T> {
         let (mut number, mut failure) = (0, None);
         loop {
             if failure.is_none() && !*stop.borrow() {
-                match self.accounts.take_messages(self.room(&under_way)).await {
+                match self.outbox.take(self.room(&under_way)).await {
                     Ok(taken) => {
                         number += taken.len();
                         under_way.extend(taken.iter().map(InFlight::begun));
@@ -88,7 +92,7 @@ impl<T: Transport> Worker<T> {
                         failure.get_or_insert(error);
                     }
                 }
-                () = self.accounts.message_posted() => {}
+                () = self.outbox.enqueued() => {}
                 () = tokio::time::sleep(BUSY_POLL_INTERVAL) => {}
             }
         }
@@ -100,7 +104,7 @@ impl<T: Transport> Worker<T> {
         let most = self.transport.capacity();
         let quick = under_way.iter().filter(|one| one.since.elapsed() < SLOW).count();
         let messages = most.saturating_sub(under_way.len()).min(MAX_QUICK.saturating_sub(quick));
-        let most_tried = if self.accounts.is_half_open() { 1 } else { (most / 2).max(1) };
+        let most_tried = if self.outbox.is_half_open() { 1 } else { (most / 2).max(1) };
         let tried = under_way.iter().filter(|one| !one.is_first_attempt).count();
         let limit = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Room { messages: limit(messages), tried: limit(most_tried.saturating_sub(tried)) }
@@ -112,9 +116,9 @@ impl<T: Transport> Worker<T> {
     }
 
     async fn report(&self, message: &OutboxMessage, sent: Result<(), DeliveryError>) -> Result<(), Error> {
-        let Err(error) = sent else { return self.accounts.message_sent(message.id).await };
+        let Err(error) = sent else { return self.outbox.mark_sent(message.id).await };
         let (id, why) = (message.id.0, error.reason());
-        match self.accounts.message_failed(message, &error).await? {
+        match self.outbox.mark_failed(message, &error).await? {
             MessageState::Waiting if !error.is_attempted() => {
                 tracing::debug!(%id, why, "a message waits");
             }

@@ -1,4 +1,13 @@
-//! What the operator's server does by itself: the clean-up.
+//! What keeps a server running: the purge, and whether it works.
 
-pub(crate) mod purge;
-pub(crate) mod purge_hold;
+mod health;
+mod purge;
+mod purge_hold;
+mod purge_plan;
+
+pub use self::{
+    health::Health,
+    purge::{Purge, PurgeInterrupted},
+    purge_hold::{ClockSeen, HoldReason, LEAP, PurgeHold},
+    purge_plan::{PurgePlan, PurgeScope, Purged},
+};

@@ -1,14 +1,13 @@
-//! The clean-up: unverified users whose time ran out, and sessions, codes and messages that are over.
+//! The purge: deletes unverified users that have expired, and sessions, codes, messages and audit events that are over.
 
-use std::{
-    ops::Add,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use crate::accounts::{Accounts, Error, audit::AuditActor, outbox::KEPT_FOR};
+use super::purge_plan::{PurgePlan, PurgeScope, Purged};
 use crate::{
-    domain::{Action, Origin, Page, Timestamp, User},
-    store::{DueUserCursor, Snapshot, Tx},
+    auth::SigningKeys,
+    core::{AuditActor, Core, Error, Tx, settings::DEAD_MESSAGE_TTL},
+    domain::{Action, Origin, Page, User},
+    store::{CleanUpRow, DueUserCursor, Snapshot},
 };
 
 /// How long one slice of the work may keep other writers waiting.
@@ -16,115 +15,64 @@ const SLICE_TIME: Duration = Duration::from_millis(6);
 const FIRST_SLICE: u32 = 100;
 const LARGEST_SLICE: u32 = 2_000;
 
-/// Which unverified users go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PurgeScope {
-    /// Those whose time ran out: the rule of the house.
-    Expired,
-    /// Those who have been unverified for at least so long, as the console may decide.
-    OlderThan(Duration),
+#[derive(Clone)]
+pub struct Purge {
+    pub(super) core: Core,
+    signing_keys: SigningKeys,
 }
 
-/// How many of each went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Purged {
-    /// Unverified users, with everything that belonged to them.
-    pub users: u64,
-    /// Sessions that were over.
-    pub sessions: u64,
-    /// Codes and links that could not be used any more.
-    pub codes: u64,
-    /// Counts of what was sent or tried, which are over.
-    pub counts: u64,
-    /// Messages that nobody would read any more.
-    pub messages: u64,
-    /// Audit events whose retention is over.
-    pub events: u64,
-}
-
-impl Purged {
-    /// All of them.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.users + self.sessions + self.codes + self.counts + self.messages + self.events
-    }
-}
-
-impl Add for Purged {
-    type Output = Self;
-
-    fn add(self, more: Self) -> Self {
-        Self {
-            users: self.users + more.users,
-            sessions: self.sessions + more.sessions,
-            codes: self.codes + more.codes,
-            counts: self.counts + more.counts,
-            messages: self.messages + more.messages,
-            events: self.events + more.events,
-        }
-    }
-}
-
-/// A clean-up that came to no end.
+/// A purge that was not completed.
 #[derive(Debug, thiserror::Error)]
 #[error("the clean-up was cut short")]
 pub struct PurgeInterrupted {
-    /// What it had deleted by then, which stays so.
+    /// What it had deleted by then; that is committed.
     pub purged: Purged,
-    /// What stopped it.
     #[source]
     pub why: Error,
-}
-
-/// What a clean-up would delete, to be looked at before.
-#[derive(Clone, Debug)]
-pub struct PurgePlan {
-    /// Unverified users who expire by then.
-    pub(crate) by: Timestamp,
-    pub(crate) now: Timestamp,
-    /// Events that happened before.
-    pub(crate) kept_since: Timestamp,
-    audit_actor: AuditActor,
 }
 
 type DeleteSlice = fn(&Tx<'_>, &PurgePlan, u32) -> Result<usize, Error>;
 type Count = fn(&mut Purged) -> &mut u64;
 
-impl Accounts {
-    /// What a clean-up now would be about.
+impl Purge {
+    pub(crate) fn new(core: Core, signing_keys: SigningKeys) -> Self {
+        Self { core, signing_keys }
+    }
+
+    /// What a purge now deletes.
     #[must_use]
-    pub fn plan_purge(&self, which: PurgeScope, origin: Origin) -> PurgePlan {
-        let now = self.clock.now();
+    pub fn plan(&self, scope: PurgeScope, origin: Origin) -> PurgePlan {
+        let now = self.core.now();
         // An account expires so long after it became unverified: the one measure for both.
-        let by = match which {
+        let by = match scope {
             PurgeScope::Expired => now,
-            PurgeScope::OlderThan(age) => now - age + self.rules.unverified_after,
+            PurgeScope::OlderThan(age) => now - age + self.core.settings.unverified_after,
         };
         PurgePlan {
             by,
             now,
-            kept_since: now - self.rules.audit_retention,
+            kept_since: now - self.core.settings.audit_retention,
             audit_actor: AuditActor::anonymous(origin),
         }
     }
 
-    /// How many a clean-up would delete.
+    /// How many of each a purge would delete.
     ///
     /// # Errors
     /// Only if the store does not answer.
     pub async fn count_due(&self, plan: &PurgePlan) -> Result<Purged, Error> {
         let plan = plan.clone();
         let count = move |tx: &Snapshot<'_>| {
-            Ok::<_, Error>(Purged {
+            Ok(Purged {
                 users: tx.count_due_users(plan.by)?,
                 sessions: tx.count_dead_sessions(plan.now)?,
                 codes: tx.count_dead_codes(plan.now)?,
                 counts: tx.count_old_sent_codes(plan.now)? + tx.count_refilled_limits(plan.now)?,
-                messages: tx.count_old_messages(plan.now - KEPT_FOR)?,
+                messages: tx.count_old_messages(plan.now - DEAD_MESSAGE_TTL)?,
                 events: tx.count_old_audit_events(plan.kept_since)?,
             })
         };
-        self.store.read(count).await
+        self.core.read(count).await
     }
 
     /// A page of the users that a purge would delete.
@@ -138,28 +86,28 @@ impl Accounts {
     ) -> Result<Page<User, DueUserCursor>, Error> {
         const PAGE: u32 = 500;
         let by = plan.by;
-        self.store.read(move |tx| Ok::<_, Error>(tx.due_users(by, after, PAGE)?)).await
+        self.core.read(move |tx| Ok(tx.due_users(by, after, PAGE)?)).await
     }
 
-    /// Cleans up, in slices so short that nobody else waits long; tells `progress` after each. Stopped in between, it
-    /// leaves no half-deleted user, and the next run goes on. A user is looked at again inside the statement that
+    /// Deletes in slices so short that other writers do not wait long; calls `progress` after each. Stopped in between, it
+    /// leaves no half-deleted user, and the next run goes on. A user is checked again inside the statement that
     /// deletes them: one who has verified by then stays.
     ///
     /// # Errors
     /// If the store does not answer; what was deleted by then is.
-    pub async fn purge(
+    pub async fn run(
         &self,
         plan: &PurgePlan,
         progress: impl FnMut(Purged),
     ) -> Result<Purged, PurgeInterrupted> {
         let mut purged = Purged::default();
-        match self.purge_by_kinds(plan, &mut purged, progress).await {
+        match self.run_by_kinds(plan, &mut purged, progress).await {
             Ok(()) => Ok(purged),
             Err(why) => Err(PurgeInterrupted { purged, why }),
         }
     }
 
-    async fn purge_by_kinds(
+    async fn run_by_kinds(
         &self,
         plan: &PurgePlan,
         purged: &mut Purged,
@@ -172,7 +120,7 @@ impl Accounts {
             (|tx, plan, limit| Ok(tx.delete_old_sent_codes(plan.now, limit)?), |purged| &mut purged.counts),
             (|tx, plan, limit| Ok(tx.delete_refilled_limits(plan.now, limit)?), |purged| &mut purged.counts),
             (
-                |tx, plan, limit| Ok(tx.delete_old_messages(plan.now - KEPT_FOR, limit)?),
+                |tx, plan, limit| Ok(tx.delete_old_messages(plan.now - DEAD_MESSAGE_TTL, limit)?),
                 |purged| &mut purged.messages,
             ),
             (
@@ -192,21 +140,23 @@ impl Accounts {
                 slice = next_slice(slice, took);
             }
         }
-        self.forget_keys(plan.now).await?;
-        self.note_clean_up(plan.now).await
+        self.signing_keys.delete_expired(plan.now).await?;
+        // The next purge is measured by this time.
+        let row = CleanUpRow { last_run: Some(plan.now), ..CleanUpRow::default() };
+        self.core.write(move |tx| Ok(tx.put_clean_up(row)?)).await
     }
 
-    /// Takes space on the disk that the clean-up can have when there is none left.
+    /// Allocates disk space that a purge can have when the disk is full.
     pub fn allocate_disk_reserve(&self) {
-        if let Err(error) = self.store.allocate_disk_reserve() {
+        if let Err(error) = self.core.store.allocate_disk_reserve() {
             tracing::warn!(%error, "there is no room for the disk reserve: on a full disk the clean-up could not delete anything");
         }
     }
 
-    /// Gives that space back; answers whether there was any.
+    /// Releases that space; answers whether there was any.
     #[must_use]
     pub fn release_disk_reserve(&self) -> bool {
-        self.store.release_disk_reserve()
+        self.core.store.release_disk_reserve()
     }
 
     async fn delete_slice(
@@ -218,10 +168,10 @@ impl Accounts {
         let plan = plan.clone();
         let slice = move |tx: &Tx<'_>| {
             let start = Instant::now();
-            Ok::<_, Error>((delete(tx, &plan, slice)?, start))
+            Ok((delete(tx, &plan, slice)?, start))
         };
-        let (deleted, start) = self.store.write_background(slice).await?;
-        // With its commit: whoever waits for the slice waits for that, too.
+        let (deleted, start) = self.core.write_background(slice).await?;
+        // With its commit: other writers wait for that, too.
         Ok((deleted, start.elapsed()))
     }
 }

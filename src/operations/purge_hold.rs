@@ -5,10 +5,11 @@
 
 use std::{fmt, time::Duration};
 
-use crate::accounts::{Accounts, Error, PurgePlan};
+use super::{purge::Purge, purge_plan::PurgePlan};
 use crate::{
+    core::Error,
     domain::Timestamp,
-    store::{CleanUpRow, Snapshot, Tx},
+    store::{CleanUpRow, Snapshot},
 };
 
 /// By how much the clock may differ from the time that has passed while a server ran.
@@ -104,7 +105,7 @@ impl fmt::Display for InWords {
     }
 }
 
-impl Accounts {
+impl Purge {
     /// Whether a clean-up is held. It goes on once servers have run for long enough since it was held first, restarts or
     /// not; a clock that leaps has it held anew.
     ///
@@ -113,7 +114,7 @@ impl Accounts {
     pub async fn held(&self, plan: &PurgePlan, clock: ClockSeen) -> Result<Option<PurgeHold>, Error> {
         let (seen, now) = (plan.clone(), plan.now);
         // A clean-up at the console may run meanwhile: what is written back was read in the same transaction.
-        let looked = self.store.write_background(move |tx| {
+        let looked = self.core.write_background(move |tx| {
             let mut row = tx.clean_up()?;
             match clock {
                 ClockSeen::Steady(held) => row.held += held,
@@ -121,17 +122,11 @@ impl Accounts {
             }
             let Some(why) = why(tx, &row, &seen)? else { return Ok(None) };
             tx.put_clean_up(row)?;
-            Ok::<_, Error>(Some((row, why)))
+            Ok(Some((row, why)))
         });
         let Some((row, why)) = looked.await? else { return Ok(None) };
         let wait = why.hold().saturating_sub(row.held);
         Ok((!wait.is_zero()).then_some(PurgeHold { why, last_run: row.last_run, now, wait }))
-    }
-
-    /// Notes that a clean-up has run: by this time the next is measured.
-    pub(crate) async fn note_clean_up(&self, now: Timestamp) -> Result<(), Error> {
-        let row = CleanUpRow { last_run: Some(now), ..CleanUpRow::default() };
-        self.store.write(move |tx: &Tx<'_>| Ok::<_, Error>(tx.put_clean_up(row)?)).await
     }
 }
 

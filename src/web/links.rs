@@ -7,8 +7,10 @@ use serde::{Deserialize, Deserializer};
 
 use super::layout::{Form, Page};
 use crate::{
-    accounts::{Accounts, Error, LinkInfo, Proof, Rejected},
+    accounts::{LinkInfo, Passwords, Rejected, Verification},
+    app::App,
     config::Config,
+    core::{Error, Proof},
     domain::{Channel, Email, Origin, PlainToken, Purpose},
     http::{self, ApiError, ApiResult, Code, has_media_type, origin},
 };
@@ -16,7 +18,8 @@ use crate::{
 /// What is on the pages of this shop.
 #[derive(Clone)]
 struct Pages {
-    accounts: Accounts,
+    verification: Verification,
+    passwords: Passwords,
     shop_name: Arc<str>,
     min_length: usize,
 }
@@ -36,9 +39,10 @@ struct Said {
 }
 
 /// Adds the pages to a route.
-pub fn add(route: Route, accounts: &Accounts, config: &Config) -> Route {
+pub fn add(route: Route, app: &App, config: &Config) -> Route {
     let pages = Pages {
-        accounts: accounts.clone(),
+        verification: app.verification.clone(),
+        passwords: app.passwords.clone(),
         shop_name: config.messages.shop_name.as_str().into(),
         min_length: config.password.min_length,
     };
@@ -119,7 +123,7 @@ impl Pages {
     async fn post_verify(self, said: Said, origin: Origin) -> ApiResult<Page> {
         match (said.deed.as_deref(), said.token, said.email) {
             (Some("confirm"), Some(token), _) => {
-                match self.accounts.verify_on_page(PlainToken::new(token), origin).await {
+                match self.verification.verify_on_page(PlainToken::new(token), origin).await {
                     Ok((user, token)) => Ok(confirmed(&user.profile.email, &token)),
                     Err(Error::EmailTaken) => Ok(Page::note(
                         "This address has an account already",
@@ -134,7 +138,7 @@ impl Pages {
             (Some("reject"), Some(token), _) => self.reject(token, origin, dead_verification()).await,
             (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
                 Ok(email) => {
-                    self.accounts.resend_verification(email, origin).await?;
+                    self.verification.resend(email, origin).await?;
                     Ok(on_its_way([
                         "If an account waits for this address to be confirmed, a message is on its way.",
                         "If none comes, the address may be spelled wrong, or confirmed already: try to log in. Or the \
@@ -161,7 +165,7 @@ impl Pages {
                     let wrong = "The two passwords are not the same. Type them again.".to_owned();
                     return Ok(Page { wrong: Some(wrong), ..page });
                 }
-                match self.accounts.reset_password(Proof::Link(PlainToken::new(token)), typed, origin).await {
+                match self.passwords.reset(Proof::Link(PlainToken::new(token)), typed, origin).await {
                     Ok(()) => Ok(chosen(&page.form)),
                     Err(Error::Invalid(invalid)) => {
                         Ok(Page { wrong: Some(said_wrong(&invalid.to_string())), ..page })
@@ -173,7 +177,7 @@ impl Pages {
             (Some("reject"), Some(token), _) => self.reject(token, origin, dead_reset()).await,
             (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
                 Ok(email) => {
-                    self.accounts.forgot_password(email, origin).await?;
+                    self.passwords.request_reset(email, origin).await?;
                     Ok(on_its_way([
                         "If this address has an account, a message is on its way.",
                         "If none comes, the address may be spelled wrong, or you have signed up with another.",
@@ -230,7 +234,7 @@ impl Pages {
     }
 
     async fn reject(&self, token: String, origin: Origin, dead: Page) -> ApiResult<Page> {
-        match self.accounts.reject(PlainToken::new(token), origin).await {
+        match self.verification.reject(PlainToken::new(token), origin).await {
             Ok(Rejected::Account) => Ok(Page::note(
                 "The account is deleted",
                 ["Thank you for telling. The account and everything in it is deleted.".to_owned()],
@@ -245,7 +249,7 @@ impl Pages {
     }
 
     async fn look(&self, token: &str) -> ApiResult<Option<LinkInfo>> {
-        Ok(self.accounts.inspect_link(PlainToken::new(token.to_owned())).await?)
+        Ok(self.verification.inspect_link(PlainToken::new(token.to_owned())).await?)
     }
 }
 

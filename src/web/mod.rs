@@ -6,7 +6,7 @@ mod links;
 use poem::{Endpoint, Request, Response, Route, http::header};
 
 pub use self::layout::ErrorPage;
-use crate::{accounts::Accounts, config::Config, http::ApiError};
+use crate::{app::App, config::Config, http::ApiError};
 
 /// The paths of the pages, and the methods that each takes.
 const PATHS: [(&str, &[&str]); 3] = [
@@ -16,8 +16,8 @@ const PATHS: [(&str, &[&str]); 3] = [
 ];
 
 /// The pages, at their paths.
-pub fn endpoint(accounts: &Accounts, config: &Config) -> impl Endpoint<Output = Response> + 'static {
-    Pages(links::add(Route::new(), accounts, config).at("/pages.css", layout::style()))
+pub fn endpoint(app: &App, config: &Config) -> impl Endpoint<Output = Response> + 'static {
+    Pages(links::add(Route::new(), app, config).at("/pages.css", layout::style()))
 }
 
 /// Whether there is a page at this path.

@@ -3,15 +3,17 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
+    ops::Deref,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use coffeeshop::{
-    accounts::{Accounts, Admin, SignupDraft},
-    api,
+    accounts::SignupDraft,
+    api, app,
     config::Config,
-    domain::{AuditQuery, Client, Clock, Timestamp, User},
+    core::Admin,
+    domain::{AuditQuery, Clock, Timestamp, User},
     messaging::{ConsoleTransport, Worker},
     server,
     store::{OpenMode, Store},
@@ -39,7 +41,7 @@ pub const MOMENT: Duration = Duration::from_millis(1);
 
 /// A shop.
 pub struct App {
-    pub accounts: Accounts,
+    app: app::App,
     pub clock: Clock,
     pub config: Config,
     endpoint: BoxEndpoint<'static, Response>,
@@ -47,6 +49,15 @@ pub struct App {
     worker: tokio::sync::Mutex<Worker<ConsoleTransport<Printed>>>,
     printed: Printed,
     _folder: TempDir,
+}
+
+/// A test names the noun that it uses, such as `app.sessions`.
+impl Deref for App {
+    type Target = app::App;
+
+    fn deref(&self) -> &Self::Target {
+        &self.app
+    }
 }
 
 /// What the console printed.
@@ -103,7 +114,7 @@ impl App {
     /// A shop with other settings.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let app = Self::forgetful(change).await;
-        app.accounts.remember_sessions().await;
+        app.sessions.enable_cache().await;
         app
     }
 
@@ -116,18 +127,18 @@ impl App {
         change(&mut config);
         let clock = Clock::by_hand(START);
         let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
-        let accounts = Accounts::open(&config, store, clock.clone()).await.unwrap();
+        let app = app::App::open(&config, store, clock.clone()).await.unwrap();
         let printed = Printed::default();
         Self {
-            endpoint: server::endpoint(&accounts, &config).map_to_response().boxed(),
+            endpoint: server::endpoint(&app, &config).map_to_response().boxed(),
             document: Document::read(),
             worker: Worker::new(
-                accounts.clone(),
+                app.outbox.clone(),
                 ConsoleTransport::new(printed.clone(), &config.messages.shop_name),
             )
             .into(),
             printed,
-            accounts,
+            app,
             clock,
             config,
             _folder: folder,
@@ -192,8 +203,7 @@ impl App {
     pub async fn make_admin(&self, email: &str) -> User {
         let draft =
             SignupDraft { email: email.to_owned(), password: PASSWORD.to_owned(), ..SignupDraft::default() };
-        let new = self.accounts.check_signup(draft, &Client::default()).await.unwrap();
-        self.accounts.create_admin(&Admin::from_cli(), new).await.unwrap()
+        self.registration.create_admin(&Admin::from_cli(), draft).await.unwrap()
     }
 
     /// Signs up; answers the user.
@@ -229,7 +239,7 @@ impl App {
     pub async fn events(&self) -> Vec<Value> {
         let (mut events, mut query) = (Vec::new(), AuditQuery::default());
         loop {
-            let page = self.accounts.audit(&Admin::from_cli(), query.clone()).await.unwrap();
+            let page = self.audit.list(&Admin::from_cli(), query.clone()).await.unwrap();
             events.extend(page.items.into_iter().map(api::audit_json));
             query.cursor = page.next;
             if query.cursor.is_none() {

@@ -3,12 +3,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use coffeeshop::{
-    accounts::{Admin, InvitationDraft, Proof, PurgeScope, console},
+    accounts::InvitationDraft,
     config::Database,
+    core::{Admin, Proof, cli},
     domain::{
         Action, Change, Channel, Client, Email, Origin, Password, PlainToken, Role, UserChange, UserId,
         VariantArray,
     },
+    operations::PurgeScope,
     store::{OpenMode, Store},
 };
 use poem::http::Method;
@@ -267,27 +269,27 @@ pub async fn walk_the_console(app: &App) -> BTreeSet<&'static str> {
 
     let draft =
         InvitationDraft { email: BOB.to_owned(), first_name: None, last_name: None, role: Role::User };
-    let bob = app.accounts.invite(&by, draft.check().unwrap()).await.unwrap().id;
+    let bob = app.invitations.invite(&by, draft.check().unwrap()).await.unwrap().id;
     let bob_id = bob.to_string();
     audit.saw(Action::UserInvited, None, &bob_id).await;
-    app.accounts.reset_link(&by, bob).await.unwrap();
+    app.passwords.create_reset_link(&by, bob).await.unwrap();
     audit.saw(Action::PasswordResetLinkCreated, None, &bob_id).await;
     let change = UserChange { role: Change::Set(Role::Admin), ..UserChange::default() };
-    app.accounts.change_user(&by, bob, change).await.unwrap();
+    app.users.update(&by, bob, change).await.unwrap();
     let event = audit.saw(Action::UserEdited, None, &bob_id).await;
     assert_eq!(event["changes"], json!([{ "field": "role", "from": "user", "to": "admin" }]));
 
     app.tokens("boss@example.com").await;
     audit.seen += 1;
-    app.accounts.end_sessions_of(&by, user_id(&admin_id)).await.unwrap();
+    app.sessions.revoke_all_of(&by, user_id(&admin_id)).await.unwrap();
     audit.saw(Action::SessionsEnded, None, &admin_id).await;
-    app.accounts.delete_user(&by, bob).await.unwrap();
+    app.users.delete(&by, bob).await.unwrap();
     audit.saw(Action::UserDeleted, None, &bob_id).await;
 
     let guest_id = id_of(&app.sign_up("guest@example.com").await);
     audit.seen += 1;
-    let plan = app.accounts.plan_purge(PurgeScope::OlderThan(Duration::ZERO), console());
-    app.accounts.purge(&plan, |_| {}).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::OlderThan(Duration::ZERO), cli());
+    app.purge.run(&plan, |_| {}).await.unwrap();
     audit.saw(Action::UserExpired, None, &guest_id).await;
     audit.actions
 }
@@ -298,10 +300,10 @@ pub async fn walk_the_timer(app: &App) -> BTreeSet<&'static str> {
     let guest_id = id_of(&app.sign_up("guest@example.com").await);
     audit.seen += 1;
     app.wait(DAY);
-    app.accounts.remind().await.unwrap();
+    app.reminders.send().await.unwrap();
     app.wait(DAY);
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    app.accounts.purge(&plan, |_| {}).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    app.purge.run(&plan, |_| {}).await.unwrap();
     audit.saw(Action::UserExpired, None, &guest_id).await;
     audit.actions
 }
@@ -436,7 +438,7 @@ async fn what_is_refused_or_changes_nothing_leaves_no_event() {
     for path in ["/users", &bob, &format!("/users/{ann_id}/sessions"), "/audit"] {
         boss.get(path).await.is(200);
     }
-    app.accounts.remind().await.unwrap();
+    app.reminders.send().await.unwrap();
     assert_eq!(app.events().await, before);
 }
 
@@ -474,9 +476,9 @@ async fn an_event_outlives_the_account_and_not_its_retention() {
     let id = id_of(&app.sign_up(ANN).await);
     boss.delete(&format!("/users/{id}")).await.is(204);
     let purge = async || {
-        let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-        let due = app.accounts.count_due(&plan).await.unwrap().events;
-        assert_eq!(app.accounts.purge(&plan, |_| {}).await.unwrap().events, due);
+        let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+        let due = app.purge.count_due(&plan).await.unwrap().events;
+        assert_eq!(app.purge.run(&plan, |_| {}).await.unwrap().events, due);
     };
     app.wait(10 * DAY);
     purge().await;
@@ -631,8 +633,8 @@ async fn pages_go_on_while_old_events_are_cleaned_up() {
     let boss = app.admin().await;
     let first = page(&boss, "limit=1").await;
     app.wait(5 * DAY);
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    app.accounts.purge(&plan, |_| {}).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    app.purge.run(&plan, |_| {}).await.unwrap();
     let boss = app.log_in("boss@example.com").await;
     let cursor = first["next_cursor"].as_str().unwrap();
     let rest = page(&boss, &format!("cursor={cursor}")).await;
@@ -710,10 +712,10 @@ async fn the_address_of_a_client_is_kept_with_what_it_does() {
     let client = Client { ip: "192.0.2.7".parse().ok(), user_agent: Some(TILL.to_owned()) };
     let origin = Origin { client, request_id: Some("step-1".into()), ..Origin::default() };
     let link = PlainToken::new(app.mail(ANN).await.token().to_owned());
-    app.accounts.verify(Proof::Link(link), None, origin.clone()).await.unwrap();
+    app.verification.verify(Proof::Link(link), None, origin.clone()).await.unwrap();
     let email = Email::parse("email", ANN).unwrap();
     let password = Password::parse("password", PASSWORD).unwrap();
-    app.accounts.login(email, password, None, origin).await.unwrap();
+    app.sessions.login(email, password, None, origin).await.unwrap();
     for event in &app.events().await[1..] {
         assert_eq!(
             (&event["ip"], &event["user_agent"], &event["request_id"]),

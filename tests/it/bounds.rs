@@ -8,8 +8,10 @@ use std::{
 };
 
 use coffeeshop::{
-    accounts::{Admin, ClockSeen, PurgeScope, Rotation},
+    auth::Rotation,
+    core::Admin,
     domain::Origin,
+    operations::{ClockSeen, PurgeScope},
 };
 use serde_json::{Value, json};
 use tracing::{
@@ -99,15 +101,15 @@ async fn walk_everywhere() -> App {
             }
         }
     }
-    let (console, accounts) = (Admin::from_cli(), &app.accounts);
-    accounts.messages(&console, None).await.unwrap();
-    accounts.retry_messages(&console, None).await.unwrap();
-    let plan = accounts.plan_purge(PurgeScope::OlderThan(Duration::ZERO), Origin::job());
+    let console = Admin::from_cli();
+    app.outbox.list(&console, None).await.unwrap();
+    app.outbox.retry(&console, None).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::OlderThan(Duration::ZERO), Origin::job());
     app.sign_up("guest@example.com").await;
-    accounts.due_users(&plan, None).await.unwrap();
-    accounts.count_due(&plan).await.unwrap();
-    accounts.held(&plan, ClockSeen::Steady(Duration::ZERO)).await.unwrap();
-    accounts.rotate_keys(&console, Rotation::Emergency).await.unwrap();
+    app.purge.due_users(&plan, None).await.unwrap();
+    app.purge.count_due(&plan).await.unwrap();
+    app.purge.held(&plan, ClockSeen::Steady(Duration::ZERO)).await.unwrap();
+    app.signing_keys.rotate(&console, Rotation::Emergency).await.unwrap();
     app.printed().await;
     app
 }

@@ -9,7 +9,7 @@ use std::{
 
 use coffeeshop::{
     accounts::SignupDraft,
-    domain::{Client, Clock, Origin},
+    domain::{Clock, Origin},
 };
 use rusqlite::Connection;
 use rustix::process::Signal;
@@ -48,7 +48,7 @@ const BESIDE_A_STORE: [&[&str]; 17] = [
 /// Signs up people who have not verified, this long ago.
 async fn signed_up(shop: &Shop, ago: Duration, emails: &[&str]) {
     let clock = Clock::by_hand(Clock::system().now() - ago);
-    let accounts = shop.accounts(clock).await;
+    let app = shop.app(clock).await;
     for email in emails {
         let draft = SignupDraft {
             email: (*email).to_owned(),
@@ -56,12 +56,9 @@ async fn signed_up(shop: &Shop, ago: Duration, emails: &[&str]) {
             first_name: Some("Ann".to_owned()),
             ..SignupDraft::default()
         };
-        accounts
-            .register(accounts.check_signup(draft, &Client::default()).await.unwrap(), Origin::default())
-            .await
-            .unwrap();
+        app.registration.register(draft, Origin::default()).await.unwrap();
     }
-    accounts.close().await;
+    app.close().await;
 }
 
 fn emails(list: &Value) -> Vec<&str> {

@@ -8,7 +8,7 @@ use std::{
 
 use coffeeshop::{
     accounts::SignupDraft,
-    domain::{Client, Clock, Origin},
+    domain::{Clock, Origin},
 };
 use rustix::process::{Signal, getuid};
 use serde_json::{Value, json};
@@ -281,14 +281,11 @@ fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says() {
 async fn a_server_reminds_who_has_a_day_left_as_soon_as_it_starts() {
     let shop = Shop::with_store();
     let clock = Clock::by_hand(Clock::system().now() - Duration::from_hours(25));
-    let accounts = shop.accounts(clock).await;
+    let app = shop.app(clock).await;
     let draft =
         SignupDraft { email: ANN.to_owned(), password: PASSWORD.to_owned(), ..SignupDraft::default() };
-    accounts
-        .register(accounts.check_signup(draft, &Client::default()).await.unwrap(), Origin::default())
-        .await
-        .unwrap();
-    accounts.close().await;
+    app.registration.register(draft, Origin::default()).await.unwrap();
+    app.close().await;
     let server = shop.serve();
     let reminder = wait_for("the reminder", || {
         let message = server.message(ANN);

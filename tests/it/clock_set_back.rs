@@ -5,11 +5,7 @@
 
 use std::time::Duration;
 
-use coffeeshop::{
-    accounts::{Admin, PurgeScope, Rotation},
-    config::Period,
-    domain::Origin,
-};
+use coffeeshop::{auth::Rotation, config::Period, core::Admin, domain::Origin, operations::PurgeScope};
 use serde_json::{Value, json};
 
 use crate::{
@@ -118,8 +114,8 @@ async fn a_session_used_under_a_clock_set_back_keeps_its_end() {
     let tokens = refresh(&app, &tokens).await.is(200).body;
     app.wait(25 * DAY);
     let tokens = refresh(&app, &tokens).await.is(200).body;
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    app.accounts.purge(&plan, |_| {}).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    app.purge.run(&plan, |_| {}).await.unwrap();
     app.clock.set_back(40 * DAY);
     let tokens = refresh(&app, &tokens).await.is(200).body;
     app.wait(HOUR / 4);
@@ -224,9 +220,9 @@ async fn a_mail_server_that_failed_in_the_future_is_asked_now() {
         let app = ahead(by).await;
         app.new_mails().await;
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
-        let taken = app.accounts.take_messages(ROOM).await.unwrap();
-        app.accounts
-            .message_failed(
+        let taken = app.outbox.take(ROOM).await.unwrap();
+        app.outbox
+            .mark_failed(
                 &taken[0],
                 &coffeeshop::messaging::DeliveryError::auth_rejected("refused".to_owned(), None),
             )
@@ -253,11 +249,11 @@ async fn the_youngest_key_signs_though_an_older_one_is_from_the_future() {
     for by in AHEAD {
         let app = ahead(by).await;
         let rotate =
-            async || app.accounts.rotate_keys(&Admin::from_cli(), Rotation::Gentle).await.unwrap().kid;
+            async || app.signing_keys.rotate(&Admin::from_cli(), Rotation::Gentle).await.unwrap().kid;
         rotate().await;
         app.clock.set_back(by);
         let youngest = rotate().await;
-        let keys = app.accounts.keys(&Admin::from_cli()).await.unwrap();
+        let keys = app.signing_keys.list(&Admin::from_cli()).await.unwrap();
         assert_eq!(keys.last().unwrap().kid, youngest);
         let tokens = log_in(&app, PASSWORD).await.is(200).body;
         me(&app, &tokens).await.is(200);

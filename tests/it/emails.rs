@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use coffeeshop::{
-    accounts::{Admin, PurgeScope},
-    domain::Origin,
-};
+use coffeeshop::{core::Admin, domain::Origin, operations::PurgeScope};
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -116,7 +113,7 @@ async fn the_notice_says_until_when_a_change_can_be_cancelled() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     ask(&ann, NEW).await.is(202);
-    let messages = app.accounts.take_messages(ROOM).await.unwrap();
+    let messages = app.outbox.take(ROOM).await.unwrap();
     let notice = messages.iter().find(|outgoing| outgoing.message.to == ANN).unwrap();
     assert_eq!(notice.message.link_until, Some(START + TWO_DAYS));
 }
@@ -235,8 +232,8 @@ async fn a_verified_user_with_a_pending_change_stays_verified() {
     assert_eq!((&me["status"], &me["expires_at"]), (&json!("verified"), &Value::Null));
     app.wait(Duration::from_hours(24 * 30));
     for which in [PurgeScope::Expired, PurgeScope::OlderThan(Duration::ZERO)] {
-        let plan = app.accounts.plan_purge(which, Origin::job());
-        assert_eq!(app.accounts.purge(&plan, |_| {}).await.unwrap().users, 0);
+        let plan = app.purge.plan(which, Origin::job());
+        assert_eq!(app.purge.run(&plan, |_| {}).await.unwrap().users, 0);
     }
     assert_eq!(app.log_in(ANN).await.me().await["status"], "verified");
 }
@@ -522,7 +519,7 @@ async fn a_notice_to_the_old_address_does_not_name_the_new_one_in_full() {
     let ann = app.signed_in(ANN).await;
     app.printed().await;
     ask(&ann, NEW).await.is(202);
-    let messages = app.accounts.messages(&Admin::from_cli(), None).await.unwrap().items;
+    let messages = app.outbox.list(&Admin::from_cli(), None).await.unwrap().items;
     let notice = messages.iter().find(|message| message.to == ANN).unwrap();
     let words = format!("{:?}", notice.kind);
     assert!(words.contains("a…@example.org") && !words.contains("ann.smith"), "{words}");

@@ -1,6 +1,6 @@
 //! The examples of refusals in the API document: each is provoked, and the answer is the example.
 
-use coffeeshop::accounts::Error;
+use coffeeshop::core::Error;
 use poem::http::Method;
 use serde_json::{Value, json};
 

@@ -150,9 +150,9 @@ async fn a_shop_whose_only_admin_has_no_password_has_none() {
     let boss = app.admin().await;
     let invited = invite(&boss, json!({ "email": BOB, "role": "admin" })).await.is(201).body;
     boss.patch(&path(&invited), json!({ "status": "verified" })).await.is(200);
-    assert!(app.accounts.has_admin().await.unwrap());
+    assert!(app.health.has_admin().await.unwrap());
     app.opened().execute("DELETE FROM users WHERE email = 'boss@example.com'", []).unwrap();
-    assert!(!app.accounts.has_admin().await.unwrap());
+    assert!(!app.health.has_admin().await.unwrap());
 }
 
 #[tokio::test]
@@ -309,8 +309,8 @@ async fn a_link_handed_over_by_an_admin_opens_an_invited_account_too() {
     let app = App::start().await;
     let (user, invitation) = invited(&app, &app.admin().await).await;
     let id = coffeeshop::domain::UserId::from_uuid(user["id"].as_str().unwrap().parse().unwrap());
-    let by = coffeeshop::accounts::Admin::from_cli();
-    let reset = app.accounts.reset_link(&by, id).await.unwrap();
+    let by = coffeeshop::core::Admin::from_cli();
+    let reset = app.passwords.create_reset_link(&by, id).await.unwrap();
     let token = reset.link.split_once("?token=").unwrap().1;
     accept(&app, json!({ "token": token }), PASSWORD).await.is(204);
     accept(&app, by_link(&invitation), "lungo hums at dawn").await.refused(400, "verification_failed");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffeeshop::{accounts::PurgeScope, config::Config, domain::Origin};
+use coffeeshop::{config::Config, domain::Origin, operations::PurgeScope};
 use serde_json::{Value, json};
 
 use crate::{
@@ -32,8 +32,8 @@ fn issuer(tokens: &Value, name: &str) -> Value {
 }
 
 async fn clean_up(app: &App) {
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    app.accounts.purge(&plan, |_| {}).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    app.purge.run(&plan, |_| {}).await.unwrap();
 }
 
 #[tokio::test]

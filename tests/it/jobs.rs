@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use coffeeshop::{
-    accounts::{ClockSeen, HoldReason, PurgeScope},
     domain::Origin,
     jobs::PurgeGuard,
+    operations::{ClockSeen, HoldReason, PurgeScope},
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -22,7 +22,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// A turn of the timer: a clean-up, if it is not held. Answers whether it was.
 async fn turn(guard: &mut PurgeGuard, app: &App, tick: Instant) -> bool {
-    let is_held = !guard.allows(&app.accounts, tick).await;
+    let is_held = !guard.allows(&app.purge, tick).await;
     if !is_held {
         clean_up(app).await;
     }
@@ -30,14 +30,14 @@ async fn turn(guard: &mut PurgeGuard, app: &App, tick: Instant) -> bool {
 }
 
 async fn clean_up(app: &App) {
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    app.accounts.purge(&plan, |_| {}).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    app.purge.run(&plan, |_| {}).await.unwrap();
 }
 
 /// Why a clean-up would be held now, by a server that has just started.
 async fn why(app: &App) -> Option<HoldReason> {
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    let held = app.accounts.held(&plan, ClockSeen::Steady(Duration::ZERO)).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    let held = app.purge.held(&plan, ClockSeen::Steady(Duration::ZERO)).await.unwrap();
     held.map(|held| held.why)
 }
 
@@ -46,19 +46,19 @@ async fn the_clean_up_waits_an_hour_after_the_clock_leapt() {
     let app = App::start().await;
     let mut guard = PurgeGuard::default();
     let start = Instant::now();
-    assert!(guard.allows(&app.accounts, start).await, "nothing is known of the clock yet");
+    assert!(guard.allows(&app.purge, start).await, "nothing is known of the clock yet");
     app.wait(HOUR);
-    assert!(guard.allows(&app.accounts, start + HOUR).await, "time has passed by both clocks");
+    assert!(guard.allows(&app.purge, start + HOUR).await, "time has passed by both clocks");
     app.wait(Duration::from_mins(59));
-    assert!(guard.allows(&app.accounts, start + HOUR).await, "so much may be a correction");
+    assert!(guard.allows(&app.purge, start + HOUR).await, "so much may be a correction");
     app.wait(72 * HOUR);
     let leap = start + HOUR;
-    assert!(!guard.allows(&app.accounts, leap).await);
+    assert!(!guard.allows(&app.purge, leap).await);
     app.wait(Duration::from_secs(2));
-    assert!(!guard.allows(&app.accounts, leap + Duration::from_secs(2)).await, "the next turn is soon");
+    assert!(!guard.allows(&app.purge, leap + Duration::from_secs(2)).await, "the next turn is soon");
     app.wait(HOUR);
-    assert!(guard.allows(&app.accounts, leap + HOUR).await, "an hour later it goes on");
-    assert!(guard.allows(&app.accounts, leap + HOUR).await);
+    assert!(guard.allows(&app.purge, leap + HOUR).await, "an hour later it goes on");
+    assert!(guard.allows(&app.purge, leap + HOUR).await);
 }
 
 #[tokio::test]
@@ -66,13 +66,13 @@ async fn a_clock_that_leaps_again_has_the_clean_up_wait_again() {
     let app = App::start().await;
     let mut guard = PurgeGuard::default();
     let start = Instant::now();
-    assert!(guard.allows(&app.accounts, start).await);
+    assert!(guard.allows(&app.purge, start).await);
     app.wait(72 * HOUR);
-    assert!(!guard.allows(&app.accounts, start).await);
+    assert!(!guard.allows(&app.purge, start).await);
     app.wait(72 * HOUR);
-    assert!(!guard.allows(&app.accounts, start + HOUR).await, "an hour, and two days more");
+    assert!(!guard.allows(&app.purge, start + HOUR).await, "an hour, and two days more");
     app.wait(HOUR);
-    assert!(guard.allows(&app.accounts, start + 2 * HOUR).await);
+    assert!(guard.allows(&app.purge, start + 2 * HOUR).await);
 }
 
 #[tokio::test]
@@ -82,9 +82,9 @@ async fn the_clean_up_waits_if_the_store_cannot_say_when_the_last_one_was() {
     let mut guard = PurgeGuard::default();
     let store = app.opened();
     store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
-    assert!(!guard.allows(&app.accounts, start).await);
+    assert!(!guard.allows(&app.purge, start).await);
     store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
-    assert!(guard.allows(&app.accounts, start).await, "it is not held for an hour");
+    assert!(guard.allows(&app.purge, start).await, "it is not held for an hour");
 }
 
 #[tokio::test]
@@ -92,13 +92,13 @@ async fn a_leap_is_remembered_until_the_store_has_noted_it() {
     let app = App::start().await;
     let start = Instant::now();
     let mut guard = PurgeGuard::default();
-    assert!(guard.allows(&app.accounts, start).await);
+    assert!(guard.allows(&app.purge, start).await);
     app.wait(3 * DAY);
     let store = app.opened();
     store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
-    assert!(!guard.allows(&app.accounts, start).await);
+    assert!(!guard.allows(&app.purge, start).await);
     store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
-    assert!(!guard.allows(&app.accounts, start).await);
+    assert!(!guard.allows(&app.purge, start).await);
     assert_eq!(why(&app).await, Some(HoldReason::Leapt));
 }
 
@@ -107,10 +107,10 @@ async fn a_purge_ends_the_hold_whenever_it_comes() {
     for at in 0.. {
         let app = App::start().await;
         clean_up(&app).await;
-        let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-        app.accounts.held(&plan, ClockSeen::Leapt).await.unwrap();
+        let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+        app.purge.held(&plan, ClockSeen::Leapt).await.unwrap();
         assert_eq!(why(&app).await, Some(HoldReason::Leapt));
-        let look = app.accounts.held(&plan, ClockSeen::Steady(Duration::ZERO));
+        let look = app.purge.held(&plan, ClockSeen::Steady(Duration::ZERO));
         if !interrupted(look, at, clean_up(&app)).await.in_time {
             assert!(at >= 1, "it waits for the store");
             break;
@@ -127,15 +127,15 @@ async fn the_clean_up_waits_an_hour_if_most_users_would_go() {
     }
     app.wait(Duration::from_hours(48));
     let start = Instant::now();
-    assert!(PurgeGuard::default().allows(&app.accounts, start).await, "so few may always go");
+    assert!(PurgeGuard::default().allows(&app.purge, start).await, "so few may always go");
     app.sign_up("user20@example.com").await;
     app.wait(Duration::from_hours(48));
     let mut guard = PurgeGuard::default();
-    assert!(!guard.allows(&app.accounts, start).await);
+    assert!(!guard.allows(&app.purge, start).await);
     app.wait(HOUR / 2);
-    assert!(!guard.allows(&app.accounts, start + HOUR / 2).await);
+    assert!(!guard.allows(&app.purge, start + HOUR / 2).await);
     app.wait(HOUR / 2);
-    assert!(guard.allows(&app.accounts, start + HOUR).await);
+    assert!(guard.allows(&app.purge, start + HOUR).await);
 }
 
 #[tokio::test]

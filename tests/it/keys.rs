@@ -2,7 +2,8 @@
 
 use std::{thread, time::Duration};
 
-use coffeeshop::accounts::{Admin, Rotation};
+use coffeeshop::auth::Rotation;
+use coffeeshop::core::Admin;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use crate::{
 const ANN: &str = "ann@example.com";
 
 async fn rotate(app: &App, rotation: Rotation) -> String {
-    app.accounts.rotate_keys(&Admin::from_cli(), rotation).await.unwrap().kid
+    app.signing_keys.rotate(&Admin::from_cli(), rotation).await.unwrap().kid
 }
 
 async fn published(app: &App) -> Vec<String> {
@@ -54,10 +55,9 @@ async fn a_retired_key_goes_when_nothing_that_it_signed_can_be_valid() {
     let old = published(&app).await;
     let new = rotate(&app, Rotation::Gentle).await;
     let clean_up = async || {
-        let plan = app
-            .accounts
-            .plan_purge(coffeeshop::accounts::PurgeScope::Expired, coffeeshop::domain::Origin::job());
-        app.accounts.purge(&plan, |_| {}).await.unwrap();
+        let plan =
+            app.purge.plan(coffeeshop::operations::PurgeScope::Expired, coffeeshop::domain::Origin::job());
+        app.purge.run(&plan, |_| {}).await.unwrap();
     };
     app.wait(Duration::from_hours(90 * 24));
     clean_up().await;

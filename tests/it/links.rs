@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coffeeshop::{
-    accounts::Admin,
+    core::Admin,
     domain::{PlainToken, UserId},
 };
 use serde_json::json;
@@ -51,7 +51,7 @@ async fn forgot(app: &App) -> String {
 async fn admin_reset(app: &App) -> String {
     let id: Vec<u8> = app.stored(&format!("SELECT id FROM users WHERE email = '{ANN}'"));
     let id = UserId::from_uuid(uuid::Uuid::from_slice(&id).unwrap());
-    let made = app.accounts.reset_link(&Admin::from_cli(), id).await.unwrap();
+    let made = app.passwords.create_reset_link(&Admin::from_cli(), id).await.unwrap();
     made.link.split_once("?token=").unwrap().1.to_owned()
 }
 
@@ -82,7 +82,7 @@ pub async fn links(app: &App, kind: &str, ann: Option<&Caller<'_>>) -> BTreeMap<
 pub async fn alive(app: &App, links: &BTreeMap<&'static str, String>) -> BTreeSet<&'static str> {
     let mut alive = BTreeSet::new();
     for (name, token) in links {
-        if app.accounts.inspect_link(PlainToken::new(token.clone())).await.unwrap().is_some() {
+        if app.verification.inspect_link(PlainToken::new(token.clone())).await.unwrap().is_some() {
             alive.insert(*name);
         }
     }

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use coffeeshop::accounts::{Admin, Rotation};
+use coffeeshop::auth::Rotation;
+use coffeeshop::core::Admin;
 use poem::http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -481,7 +482,7 @@ impl Before {
                 }
             }
             "emergency_rotation" => {
-                app.accounts.rotate_keys(&Admin::from_cli(), Rotation::Emergency).await.unwrap();
+                app.signing_keys.rotate(&Admin::from_cli(), Rotation::Emergency).await.unwrap();
             }
             "status_back_to_unverified" => {
                 boss.patch(&path, json!({ "status": "unverified" })).await.is(200);

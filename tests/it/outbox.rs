@@ -7,9 +7,10 @@ use std::{
 };
 
 use coffeeshop::{
-    accounts::{Admin, LEASE, OutboxMessage, Retried, Room},
+    core::Admin,
     domain::{MessageId, MessageState, OutboxEntry, Timestamp},
     messaging::{DeliveryError, Transport, Worker},
+    messaging::{LEASE, OutboxMessage, Retried, Room},
 };
 use serde_json::{Value, json};
 
@@ -80,7 +81,7 @@ impl Post {
             judge: Arc::new(Mutex::new(Box::new(judge))),
             rests: Arc::default(),
         };
-        Self { worker: Worker::new(app.accounts.clone(), fake.clone()), fake }
+        Self { worker: Worker::new(app.outbox.clone(), fake.clone()), fake }
     }
 
     /// All that is due; answers what was handed over since the last look.
@@ -123,7 +124,7 @@ fn to(handed: &[Handed]) -> Vec<&str> {
 }
 
 async fn posted(app: &App) -> Vec<OutboxEntry> {
-    app.accounts.messages(&Admin::from_cli(), None).await.unwrap().items
+    app.outbox.list(&Admin::from_cli(), None).await.unwrap().items
 }
 
 async fn only(app: &App) -> OutboxEntry {
@@ -133,7 +134,7 @@ async fn only(app: &App) -> OutboxEntry {
 }
 
 async fn retry(app: &App, id: Option<MessageId>) -> usize {
-    let Retried(number) = app.accounts.retry_messages(&Admin::from_cli(), id).await.unwrap();
+    let Retried(number) = app.outbox.retry(&Admin::from_cli(), id).await.unwrap();
     number
 }
 
@@ -173,7 +174,7 @@ async fn messages_to_one_address_are_sent_in_order() {
     for _ in 0..3 {
         forgot(&app, ANN).await;
     }
-    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let taken = app.outbox.take(ROOM).await.unwrap();
     let first: Vec<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
     assert_eq!(first, [ANN, BOB], "one for each mailbox at a time");
     app.wait(LEASE);
@@ -215,7 +216,7 @@ async fn another_spelling_of_an_address_holds_back_nothing() {
     let body = json!({ "new_email": "Victim@example.com", "current_password": PASSWORD });
     mallory.post("/me/email", body).await.is(202);
     app.sign_up("victim@example.com").await;
-    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let taken = app.outbox.take(ROOM).await.unwrap();
     let to: HashSet<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
     assert_eq!(to, HashSet::from(["Victim@example.com", "mallory@example.com", "victim@example.com"]));
 }
@@ -229,7 +230,7 @@ async fn a_security_notice_waits_for_nothing_and_comes_first() {
     forgot(&app, ANN).await;
     let body = json!({ "current_password": PASSWORD, "new_password": "lungo hums at dawn" });
     ann.post("/me/password", body).await.is(204);
-    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let taken = app.outbox.take(ROOM).await.unwrap();
     let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.into_str()).collect();
     assert_eq!(about, ["password_changed", "verify_email", "reset_password"]);
 }
@@ -398,8 +399,8 @@ async fn a_first_attempt_that_is_deferred_puts_off_no_other() {
     let due = async || posted(&app).await.iter().take(5).map(|message| message.due_at).collect::<Vec<_>>();
     let before = due().await;
     app.sign_up("guest5@example.com").await;
-    let taken = app.accounts.take_messages(Room { messages: 1, tried: 0 }).await.unwrap();
-    app.accounts.message_failed(&taken[0], &deferral()).await.unwrap();
+    let taken = app.outbox.take(Room { messages: 1, tried: 0 }).await.unwrap();
+    app.outbox.mark_failed(&taken[0], &deferral()).await.unwrap();
     assert_eq!(due().await, before);
 }
 
@@ -410,12 +411,12 @@ async fn a_security_notice_is_not_put_off_with_the_others() {
     Post::taking(&app).all().await;
     in_trouble(&app).await;
     app.wait(Duration::from_mins(20));
-    let guests = app.accounts.take_messages(ROOM).await.unwrap();
+    let guests = app.outbox.take(ROOM).await.unwrap();
     changed_password(&app.log_in(ANN).await).await;
-    let notice = app.accounts.take_messages(ROOM).await.unwrap();
+    let notice = app.outbox.take(ROOM).await.unwrap();
     assert_eq!((guests.len(), notice.len()), (5, 1));
     for outgoing in notice.iter().chain(&guests) {
-        app.accounts.message_failed(outgoing, &deferral()).await.unwrap();
+        app.outbox.mark_failed(outgoing, &deferral()).await.unwrap();
     }
     let messages = posted(&app).await;
     let notice = messages.iter().find(|message| message.to == ANN).unwrap();
@@ -429,8 +430,8 @@ async fn a_security_notice_comes_first_at_further_attempts_too() {
     let ann = app.signed_in(ANN).await;
     Post::taking(&app).all().await;
     let defer = async || {
-        for outgoing in app.accounts.take_messages(ROOM).await.unwrap() {
-            app.accounts.message_failed(&outgoing, &deferral()).await.unwrap();
+        for outgoing in app.outbox.take(ROOM).await.unwrap() {
+            app.outbox.mark_failed(&outgoing, &deferral()).await.unwrap();
         }
     };
     changed_password(&ann).await;
@@ -440,7 +441,7 @@ async fn a_security_notice_comes_first_at_further_attempts_too() {
     app.sign_up(BOB).await;
     defer().await;
     app.wait(Duration::from_mins(20));
-    let taken = app.accounts.take_messages(Room { messages: 1, tried: 1 }).await.unwrap();
+    let taken = app.outbox.take(Room { messages: 1, tried: 1 }).await.unwrap();
     assert_eq!((taken[0].message.to.as_str(), taken[0].attempts()), (ANN, 3));
 }
 
@@ -448,12 +449,12 @@ async fn a_security_notice_comes_first_at_further_attempts_too() {
 async fn a_report_after_the_lease_changes_nothing() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    let late = app.accounts.take_messages(ROOM).await.unwrap();
+    let late = app.outbox.take(ROOM).await.unwrap();
     app.wait(LEASE);
-    assert_eq!(app.accounts.take_messages(ROOM).await.unwrap().len(), 1);
+    assert_eq!(app.outbox.take(ROOM).await.unwrap().len(), 1);
     let due = only(&app).await.due_at;
     for delivery_error in [refusal(), deferral(), DeliveryError::not_attempted("no room".to_owned())] {
-        app.accounts.message_failed(&late[0], &delivery_error).await.unwrap();
+        app.outbox.mark_failed(&late[0], &delivery_error).await.unwrap();
         let message = only(&app).await;
         assert_eq!((message.state, message.attempts, message.due_at), (MessageState::Waiting, 2, due));
         assert_eq!(message.last_error, None);
@@ -615,7 +616,7 @@ async fn nothing_is_lost_if_the_worker_stops() {
     for email in [ANN, BOB] {
         app.sign_up(email).await;
     }
-    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let taken = app.outbox.take(ROOM).await.unwrap();
     let ids: Vec<_> = taken.iter().map(|outgoing| outgoing.id).collect();
     assert_eq!(ids.len(), 2);
     drop(taken);
@@ -632,12 +633,9 @@ async fn a_message_without_a_connection_is_due_at_once_and_was_not_tried() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     for _ in 0..3 {
-        let taken = app.accounts.take_messages(ROOM).await.unwrap();
+        let taken = app.outbox.take(ROOM).await.unwrap();
         assert_eq!(taken.len(), 1);
-        app.accounts
-            .message_failed(&taken[0], &DeliveryError::not_attempted("no room".to_owned()))
-            .await
-            .unwrap();
+        app.outbox.mark_failed(&taken[0], &DeliveryError::not_attempted("no room".to_owned())).await.unwrap();
         assert_eq!(only(&app).await.attempts, 0);
     }
 }
@@ -648,13 +646,13 @@ async fn there_is_room_for_what_was_not_tried_before() {
     for number in 0..4 {
         app.sign_up(&format!("guest{number}@example.com")).await;
     }
-    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let taken = app.outbox.take(ROOM).await.unwrap();
     for outgoing in &taken {
-        app.accounts.message_failed(outgoing, &deferral()).await.unwrap();
+        app.outbox.mark_failed(outgoing, &deferral()).await.unwrap();
     }
     app.wait(Duration::from_secs(5));
     app.sign_up(ANN).await;
-    let taken = app.accounts.take_messages(Room { messages: 4, tried: 2 }).await.unwrap();
+    let taken = app.outbox.take(Room { messages: 4, tried: 2 }).await.unwrap();
     let to: Vec<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
     assert_eq!(to, [ANN, "guest0@example.com", "guest1@example.com"]);
 }
@@ -676,11 +674,11 @@ async fn two_workers_at_once_send_each_message_once() {
 async fn a_message_that_was_sent_twice_is_forgotten_all_the_same() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let taken = app.outbox.take(ROOM).await.unwrap();
     app.wait(LEASE);
     assert_eq!(Post::taking(&app).all().await.len(), 1);
-    app.accounts.message_sent(taken[0].id).await.unwrap();
-    app.accounts.message_failed(&taken[0], &refusal()).await.unwrap();
+    app.outbox.mark_sent(taken[0].id).await.unwrap();
+    app.outbox.mark_failed(&taken[0], &refusal()).await.unwrap();
     assert_eq!(posted(&app).await.len(), 0);
 }
 
@@ -689,9 +687,9 @@ async fn messages_go_with_the_account() {
     let app = App::start().await;
     let boss = app.admin().await;
     let id = app.sign_up(ANN).await["id"].as_str().unwrap().to_owned();
-    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let taken = app.outbox.take(ROOM).await.unwrap();
     boss.delete(&format!("/users/{id}")).await.is(204);
-    app.accounts.message_failed(&taken[0], &silence()).await.unwrap();
+    app.outbox.mark_failed(&taken[0], &silence()).await.unwrap();
     app.wait(Duration::from_mins(5));
     assert_eq!(Post::taking(&app).all().await, []);
     assert_eq!(posted(&app).await.len(), 0);
@@ -779,7 +777,7 @@ async fn many_messages_are_listed_in_pages_oldest_first() {
     let listed = posted(&app).await;
     let times: Vec<Timestamp> = listed.iter().map(|message| message.created_at).collect();
     assert!(times.is_sorted() && times.len() == 5, "{times:?}");
-    assert_eq!(app.accounts.messages(&Admin::from_cli(), None).await.unwrap().next, None);
+    assert_eq!(app.outbox.list(&Admin::from_cli(), None).await.unwrap().next, None);
     let users: Value = boss.get("/users").await.is(200).body;
     assert!(!users.to_string().contains("outbox"));
 }
@@ -836,7 +834,7 @@ async fn what_an_older_version_wrote_waits_for_nothing() {
     )
     .unwrap();
     sql.execute_batch(include_str!("../../migrations/sqlite/V13__outbox_by_mailbox.sql")).unwrap();
-    let taken = app.accounts.take_messages(ROOM).await.unwrap();
+    let taken = app.outbox.take(ROOM).await.unwrap();
     let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.into_str()).collect();
     assert_eq!(about, ["password_changed", "reset_password", "reset_password"]);
 }

@@ -347,8 +347,8 @@ async fn an_export_omits_the_origin_of_cli_actions() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let id = ann.me().await["id"].as_str().unwrap().parse().unwrap();
-    let by = coffeeshop::accounts::Admin::from_cli();
-    app.accounts.reset_link(&by, coffeeshop::domain::UserId::from_uuid(id)).await.unwrap();
+    let by = coffeeshop::core::Admin::from_cli();
+    app.passwords.create_reset_link(&by, coffeeshop::domain::UserId::from_uuid(id)).await.unwrap();
     let export = export(&ann).await;
     let made = &export["events"][0];
     assert_eq!((&made["action"], &made["channel"]), (&json!("password.reset_link_created"), &json!("cli")));
@@ -390,8 +390,8 @@ async fn an_export_has_the_latest_events_however_many_there_are() {
 async fn an_export_is_written_where_passwords_are_hashed() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
-    let actor = app.accounts.authenticate(&ann.token.unwrap(), Origin::default()).await.unwrap();
+    let actor = app.sessions.authenticate(&ann.token.unwrap(), Origin::default()).await.unwrap();
     let thread = |_| std::thread::current().name().unwrap_or_default().to_owned();
-    let thread = app.accounts.export(&actor, thread).await.unwrap();
+    let thread = app.exports.create(&actor, thread).await.unwrap();
     assert!(thread.starts_with("hasher"), "{thread}");
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use coffeeshop::{
-    accounts::{Error, Proof, SignupDraft},
-    domain::{Client, Email, Origin},
+    accounts::SignupDraft,
+    core::{Admin, Error, Proof},
+    domain::{Email, Origin},
 };
 use serde_json::{Value, json};
 
@@ -71,7 +72,7 @@ async fn a_client_that_disconnects_early_is_charged_its_attempt() {
     for left in (0..5).rev() {
         let email = Email::parse("email", ANN).unwrap();
         let proof = Proof::Code(email, wrong(&mail.code));
-        let mut asked = Box::pin(app.accounts.reset_password(proof, NEW.to_owned(), Origin::default()));
+        let mut asked = Box::pin(app.passwords.reset(proof, NEW.to_owned(), Origin::default()));
         // As far as it goes without waiting. What it waits for then has begun, and goes on without it.
         let _ = futures_util::poll!(&mut asked);
         let start = std::time::Instant::now();
@@ -352,7 +353,7 @@ async fn the_same_passwords_are_refused_on_every_channel() {
     for (bad, why) in BAD.into_iter().chain([(long.as_str(), "too_long")]) {
         let refused = |name: &str| [(name.to_owned(), why.to_owned())];
         let draft = SignupDraft { email: ANN.to_owned(), password: bad.to_owned(), ..SignupDraft::default() };
-        let invalid = app.accounts.check_signup(draft, &Client::default()).await.unwrap_err();
+        let invalid = app.registration.create_admin(&Admin::from_cli(), draft).await.unwrap_err();
         let Error::Invalid(invalid) = invalid else { panic!("{invalid}") };
         assert_eq!(invalid.0.iter().map(|error| error.code).collect::<Vec<_>>(), [why], "{bad}: the console");
         let sign_up = app.anyone().post("/auth/signup", json!({ "email": ANN, "password": bad })).await;

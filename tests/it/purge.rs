@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use coffeeshop::{
-    accounts::{Error, PurgeScope, Purged},
+    core::Error,
     domain::Origin,
+    operations::{PurgeScope, Purged},
 };
 use serde_json::json;
 
@@ -15,9 +16,9 @@ const BOB: &str = "bob@example.com";
 const TWO_DAYS: Duration = Duration::from_hours(48);
 
 async fn purge(app: &App, which: PurgeScope) -> Purged {
-    let plan = app.accounts.plan_purge(which, Origin::job());
-    let due = app.accounts.count_due(&plan).await.unwrap();
-    let purged = app.accounts.purge(&plan, |_| {}).await.unwrap();
+    let plan = app.purge.plan(which, Origin::job());
+    let due = app.purge.count_due(&plan).await.unwrap();
+    let purged = app.purge.run(&plan, |_| {}).await.unwrap();
     assert_eq!(due.users, purged.users, "the plan counts the same users");
     purged
 }
@@ -147,8 +148,8 @@ async fn many_are_deleted_in_batches_and_no_other_user() {
     app.sign_up(ANN).await;
     add_unverified(&app, 3_000, 0);
     let mut steps = Vec::new();
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    let purged = app.accounts.purge(&plan, |so_far| steps.push(so_far.users)).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    let purged = app.purge.run(&plan, |so_far| steps.push(so_far.users)).await.unwrap();
     assert_eq!(purged.users, 3_000);
     assert!(steps.iter().filter(|users| **users < 3_000).count() > 1, "{steps:?}");
     assert!(steps.is_sorted());
@@ -163,8 +164,8 @@ async fn a_clean_up_that_is_cut_short_says_what_is_gone() {
     app.wait(Duration::from_hours(24 * 100));
     let kept = "CREATE TRIGGER kept BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'kept'); END";
     app.opened().execute(kept, []).unwrap();
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    let cut = app.accounts.purge(&plan, |_| {}).await.unwrap_err();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    let cut = app.purge.run(&plan, |_| {}).await.unwrap_err();
     assert_eq!(cut.purged, Purged { users: 1, ..Purged::default() });
     assert!(matches!(&cut.why, Error::Internal(why) if why == "kept"), "{cut:?}");
     assert_eq!(emails(&app), BOB);
@@ -174,10 +175,10 @@ async fn a_clean_up_that_is_cut_short_says_what_is_gone() {
 async fn a_purge_can_be_previewed() {
     let app = App::start().await;
     add_unverified(&app, 1_200, 0);
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = app.accounts.due_users(&plan, after).await.unwrap();
+        let page = app.purge.due_users(&plan, after).await.unwrap();
         seen.extend(page.items.into_iter().map(|user| user.id));
         after = page.next;
         if after.is_none() {
@@ -229,9 +230,9 @@ async fn a_plan_counts_everything_that_the_clean_up_deletes() {
     app.log_in_with(ANN, "espresso rains upward").await.is(401);
     app.wait(Duration::from_hours(400 * 24));
     app.sign_up(BOB).await; // of whom nothing is old
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    let due = app.accounts.count_due(&plan).await.unwrap();
-    let purged = app.accounts.purge(&plan, |_| {}).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    let due = app.purge.count_due(&plan).await.unwrap();
+    let purged = app.purge.run(&plan, |_| {}).await.unwrap();
     assert_eq!(due, purged);
     let Purged { sessions, codes, counts, messages, events, .. } = purged;
     assert_eq!((sessions, codes, counts, messages), (1, 1, 9, 1), "two of the counts are of codes");
@@ -248,9 +249,9 @@ fn all_that_went_is_added_up() {
 async fn a_disk_reserve_is_held_until_it_is_released() {
     let app = App::start().await;
     let file = app.config.database.path.with_extension("reserve");
-    assert!(!app.accounts.release_disk_reserve(), "there is none yet");
-    app.accounts.allocate_disk_reserve();
+    assert!(!app.purge.release_disk_reserve(), "there is none yet");
+    app.purge.allocate_disk_reserve();
     assert!(file.exists());
-    assert!(app.accounts.release_disk_reserve());
+    assert!(app.purge.release_disk_reserve());
     assert!(!file.exists());
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, sync::Arc, thread, time::Duration};
 
-use coffeeshop::{accounts::PurgeScope, domain::Origin};
+use coffeeshop::{domain::Origin, operations::PurgeScope};
 use poem::http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -137,8 +137,8 @@ async fn verifying_at_the_instant_of_expiry_verifies_or_fails() {
                 tokio::task::yield_now().await;
             }
             cleaner.wait(MOMENT);
-            let plan = cleaner.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-            cleaner.accounts.purge(&plan, |_| {}).await.unwrap()
+            let plan = cleaner.purge.plan(PurgeScope::Expired, Origin::job());
+            cleaner.purge.run(&plan, |_| {}).await.unwrap()
         };
         let (purged, answers) = tokio::join!(clean_up, crowd.answers());
         match answers[0].status {

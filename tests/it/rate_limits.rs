@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffeeshop::{accounts::PurgeScope, config::Period, domain::Origin};
+use coffeeshop::{config::Period, domain::Origin, operations::PurgeScope};
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -695,8 +695,8 @@ async fn a_budget_that_is_whole_gives_nothing_in_advance() {
 async fn the_clean_up_forgets_no_budget_before_it_is_whole() {
     let app = strict().await;
     let clean_up = async || {
-        let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-        app.accounts.purge(&plan, |_| {}).await.unwrap().counts
+        let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+        app.purge.run(&plan, |_| {}).await.unwrap().counts
     };
     exhaust(&app, "192.0.2.1", ANN).await;
     app.wait_nearly(Duration::from_mins(3));
@@ -925,7 +925,7 @@ async fn little_is_left_of_an_account_that_edited_itself_without_end() {
         ann.patch("/me", json!({ "first_name": format!("Ann {number}") })).await;
     }
     ann.send(Method::DELETE, "/me", Some(json!({ "current_password": PASSWORD }))).await.is(204);
-    let plan = app.accounts.plan_purge(PurgeScope::Expired, Origin::job());
-    app.accounts.purge(&plan, |_| {}).await.unwrap();
+    let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
+    app.purge.run(&plan, |_| {}).await.unwrap();
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM audit_events"), 1_000 + 3);
 }

@@ -11,7 +11,7 @@ const BOB: &str = "bob@example.com";
 const DAY: Duration = Duration::from_hours(24);
 
 async fn remind(app: &App) -> u64 {
-    app.accounts.remind().await.unwrap()
+    app.reminders.send().await.unwrap()
 }
 
 /// The messages to this address that are reminders.
@@ -183,8 +183,8 @@ async fn all_are_reminded_however_many_they_are() {
 async fn a_reminder_wakes_the_outbox_worker() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    app.accounts.message_posted().await; // what is for the sign-up
-    let woken = async || tokio::time::timeout(Duration::ZERO, app.accounts.message_posted()).await.is_ok();
+    app.outbox.enqueued().await; // what is for the sign-up
+    let woken = async || tokio::time::timeout(Duration::ZERO, app.outbox.enqueued()).await.is_ok();
     assert_eq!(remind(&app).await, 0);
     assert!(!woken().await, "there is nothing to send");
     app.wait(DAY);

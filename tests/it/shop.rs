@@ -14,7 +14,7 @@ use std::{
 };
 
 use coffeeshop::{
-    accounts::Accounts,
+    app::App,
     config::Config,
     domain::Clock,
     store::{OpenMode, Store},
@@ -123,12 +123,12 @@ impl Shop {
     }
 
     /// The accounts in the store of this folder, by another clock than the machine's and with cheap hashing.
-    pub async fn accounts(&self, clock: Clock) -> Accounts {
+    pub async fn app(&self, clock: Clock) -> App {
         let mut config = Config::default();
         config.database.path = self.database();
         (config.password.memory_kib, config.password.iterations) = (64, 1);
         let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
-        Accounts::open(&config, store, clock).await.unwrap()
+        App::open(&config, store, clock).await.unwrap()
     }
 
     /// The file of the store, past all the rules.

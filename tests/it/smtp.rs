@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use coffeeshop::{
-    accounts::Admin,
     config::{Config, Period, Security, Transport},
+    core::Admin,
     domain::{MessageState, OutboxEntry},
     messaging::{ConfiguredTransport, Worker},
 };
@@ -39,12 +39,12 @@ async fn shop_with(server: &SmtpServer, change: impl FnOnce(&mut Config)) -> App
 
 /// Sends what is due.
 async fn deliver(app: &App) {
-    let worker = Worker::new(app.accounts.clone(), ConfiguredTransport::new(&app.config).unwrap());
+    let worker = Worker::new(app.outbox.clone(), ConfiguredTransport::new(&app.config).unwrap());
     worker.deliver_due().await.unwrap();
 }
 
 async fn posted(app: &App) -> Vec<OutboxEntry> {
-    app.accounts.messages(&Admin::from_cli(), None).await.unwrap().items
+    app.outbox.list(&Admin::from_cli(), None).await.unwrap().items
 }
 
 /// The message to this address that was not sent.
@@ -54,7 +54,7 @@ async fn left(app: &App, to: &str) -> OutboxEntry {
 
 /// Sends in the background, as a server does, until the end of the test.
 fn delivering(app: &App) -> (JoinSet<()>, watch::Sender<bool>) {
-    let worker = Worker::new(app.accounts.clone(), ConfiguredTransport::new(&app.config).unwrap());
+    let worker = Worker::new(app.outbox.clone(), ConfiguredTransport::new(&app.config).unwrap());
     let (stop, stopped) = watch::channel(false);
     let mut background = JoinSet::new();
     background.spawn(worker.run(stopped));

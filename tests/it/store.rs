@@ -14,9 +14,11 @@ use std::{
 };
 
 use coffeeshop::{
-    accounts::{Accounts, Admin, Error, Registered, SignupDraft},
+    accounts::{Registered, SignupDraft},
+    app,
     config::{Config, Database},
-    domain::{Client, Clock, Email, Origin},
+    core::{Admin, Error},
+    domain::{Clock, Email, Origin},
     store::{self, OpenError, OpenMode, Snapshot, Store, Tx},
 };
 use futures_util::{FutureExt, future::join_all};
@@ -30,7 +32,7 @@ use crate::app::{App, PASSWORD, START};
 /// A store in a temporary folder, with the accounts on it.
 struct Kept {
     store: Store,
-    accounts: Accounts,
+    app: app::App,
     folder: TempDir,
 }
 
@@ -41,8 +43,8 @@ impl Kept {
         config.database.path = folder.path().join("coffeeshop.db");
         (config.password.memory_kib, config.password.iterations) = (64, 1);
         let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
-        let accounts = Accounts::open(&config, store.clone(), Clock::by_hand(START)).await.unwrap();
-        Self { store, accounts, folder }
+        let app = app::App::open(&config, store.clone(), Clock::by_hand(START)).await.unwrap();
+        Self { store, app, folder }
     }
 
     fn path(&self) -> PathBuf {
@@ -59,9 +61,9 @@ fn count(connection: &Connection, table: &str) -> i64 {
     connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }
 
-async fn sign_up(accounts: Accounts, email: String) -> Result<Registered, Error> {
+async fn sign_up(app: app::App, email: String) -> Result<Registered, Error> {
     let draft = SignupDraft { email, password: PASSWORD.to_owned(), ..SignupDraft::default() };
-    accounts.register(accounts.check_signup(draft, &Client::default()).await?, Origin::default()).await
+    app.registration.register(draft, Origin::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -69,10 +71,10 @@ async fn what_is_answered_is_in_the_file_however_many_write_at_once() {
     let kept = Kept::new().await;
     let mut tasks = JoinSet::new();
     for number in 0..32 {
-        let (accounts, path) = (kept.accounts.clone(), kept.path());
+        let (app, path) = (kept.app.clone(), kept.path());
         tasks.spawn(async move {
             let email = format!("guest{number}@example.com");
-            sign_up(accounts, email.clone()).await.unwrap();
+            sign_up(app, email.clone()).await.unwrap();
             let file = Connection::open(path).unwrap();
             let sql = "SELECT count(*) FROM users JOIN outbox ON user_id = users.id WHERE email_key = ?1";
             file.query_row(sql, [email], |row| row.get::<_, i64>(0)).unwrap()
@@ -87,7 +89,7 @@ async fn of_many_sign_ups_for_one_address_one_succeeds() {
     let kept = Kept::new().await;
     let mut tasks = JoinSet::new();
     for _ in 0..16 {
-        tasks.spawn(sign_up(kept.accounts.clone(), "ann@example.com".to_owned()));
+        tasks.spawn(sign_up(kept.app.clone(), "ann@example.com".to_owned()));
     }
     let answers = tasks.join_all().await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
@@ -101,7 +103,7 @@ async fn a_write_that_fails_or_panics_affects_no_other() {
     let mut good = JoinSet::new();
     let mut bad = JoinSet::new();
     for number in 0..8 {
-        good.spawn(sign_up(kept.accounts.clone(), format!("guest{number}@example.com")));
+        good.spawn(sign_up(kept.app.clone(), format!("guest{number}@example.com")));
         let store = kept.store.clone();
         bad.spawn(async move { store.write(panics).await });
         let store = kept.store.clone();
@@ -117,7 +119,7 @@ async fn a_write_that_panics_is_answered_as_a_defect_and_the_next_one_works() {
     let kept = Kept::new().await;
     let answer = kept.store.write(panics).await;
     assert!(matches!(answer, Err(store::Error::Defect(_))), "{answer:?}");
-    sign_up(kept.accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
+    sign_up(kept.app.clone(), "ann@example.com".to_owned()).await.unwrap();
     assert_eq!(kept.count("users"), 1);
 }
 
@@ -129,16 +131,16 @@ async fn reads_that_panic_are_answered_and_leave_readers_for_the_next() {
         let answer = kept.store.read(read_panics).await;
         assert!(matches!(answer, Err(store::Error::Defect(_))), "{answer:?}");
     }
-    kept.accounts.ready().await.unwrap();
+    kept.app.health.ready().await.unwrap();
 }
 
 #[tokio::test]
 async fn accounts_that_are_closed_have_let_go_of_the_file() {
-    let Kept { store, accounts, folder } = Kept::new().await;
+    let Kept { store, app, folder } = Kept::new().await;
     drop(store);
     let log = folder.path().join("coffeeshop.db-wal");
     assert!(log.exists());
-    accounts.close().await;
+    app.close().await;
     assert!(!log.exists(), "the last process that closes the file deletes the log");
 }
 
@@ -153,9 +155,9 @@ async fn a_closure_answers_whatever_it_likes() {
 
 #[tokio::test]
 async fn a_closed_store_is_whole_in_its_one_file() {
-    let Kept { store, accounts, folder } = Kept::new().await;
-    sign_up(accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
-    drop(accounts);
+    let Kept { store, app, folder } = Kept::new().await;
+    sign_up(app.clone(), "ann@example.com".to_owned()).await.unwrap();
+    drop(app);
     store.close().await;
     let copy = folder.path().join("copy.db");
     fs::copy(folder.path().join("coffeeshop.db"), &copy).unwrap();
@@ -164,9 +166,9 @@ async fn a_closed_store_is_whole_in_its_one_file() {
 
 #[tokio::test]
 async fn a_store_is_found_as_it_was_left() {
-    let Kept { store, accounts, folder } = Kept::new().await;
-    sign_up(accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
-    drop(accounts);
+    let Kept { store, app, folder } = Kept::new().await;
+    sign_up(app.clone(), "ann@example.com".to_owned()).await.unwrap();
+    drop(app);
     store.close().await;
     let (store, migrated) =
         Store::open(&Database::at(folder.path().join("coffeeshop.db")), OpenMode::RequireCurrent)
@@ -246,7 +248,7 @@ fn read_panics(_: &Snapshot<'_>) -> Result<(), store::Error> {
 #[tokio::test]
 async fn an_impossible_value_is_damage_and_reported_by_column_only() {
     let kept = Kept::new().await;
-    sign_up(kept.accounts.clone(), "ann@example.com".to_owned()).await.unwrap();
+    sign_up(kept.app.clone(), "ann@example.com".to_owned()).await.unwrap();
     for (column, value, told) in [
         ("role", "'king'", "role"),
         ("first_name", "CAST(x'ff6b696e67' AS TEXT)", "first_name"),
@@ -257,7 +259,7 @@ async fn an_impossible_value_is_damage_and_reported_by_column_only() {
         let before = format!("CREATE TEMP TABLE before AS SELECT {column} FROM users");
         file.execute_batch(&format!("{before}; UPDATE users SET {column} = {value}")).unwrap();
         let email = Email::parse("email", "ann@example.com").unwrap();
-        let shown = kept.accounts.user_by_email(&Admin::from_cli(), email).await;
+        let shown = kept.app.users.get_by_email(&Admin::from_cli(), email).await;
         let Err(Error::Unavailable(why)) = shown else { panic!("{column}: {shown:?}") };
         assert!(
             why.contains(&format!("the store is damaged: an unexpected value in column {told}")),
@@ -303,7 +305,7 @@ async fn an_index_with_wrong_row_ids_finds_no_user() {
 
     misplace(&app.opened(), "outbox_recipient", "sqlite_autoindex_users_2");
     for of in ["ann@example.com", "bob@example.com"] {
-        let found = app.accounts.user_by_email(&console, email(of)).await;
+        let found = app.users.get_by_email(&console, email(of)).await;
         assert!(matches!(found, Err(Error::NotFound)), "{of}: {found:?}");
     }
 }
@@ -341,7 +343,7 @@ async fn a_read_whose_caller_has_gone_is_not_made() {
     })));
     drop(let_go);
     assert!(busy.await.iter().all(Result::is_ok));
-    drop(kept.accounts);
+    drop(kept.app);
     kept.store.close().await;
     assert!(!made.load(SeqCst));
 }
@@ -370,7 +372,7 @@ async fn a_write_whose_caller_went_before_it_began_is_not_made() {
 async fn readiness_does_not_wait_behind_the_reads_of_users() {
     let kept = Kept::new().await;
     let (_busy, let_go) = busy_readers(&kept.store);
-    tokio::time::timeout(Duration::from_secs(20), kept.accounts.ready()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(20), kept.app.health.ready()).await.unwrap().unwrap();
     drop(let_go);
 }
 

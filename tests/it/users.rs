@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use coffeeshop::{
-    accounts::Error,
+    core::Error,
     domain::{Origin, UserId},
 };
 use serde_json::{Value, json};
@@ -645,11 +645,11 @@ async fn an_admin_who_was_dismissed_in_between_changes_nothing_any_more() {
     let (boss, other) = (app.admin().await, app.another_admin("carol@example.com").await);
     let ann = app.sign_up(ANN).await;
     let token = app.tokens("carol@example.com").await["access_token"].as_str().unwrap().to_owned();
-    let actor = app.accounts.authenticate(&token, Origin::default()).await.unwrap();
-    let admin = app.accounts.admin(&actor).unwrap();
+    let actor = app.sessions.authenticate(&token, Origin::default()).await.unwrap();
+    let admin = actor.admin().unwrap();
     boss.patch(&path(&other.me().await), json!({ "role": "user" })).await.is(200);
     let id = UserId::from_uuid(ann["id"].as_str().unwrap().parse().unwrap());
-    let deleted = app.accounts.delete_user(&admin, id).await;
+    let deleted = app.users.delete(&admin, id).await;
     assert!(matches!(deleted, Err(Error::Forbidden)), "{deleted:?}");
     boss.get(&path(&ann)).await.is(200);
 }
@@ -729,7 +729,7 @@ async fn a_user_made_unverified_counts_as_a_newcomer_for_the_clean_up() {
     };
     let ann = boss.get("/users?q=ann").await.is(200).body["items"][0]["id"].as_str().unwrap().to_owned();
     boss.patch(&format!("/users/{ann}"), json!({ "status": "unverified" })).await.is(200);
-    let older = coffeeshop::accounts::PurgeScope::OlderThan(std::time::Duration::from_hours(1));
-    let plan = app.accounts.plan_purge(older, Origin::job());
-    assert_eq!(app.accounts.purge(&plan, |_| {}).await.unwrap().users, 0);
+    let older = coffeeshop::operations::PurgeScope::OlderThan(std::time::Duration::from_hours(1));
+    let plan = app.purge.plan(older, Origin::job());
+    assert_eq!(app.purge.run(&plan, |_| {}).await.unwrap().users, 0);
 }

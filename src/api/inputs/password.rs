@@ -7,7 +7,7 @@ use super::{
     text::{CodeText, EmailText, LinkText, PasswordText},
 };
 use crate::{
-    accounts::Proof,
+    core::Proof,
     domain::{Invalid, Password},
 };
 

@@ -3,7 +3,7 @@
 use poem_openapi::{Object, types::Example};
 
 use super::text::{EmailText, NameText, PasswordText};
-use crate::accounts::SignupDraft;
+use crate::{accounts::SignupDraft, api::body::Body};
 
 /// A sign-up.
 #[derive(Object)]
@@ -34,14 +34,16 @@ impl Example for Signup {
     }
 }
 
-impl From<Signup> for SignupDraft {
-    fn from(signup: Signup) -> Self {
-        let Signup { email, password, first_name, last_name } = signup;
-        Self {
-            email: email.0,
-            password: password.0,
-            first_name: first_name.map(|name| name.0),
-            last_name: last_name.map(|name| name.0),
+impl Body<Signup> {
+    /// The sign-up, not checked yet.
+    pub fn into_draft(self) -> SignupDraft {
+        let (signup, malformed) = self.into_parts();
+        SignupDraft {
+            email: signup.email.0,
+            password: signup.password.0,
+            first_name: signup.first_name.map(|name| name.0),
+            last_name: signup.last_name.map(|name| name.0),
+            malformed,
         }
     }
 }

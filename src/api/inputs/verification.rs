@@ -4,7 +4,7 @@ use poem_openapi::{Object, types::Example};
 
 use super::text::{CodeText, EmailText, LinkText};
 use crate::{
-    accounts::Proof,
+    core::Proof,
     domain::{Email, FieldError, Invalid, PlainToken},
 };
 

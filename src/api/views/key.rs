@@ -3,7 +3,7 @@
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 
-use crate::accounts::PublicKey;
+use crate::app::PublicKey;
 
 /// The public keys that verify tokens: a JWK set (RFC 7517).
 #[derive(Object, Serialize)]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Time;
 use crate::{
-    accounts::TokenPair,
+    auth::TokenPair,
     domain::{Session, SessionId, Timestamp},
 };
 

@@ -4,9 +4,10 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
-    accounts::{Accounts, Admin},
+    app::App,
     cli::{args, open, output},
     config::Config,
+    core::Admin,
     domain::{MessageState, OutboxEntry},
 };
 
@@ -22,8 +23,8 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, config: &Config) -> Result<()> {
-    let accounts = open::to_read(config).await?;
-    let messages = all(&accounts, args.state).await?;
+    let app = open::to_read(config).await?;
+    let messages = all(&app, args.state).await?;
     if args.json {
         let items: Vec<_> = messages.iter().map(in_json).collect();
         output::data(json!({ "items": items }))?;
@@ -33,15 +34,15 @@ pub async fn run(args: Args, config: &Config) -> Result<()> {
             messages.iter().map(row),
         )?;
     }
-    accounts.close().await;
+    app.close().await;
     Ok(())
 }
 
-async fn all(accounts: &Accounts, state: Option<MessageState>) -> Result<Vec<OutboxEntry>> {
+async fn all(app: &App, state: Option<MessageState>) -> Result<Vec<OutboxEntry>> {
     let mut messages = Vec::new();
     let mut after = None;
     loop {
-        let page = accounts.messages(&Admin::from_cli(), after).await?;
+        let page = app.outbox.list(&Admin::from_cli(), after).await?;
         let found = page.items.into_iter();
         messages.extend(found.filter(|message| state.is_none_or(|state| state == message.state)));
         after = page.next;

@@ -5,9 +5,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    accounts::Admin,
     cli::{args, open, output},
     config::Config,
+    core::Admin,
     domain::MessageId,
 };
 
@@ -25,9 +25,9 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, config: &Config) -> Result<()> {
-    let accounts = open::to_write(config).await?;
-    let retried = accounts.retry_messages(&Admin::from_cli(), args.id.map(MessageId)).await?.0;
-    accounts.close().await;
+    let app = open::to_write(config).await?;
+    let retried = app.outbox.retry(&Admin::from_cli(), args.id.map(MessageId)).await?.0;
+    app.close().await;
     match (retried, args.id) {
         (0, Some(id)) => bail!("message {id} does not exist, was sent, or has expired"),
         _ if args.json => output::data(json!({ "retried": retried }))?,

@@ -3,8 +3,9 @@
 use anyhow::{Result, bail};
 
 use crate::{
-    accounts::{Accounts, Admin},
+    app::App,
     cli::{output, prompt, user},
+    core::Admin,
 };
 
 /// Delete a user and all their data. This cannot be undone.
@@ -20,14 +21,14 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
-    let user = user::find(accounts, by, &args.user).await?;
+pub async fn run(app: &App, by: &Admin, args: Args) -> Result<()> {
+    let user = user::find(&app.users, by, &args.user).await?;
     let question =
         format!("Delete {} and all their data? This cannot be undone.", user.profile.email.as_str());
     if !args.yes && !prompt::confirm(&question)? {
         bail!("nothing was deleted");
     }
-    accounts.delete_user(by, user.id).await?;
+    app.users.delete(by, user.id).await?;
     if args.json {
         user::print(&user, true)?;
     }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{args::UserArgs, open, output, user};
-use crate::{accounts::Admin, config::Config};
+use crate::{config::Config, core::Admin};
 
 /// List, invite, change and delete users.
 ///
@@ -41,31 +41,31 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
-    let accounts = match command {
+    let app = match command {
         Command::List(_) | Command::Show(_) | Command::Sessions(_) => open::to_read(config).await?,
         _ => open::to_write(config).await?,
     };
     let by = Admin::from_cli();
     match command {
-        Command::List(args) => list::run(&accounts, &by, args).await?,
-        Command::Show(args) => user::print(&user::find(&accounts, &by, &args.user).await?, args.json)?,
-        Command::SetRole(args) => set_role::run(&accounts, &by, args).await?,
-        Command::Disable(args) => change::disable(&accounts, &by, args).await?,
-        Command::Enable(args) => change::enable(&accounts, &by, args).await?,
-        Command::Verify(args) => change::verify(&accounts, &by, args).await?,
-        Command::Delete(args) => delete::run(&accounts, &by, args).await?,
+        Command::List(args) => list::run(&app, &by, args).await?,
+        Command::Show(args) => user::print(&user::find(&app.users, &by, &args.user).await?, args.json)?,
+        Command::SetRole(args) => set_role::run(&app, &by, args).await?,
+        Command::Disable(args) => change::disable(&app, &by, args).await?,
+        Command::Enable(args) => change::enable(&app, &by, args).await?,
+        Command::Verify(args) => change::verify(&app, &by, args).await?,
+        Command::Delete(args) => delete::run(&app, &by, args).await?,
         Command::ResetPassword(args) => {
-            reset_password::run(&accounts, &by, args).await?;
+            reset_password::run(&app, &by, args).await?;
             warn_of_local_links(config);
         }
         Command::Invite(args) => {
-            invite::run(&accounts, &by, args).await?;
+            invite::run(&app, &by, args).await?;
             warn_of_local_links(config);
         }
-        Command::Sessions(args) => sessions::list(&accounts, &by, args).await?,
-        Command::EndSessions(args) => sessions::end(&accounts, &by, args).await?,
+        Command::Sessions(args) => sessions::list(&app, &by, args).await?,
+        Command::EndSessions(args) => sessions::end(&app, &by, args).await?,
     }
-    accounts.close().await;
+    app.close().await;
     Ok(ExitCode::SUCCESS)
 }
 

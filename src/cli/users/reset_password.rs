@@ -4,13 +4,14 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::{
-    accounts::{Accounts, Admin},
+    app::App,
     cli::{args::UserArgs, output, user},
+    core::Admin,
 };
 
-pub async fn run(accounts: &Accounts, by: &Admin, args: UserArgs) -> Result<()> {
-    let user = user::find(accounts, by, &args.user).await?;
-    let reset = accounts.reset_link(by, user.id).await?;
+pub async fn run(app: &App, by: &Admin, args: UserArgs) -> Result<()> {
+    let user = user::find(&app.users, by, &args.user).await?;
+    let reset = app.passwords.create_reset_link(by, user.id).await?;
     if args.json {
         output::data(json!({ "link": reset.link, "expires_at": reset.expires_at.to_string() }))?;
     } else {

@@ -4,15 +4,16 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::{
-    accounts::{Accounts, Admin},
     api,
+    app::App,
     cli::{args::UserArgs, output, user},
+    core::Admin,
     domain::Session,
 };
 
-pub async fn list(accounts: &Accounts, by: &Admin, args: UserArgs) -> Result<()> {
-    let user = user::find(accounts, by, &args.user).await?;
-    let sessions = accounts.sessions_of(by, user.id).await?;
+pub async fn list(app: &App, by: &Admin, args: UserArgs) -> Result<()> {
+    let user = user::find(&app.users, by, &args.user).await?;
+    let sessions = app.sessions.list_of(by, user.id).await?;
     if args.json {
         let items: Vec<_> = sessions.into_iter().map(api::session_json).collect();
         return Ok(output::data(json!({ "items": items }))?);
@@ -21,9 +22,9 @@ pub async fn list(accounts: &Accounts, by: &Admin, args: UserArgs) -> Result<()>
     Ok(())
 }
 
-pub async fn end(accounts: &Accounts, by: &Admin, args: UserArgs) -> Result<()> {
-    let user = user::find(accounts, by, &args.user).await?;
-    accounts.end_sessions_of(by, user.id).await?;
+pub async fn end(app: &App, by: &Admin, args: UserArgs) -> Result<()> {
+    let user = user::find(&app.users, by, &args.user).await?;
+    app.sessions.revoke_all_of(by, user.id).await?;
     if args.json {
         user::print(&user, true)?;
     }

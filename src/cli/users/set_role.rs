@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use super::change;
 use crate::{
-    accounts::{Accounts, Admin},
+    app::App,
     cli::args,
+    core::Admin,
     domain::{Change, Role, UserChange},
 };
 
@@ -22,7 +23,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(accounts: &Accounts, by: &Admin, args: Args) -> Result<()> {
+pub async fn run(app: &App, by: &Admin, args: Args) -> Result<()> {
     let change = UserChange { role: Change::Set(args.role), ..UserChange::default() };
-    change::apply(accounts, by, &args.user, change, args.json).await
+    change::apply(app, by, &args.user, change, args.json).await
 }

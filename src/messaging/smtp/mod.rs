@@ -28,8 +28,8 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    accounts::OutboxMessage,
     config::{self, Security},
+    messaging::outbox::OutboxMessage,
 };
 
 /// How long taking leave may take.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, path::Path};
 
 use coffeeshop::{
-    accounts::Admin,
     api,
+    core::Admin,
     domain::{Limit, UserId, UserQuery, UserSort},
 };
 use poem::http::Method;
@@ -318,13 +318,13 @@ impl Story {
             ..UserQuery::default()
         };
         let console = Admin::from_cli();
-        let page = self.app.accounts.users(&console, query).await.unwrap();
+        let page = self.app.users.list(&console, query).await.unwrap();
         let came: Vec<_> = page.items.iter().map(api::user_json).collect();
         the_same("number of users", &json!(count), &json!(page.total))?;
         the_same("users", &self.users(&people), &json!(came))?;
         for tag in people {
             let id = UserId::from_uuid(self.ids[tag].parse().unwrap());
-            let came = self.app.accounts.sessions_of(&console, id).await.unwrap();
+            let came = self.app.sessions.list_of(&console, id).await.unwrap();
             let came: Vec<_> = came.into_iter().map(api::session_json).collect();
             the_same("sessions", &self.sessions(tag, None), &json!(came))?;
         }

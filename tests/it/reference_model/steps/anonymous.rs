@@ -1,6 +1,6 @@
 //! What an anonymous caller can do: sign up, prove an address, request a code again, choose a new password.
 
-use coffeeshop::{accounts::Admin, domain::Email};
+use coffeeshop::{core::Admin, domain::Email};
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ impl Story {
         let hides = self.shop.hides_taken_emails;
         if made.is_ok() && hides {
             let email = Email::parse("email", email.text()).unwrap();
-            let made = self.app.accounts.user_by_email(&Admin::from_cli(), email).await;
+            let made = self.app.users.get_by_email(&Admin::from_cli(), email).await;
             let made = made.map_err(|error| format!("the model has a new user, the shop {error}"))?;
             self.ids.push(made.id.to_string());
         } else if made.is_ok() {

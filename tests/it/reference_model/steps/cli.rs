@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use coffeeshop::{
-    accounts::{Admin, Error, PurgeScope, Rotation, SignupDraft},
-    domain::{Client, Origin, UserId},
+    accounts::SignupDraft,
+    auth::Rotation,
+    core::{Admin, Error},
+    domain::{Origin, UserId},
+    operations::PurgeScope,
 };
 use poem::http::Method;
 use serde_json::json;
@@ -53,8 +56,8 @@ impl Story {
             age if age == 2 * DAY => PurgeScope::Expired,
             age => PurgeScope::OlderThan(Duration::from_millis(age.unsigned_abs())),
         };
-        let plan = self.app.accounts.plan_purge(which, Origin::job());
-        let purged = self.app.accounts.purge(&plan, |_| {}).await.unwrap();
+        let plan = self.app.purge.plan(which, Origin::job());
+        let purged = self.app.purge.run(&plan, |_| {}).await.unwrap();
         let expected = self.shop.purge(older_than);
         self.count(kind, if expected > 0 { "some" } else { "none" });
         the_same("users who were deleted", &json!(expected), &json!(purged.users))
@@ -64,7 +67,7 @@ impl Story {
         self.say("reminders");
         let expected = self.shop.remind();
         self.count(kind, if expected > 0 { "some" } else { "none" });
-        the_same("reminders", &json!(expected), &json!(self.app.accounts.remind().await.unwrap()))
+        the_same("reminders", &json!(expected), &json!(self.app.reminders.send().await.unwrap()))
     }
 
     pub(super) async fn create_admin(&mut self, kind: &str) -> Same {
@@ -73,8 +76,7 @@ impl Story {
         let typed = self.typed(password).to_owned();
         let draft =
             SignupDraft { email: self.typed_address(email), password: typed, ..SignupDraft::default() };
-        let new = self.app.accounts.check_signup(draft, &Client::default()).await.unwrap();
-        let made = self.app.accounts.create_admin(&Admin::from_cli(), new).await;
+        let made = self.app.registration.create_admin(&Admin::from_cli(), draft).await;
         let expected = self.shop.create_admin(email, password);
         self.count(kind, if expected.is_ok() { "done" } else { "taken" });
         match (expected, made) {
@@ -91,7 +93,7 @@ impl Story {
         let tag = self.any_user();
         self.say(&format!("the console makes a link for {}", self.id(tag)));
         let id = UserId::from_uuid(self.id(tag).parse().unwrap());
-        let made = self.app.accounts.reset_link(&Admin::from_cli(), id).await;
+        let made = self.app.passwords.create_reset_link(&Admin::from_cli(), id).await;
         let expected = self.shop.reset_link(tag);
         self.count(kind, if expected.is_ok() { "done" } else { "none" });
         match (expected, made) {
@@ -114,7 +116,7 @@ impl Story {
         }
         let rotation = if is_emergency { Rotation::Emergency } else { Rotation::Gentle };
         self.say(&format!("the keys are rotated: {rotation:?}"));
-        self.app.accounts.rotate_keys(&Admin::from_cli(), rotation).await.unwrap();
+        self.app.signing_keys.rotate(&Admin::from_cli(), rotation).await.unwrap();
         self.shop.rotate_keys(is_emergency);
         self.count(kind, if is_emergency { "emergency" } else { "gentle" });
         Ok(())

@@ -1,0 +1,156 @@
+//! What every use case works with: the store, the time, the settings, and one way each to read and to write.
+
+use std::{cell::Cell, ops::Deref, sync::Arc, time::Duration};
+
+use super::{
+    error::Error, outbox_signal::OutboxSignal, rate_limits::RateLimits, settings::Settings, tasks::Tasks,
+};
+use crate::{
+    config::Config,
+    crypto::InstallationSecret,
+    domain::{Clock, Timestamp},
+    store::{self, Snapshot, Store},
+};
+
+/// What every use case needs. Cheap to clone; knows no noun.
+#[derive(Clone)]
+pub struct Core {
+    pub store: Store,
+    pub clock: Clock,
+    pub settings: Arc<Settings>,
+    pub rate_limits: Arc<RateLimits>,
+    pub secret: Arc<InstallationSecret>,
+    pub outbox: Arc<OutboxSignal>,
+    tasks: Tasks,
+}
+
+/// A transaction of a use case: the store's, and what the rules inside it need.
+///
+/// What is done in it has no effect outside of it, so that it can be undone, or run again.
+pub struct Tx<'a> {
+    store: &'a store::Tx<'a>,
+    core: &'a Core,
+    has_enqueued: Cell<bool>,
+}
+
+impl Core {
+    pub fn new(config: &Config, store: Store, clock: Clock, secret: Arc<InstallationSecret>) -> Self {
+        Self {
+            store,
+            clock,
+            settings: Arc::new(Settings::new(config)),
+            rate_limits: Arc::new(RateLimits::new(&config.rate_limit)),
+            secret,
+            outbox: Arc::default(),
+            tasks: Tasks::default(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Runs `work` on the store as it is at one instant.
+    ///
+    /// # Errors
+    /// What `work` answers, or that the store cannot.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.store.read(work).await
+    }
+
+    /// Runs `work` in a transaction, and wakes the outbox worker after the commit if a message was enqueued. If the caller
+    /// goes away before it has begun, it is not run.
+    ///
+    /// # Errors
+    /// What `work` answers; then nothing was changed. Or that the store cannot.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let core = self.clone();
+        let (done, has_enqueued) = self.store.write(move |tx| core.run(tx, work)).await?;
+        if has_enqueued {
+            self.outbox.notify();
+        }
+        Ok(done)
+    }
+
+    /// The same for work that has time: what others wait for goes first, for a while.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn write_background<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let core = self.clone();
+        let (done, has_enqueued) = self.store.write_background(move |tx| core.run(tx, work)).await?;
+        if has_enqueued {
+            self.outbox.notify();
+        }
+        Ok(done)
+    }
+
+    /// Writes even if the request goes away that asked for it: a guess counts whether or not its answer is waited for.
+    ///
+    /// # Errors
+    /// Those of [`Self::write`].
+    pub async fn write_to_the_end<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let core = self.clone();
+        self.tasks.run(async move { core.write(work).await }).await
+    }
+
+    /// Runs `work` to its end, whether or not its caller waits for it.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
+    /// Waits until what was spawned has ended, for `timeout` at most; answers how many tasks have not.
+    pub async fn drain(&self, timeout: Duration) -> usize {
+        self.tasks.drain(timeout).await
+    }
+
+    /// Runs `work`; answers with its result whether a message was enqueued.
+    fn run<T>(
+        &self,
+        store: &store::Tx<'_>,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
+    ) -> Result<(T, bool), Error> {
+        let tx = Tx { store, core: self, has_enqueued: Cell::new(false) };
+        let done = work(&tx)?;
+        Ok((done, tx.has_enqueued.get()))
+    }
+}
+
+impl<'a> Tx<'a> {
+    pub fn core(&self) -> &'a Core {
+        self.core
+    }
+
+    pub fn settings(&self) -> &'a Settings {
+        &self.core.settings
+    }
+
+    pub fn secret(&self) -> &'a InstallationSecret {
+        &self.core.secret
+    }
+
+    /// Has the outbox worker woken after the commit.
+    pub fn wake_outbox(&self) {
+        self.has_enqueued.set(true);
+    }
+}
+
+impl<'a> Deref for Tx<'a> {
+    type Target = store::Tx<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        self.store
+    }
+}
