@@ -262,7 +262,7 @@ async fn an_impossible_value_is_damage_and_reported_by_column_only() {
         let shown = kept.app.users.get_by_email(&Admin::from_cli(), email).await;
         let Err(Error::Unavailable(why)) = shown else { panic!("{column}: {shown:?}") };
         assert!(
-            why.contains(&format!("the store is damaged: an unexpected value in column {told}")),
+            why.contains(&format!("the database is damaged: an unexpected value in column {told}")),
             "{why}"
         );
         assert!(why.contains("FROM users") && !why.contains("king"), "{why}");
