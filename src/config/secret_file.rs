@@ -20,6 +20,9 @@ pub struct Exposed {
 }
 
 /// Reads a file, and returns whether it is exposed.
+///
+/// # Errors
+/// Those of the operating system.
 pub fn read(path: &Path) -> io::Result<(Vec<u8>, Option<Exposed>)> {
     let mut file = File::open(path)?;
     let exposed = Exposed::find(path, &file.metadata()?, geteuid().as_raw());

@@ -61,24 +61,25 @@ impl Engine {
         let failed = |why: String| failed(path, &why);
         let readers = thread::available_parallelism().map_or(2, NonZero::get).clamp(1, 4) * 2;
         let pool = pool(path, readers + 2).map_err(failed)?;
-        let writer = connect(&pool).await.map_err(failed)?;
-        verify_writable(&writer).await.map_err(failed)?;
-        let migrated = file::migrate(&writer, path, mode).await?;
-        let mut connections = Vec::new();
+        let connection = connect(&pool).await.map_err(failed)?;
+        verify_writable(&connection).await.map_err(failed)?;
+        let migrated = file::migrate(&connection, path, mode).await?;
+        let change_counter = Arc::new(ChangeCounter::of(&connection).map_err(failed)?);
+        let writing = DedicatedConnection::new(connection, &change_counter);
+        let mut reading = Vec::new();
         for _ in 0..=readers {
-            let reader = connect(&pool).await.map_err(failed)?;
-            make_read_only(&reader).await.map_err(failed)?;
-            connections.push(reader);
+            let connection = connect(&pool).await.map_err(failed)?;
+            make_read_only(&connection).await.map_err(failed)?;
+            reading.push(DedicatedConnection::new(connection, &change_counter));
         }
-        let change_counter = Arc::new(ChangeCounter::of(&writer).map_err(failed)?);
-        let dedicated = |connection| DedicatedConnection::new(connection, &change_counter);
-        let (writer, thread) = Writer::start(dedicated(writer)).map_err(|e| failed(e.to_string()))?;
-        let mut connections = connections.into_iter().map(dedicated);
-        let mut start = |name, count| Readers::start(name, connections.by_ref().take(count));
-        let (prober, mut threads) = start("store-prober", 1).map_err(|e| failed(e.to_string()))?;
-        let (readers, more) = start("store-reader", readers).map_err(|e| failed(e.to_string()))?;
-        threads.extend(more);
-        threads.push(thread);
+        let probing = reading.split_off(readers);
+        let (writer, writer_thread) = Writer::start(writing).map_err(|e| failed(e.to_string()))?;
+        let (readers, mut threads) =
+            Readers::start("store-reader", reading).map_err(|e| failed(e.to_string()))?;
+        let (prober, prober_threads) =
+            Readers::start("store-prober", probing).map_err(|e| failed(e.to_string()))?;
+        threads.extend(prober_threads);
+        threads.push(writer_thread);
         let engine = Self {
             writer,
             readers,

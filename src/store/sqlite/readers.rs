@@ -28,11 +28,11 @@ impl Readers {
     /// Starts a thread, called `name` and a number, for each connection; it ends when the last clone is dropped.
     pub(super) fn start(
         name: &str,
-        connections: impl Iterator<Item = DedicatedConnection>,
+        connections: Vec<DedicatedConnection>,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (queue, jobs) = bounded(QUEUE);
         let mut threads = Vec::new();
-        for (number, connection) in connections.enumerate() {
+        for (number, connection) in connections.into_iter().enumerate() {
             let (runtime, jobs) = (Handle::current(), jobs.clone());
             let thread = thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
                 let _runtime = runtime.enter();
