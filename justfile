@@ -11,6 +11,7 @@ test *name:
 # Format, lint and document: what must be clean before a change is proposed.
 check:
     cargo fmt --check
+    if command -v codespell >/dev/null; then codespell; fi
     cargo clippy --locked --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
