@@ -155,7 +155,7 @@ impl ApiError {
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
-            several => format!("{} fields break a rule; errors names each one.", several.len()),
+            several => format!("{} fields are invalid; errors names each one.", several.len()),
         };
         Self { errors, ..Self::new(Code::ValidationFailed, detail) }
     }
@@ -164,7 +164,7 @@ impl ApiError {
     pub fn malformed_query(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
-            several => format!("{} query parameters break a rule; errors names each one.", several.len()),
+            several => format!("{} query parameters are invalid; errors names each one.", several.len()),
         };
         Self { errors, ..Self::new(Code::MalformedRequest, detail) }
     }
@@ -172,7 +172,7 @@ impl ApiError {
     /// A method that this path does not have; `allowed` are those that it has.
     pub fn method_not_allowed(allowed: &[String]) -> Self {
         let allow = allowed.join(", ");
-        let detail = format!("This path takes {allow}.");
+        let detail = format!("This path supports the methods {allow}.");
         Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
@@ -183,13 +183,16 @@ impl ApiError {
             Err(theirs) => theirs,
         };
         if error.is::<NotFoundError>() {
-            return Self::new(Code::NotFound, "There is nothing at this path.");
+            return Self::new(
+                Code::NotFound,
+                "There is nothing at this path. The documentation at /docs lists all paths.",
+            );
         }
         if error.is::<MethodNotAllowedError>() {
             return Self::method_not_allowed(allowed);
         }
         if error.status().is_client_error() {
-            return Self::new(Code::MalformedRequest, "The request cannot be read.");
+            return Self::new(Code::MalformedRequest, "The request is malformed.");
         }
         Self::internal(error.to_string())
     }

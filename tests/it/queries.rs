@@ -65,7 +65,7 @@ async fn all_errors_of_a_query_are_reported_at_once() {
     let body = boss.get("/users?limit=0&role=king&page=2").await.refused(400, "malformed_request").body;
     let fields: Vec<_> = body["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();
     assert_eq!(fields, ["limit", "role", "page"]);
-    assert_eq!(body["detail"], "3 query parameters break a rule; errors names each one.");
+    assert_eq!(body["detail"], "3 query parameters are invalid; errors names each one.");
 }
 
 #[tokio::test]
