@@ -16,7 +16,7 @@ use tokio::{
 use super::figures::{float, ms, percentile};
 
 /// One side of a conversation on one connection.
-pub trait Talk: Send {
+pub trait Exchange: Send {
     /// Appends the next request.
     fn ask(&mut self, request: &mut Vec<u8>);
     /// Takes the body of the answer.
@@ -27,7 +27,7 @@ pub trait Talk: Send {
 #[derive(Clone)]
 pub struct Always(pub Vec<u8>);
 
-impl Talk for Always {
+impl Exchange for Always {
     fn ask(&mut self, request: &mut Vec<u8>) {
         request.extend_from_slice(&self.0);
     }
@@ -83,13 +83,13 @@ impl Seen {
 
 /// Talks on one connection each, for so long, and waits for the last answers. Half the cores do it: it takes less than
 /// what it asks.
-pub fn drive<T: Talk>(server: SocketAddr, talks: &mut [T], length: Duration) -> Seen {
+pub fn drive<T: Exchange>(server: SocketAddr, exchanges: &mut [T], length: Duration) -> Seen {
     let threads = (thread::available_parallelism().map_or(1, NonZero::get) / 2).max(1);
-    let share = talks.len().div_ceil(threads);
+    let share = exchanges.len().div_ceil(threads);
     let heard = thread::scope(|scope| {
-        let threads: Vec<_> = talks
+        let threads: Vec<_> = exchanges
             .chunks_mut(share)
-            .map(|talks| scope.spawn(move || converse_all(server, talks, length)))
+            .map(|exchanges| scope.spawn(move || converse_all(server, exchanges, length)))
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
@@ -97,13 +97,18 @@ pub fn drive<T: Talk>(server: SocketAddr, talks: &mut [T], length: Duration) -> 
     Seen::new(times.into_iter().flatten().collect(), in_time.into_iter().sum(), length)
 }
 
-fn converse_all<T: Talk>(server: SocketAddr, talks: &mut [T], length: Duration) -> (Vec<Duration>, usize) {
-    let streams: Vec<_> = talks.iter().map(|_| connect(server)).collect();
+fn converse_all<T: Exchange>(
+    server: SocketAddr,
+    exchanges: &mut [T],
+    length: Duration,
+) -> (Vec<Duration>, usize) {
+    let streams: Vec<_> = exchanges.iter().map(|_| connect(server)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let end = Instant::now() + length;
     let (mut times, mut in_time) = (Vec::new(), 0);
     LocalSet::new().block_on(&runtime, async {
-        let conversations = talks.iter_mut().zip(streams).map(|(talk, stream)| converse(talk, stream, end));
+        let conversations =
+            exchanges.iter_mut().zip(streams).map(|(exchange, stream)| converse(exchange, stream, end));
         for (own_times, own_in_time) in futures_util::future::join_all(conversations).await {
             times.extend(own_times);
             in_time += own_in_time;
@@ -112,7 +117,7 @@ fn converse_all<T: Talk>(server: SocketAddr, talks: &mut [T], length: Duration) 
     (times, in_time)
 }
 
-async fn converse<T: Talk>(talk: &mut T, stream: TcpStream, end: Instant) -> (Vec<Duration>, usize) {
+async fn converse<T: Exchange>(exchange: &mut T, stream: TcpStream, end: Instant) -> (Vec<Duration>, usize) {
     stream.set_nonblocking(true).unwrap();
     let mut stream = tokio::net::TcpStream::from_std(stream).unwrap();
     let (mut request, mut answer) = (Vec::new(), Vec::new());
@@ -120,11 +125,11 @@ async fn converse<T: Talk>(talk: &mut T, stream: TcpStream, end: Instant) -> (Ve
     let mut asked = Instant::now();
     while asked < end {
         request.clear();
-        talk.ask(&mut request);
+        exchange.ask(&mut request);
         stream.write_all(&request).await.unwrap();
         answer.clear();
         let body = loop {
-            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "the server hung up");
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "the server closed the connection");
             if let Some(body) = whole(&answer) {
                 break body;
             }
@@ -132,7 +137,7 @@ async fn converse<T: Talk>(talk: &mut T, stream: TcpStream, end: Instant) -> (Ve
         let now = Instant::now();
         times.push(now - asked);
         in_time += usize::from(now <= end);
-        talk.hear(&answer[body..]);
+        exchange.hear(&answer[body..]);
         asked = now;
     }
     (times, in_time)
@@ -141,7 +146,7 @@ async fn converse<T: Talk>(talk: &mut T, stream: TcpStream, end: Instant) -> (Ve
 /// Asks on one connection at such intervals for as long as it is to go on, at the priority of any other program.
 pub fn probe(
     client: &mut Client,
-    talk: &mut impl Talk,
+    exchange: &mut impl Exchange,
     interval: Duration,
     goes_on: impl Fn(Duration) -> bool,
 ) -> Seen {
@@ -149,7 +154,7 @@ pub fn probe(
     let (start, mut times) = (Instant::now(), Vec::new());
     while goes_on(start.elapsed()) {
         request.clear();
-        talk.ask(&mut request);
+        exchange.ask(&mut request);
         let asked = Instant::now();
         client.ask(&request);
         times.push(asked.elapsed());
@@ -177,7 +182,7 @@ impl Client {
         let mut chunk = [0; 16 * 1024];
         loop {
             let length = self.stream.read(&mut chunk).unwrap();
-            assert!(length > 0, "the server hung up");
+            assert!(length > 0, "the server closed the connection");
             self.answer.extend_from_slice(&chunk[..length]);
             if let Some(body) = whole(&self.answer) {
                 return &self.answer[body..];

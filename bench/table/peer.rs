@@ -32,7 +32,7 @@ const LOGINS: usize = 8;
 /// How many ask who they are meanwhile, and how often each.
 const LOOKERS: usize = 8;
 const INTERVAL: Duration = Duration::from_millis(32);
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What is asked of a server.
 struct Site {
@@ -84,8 +84,8 @@ pub fn measure(python: &Path, setting: &Setting, report: &mut Report) {
     );
 
     let log_in = |site: &Site| {
-        let mut talks: Vec<_> = site.logins.iter().cloned().map(Always).collect();
-        drive(site.address, &mut talks, length)
+        let mut exchanges: Vec<_> = site.logins.iter().cloned().map(Always).collect();
+        drive(site.address, &mut exchanges, length)
     };
     let [ours, theirs] = setting.turns.take([&mut || log_in(&this), &mut || log_in(&that)]);
     report.add(Row::new("login, 8 connections, each at its own hash", ours.median(Seen::rate), "/s").beside(
@@ -198,7 +198,7 @@ impl Peer {
         command.args(["--log-level", "warning", "--no-access-log"]);
         let child = command.spawn().unwrap();
         while TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < PATIENCE, "the peer does not listen");
+            assert!(started.elapsed() < TIMEOUT, "the peer does not listen");
             thread::sleep(Duration::from_millis(2));
         }
         // Its parent listens before its workers can answer: the first answer counts.

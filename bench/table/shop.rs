@@ -23,7 +23,7 @@ use super::{
 /// The binary that is measured.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_coffeeshop");
 /// Longer than anything takes; only what is broken waits for so long.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A folder for a server.
 pub struct Shop {
@@ -148,7 +148,7 @@ impl Log {
     fn wait_for(&self, text: &str) -> String {
         let mut said = Vec::new();
         loop {
-            let Ok(line) = self.0.recv_timeout(PATIENCE) else {
+            let Ok(line) = self.0.recv_timeout(TIMEOUT) else {
                 panic!("waited in vain for {text:?} among: {said:#?}");
             };
             if line.contains(text) {

@@ -170,7 +170,8 @@ fn large_requests_are_refused_and_take_no_memory() {
     is_calm(&server.stop(Signal::TERM).is(0).err);
 }
 
-/// Whether a request is refused in words. It may also be hung up on: who goes on sending does not hear the answer.
+/// Whether a request is refused with a problem. The connection may also be closed: a client that goes on sending does not
+/// read the answer.
 fn is_refused(server: &Server, request: &str) -> bool {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
@@ -184,7 +185,7 @@ fn is_refused(server: &Server, request: &str) -> bool {
     !said.is_empty()
 }
 
-/// Exports of an account with a long history, without the limit on them, each hung up on before its answer.
+/// Exports of an account with a long history, without the limit on them, each connection closed before its answer.
 #[test]
 #[ignore = "needs root and a disk to break: .ci/run has one"]
 fn abandoned_exports_are_not_computed() {
@@ -212,9 +213,7 @@ fn abandoned_exports_are_not_computed() {
         most = most.max(asked.elapsed());
     }
     let (work, took) = (cpu_time(&server) - one, before.elapsed());
-    say(format_args!(
-        "100 exports hung up on: ready within {most:?}, {work:.1} s of a processor in {took:?}"
-    ));
+    say(format_args!("100 abandoned exports: ready within {most:?}, {work:.1} s of a processor in {took:?}"));
     reaches(most < Duration::from_millis(200), format_args!("{most:?}"));
     assert!(most < WAIT * 5, "{most:?}");
     is_calm(&server.stop(Signal::TERM).is(0).err);

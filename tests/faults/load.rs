@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// Longer than a server may take for anything.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// From how many addresses they come.
 const ADDRESSES: usize = 100;
 
@@ -106,7 +106,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 async fn ask(server: SocketAddr, request: &Request, number: usize) -> Answer {
     let asked = Instant::now();
-    let text = match timeout(PATIENCE, converse(server, &request.bytes, number)).await {
+    let text = match timeout(TIMEOUT, converse(server, &request.bytes, number)).await {
         Ok(Ok(text)) => Ok(text),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no answer".to_owned()),

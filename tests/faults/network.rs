@@ -24,7 +24,7 @@ use crate::{
 const CLIENTS: usize = 16;
 const DELAY: Duration = Duration::from_millis(200);
 /// After so long without a word a client asks again.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// So many bad connections in a row do not happen.
 const TRIES: usize = 50;
 
@@ -201,7 +201,7 @@ impl<'a> Visitor<'a> {
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> io::Result<Reply> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect(self.line.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\n\
              Authorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{body}",

@@ -756,7 +756,7 @@ async fn events_of_an_older_version_have_current_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("old.db");
     let old = older_store(&path, 15);
-    for (number, (action, door)) in [
+    for (number, (action, channel)) in [
         ("user.disowned", "page"),
         ("email.change_asked", "api"),
         ("password.forgotten", "api"),
@@ -769,7 +769,7 @@ async fn events_of_an_older_version_have_current_names() {
     .enumerate()
     {
         let event = "INSERT INTO audit_events (id, at, action, user_id, door, changes) VALUES (randomblob(16), ?, ?, randomblob(16), ?, '[]')";
-        old.execute(event, (i64::try_from(number).unwrap(), action, door)).unwrap();
+        old.execute(event, (i64::try_from(number).unwrap(), action, channel)).unwrap();
     }
     drop(old);
     drop(Store::open(&Database::at(&path), OpenMode::CreateOrMigrate).await.unwrap());

@@ -898,9 +898,9 @@ fn a_command_that_cannot_be_done_says_what_hinders_it() {
     lock.execute_batch("ROLLBACK").unwrap();
 
     let closed = "CREATE TRIGGER closed BEFORE INSERT ON signing_keys \
-                  BEGIN SELECT RAISE(ABORT, 'the till is shut'); END";
+                  BEGIN SELECT RAISE(ABORT, 'the trigger refuses'); END";
     lock.execute_batch(closed).unwrap();
-    refused(rotate, "the till is shut");
+    refused(rotate, "the trigger refuses");
 
     let damage = "PRAGMA ignore_check_constraints = ON; UPDATE users SET role = 'owner'";
     lock.execute_batch(damage).unwrap();

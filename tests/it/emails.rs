@@ -121,14 +121,14 @@ async fn the_notice_says_until_when_a_change_can_be_cancelled() {
 #[tokio::test]
 async fn the_old_address_cancels_by_choosing_a_password() {
     let app = App::start().await;
-    let thief = app.signed_in(ANN).await;
-    let mail = asked(&app, &thief, NEW).await;
+    let intruder = app.signed_in(ANN).await;
+    let mail = asked(&app, &intruder, NEW).await;
     let objection = json!({ "token": app.mail(ANN).await.token(), "new_password": NEXT_PASSWORD });
     app.anyone().post("/auth/password/reset", objection.clone()).await.is(204);
     for dead in [by_code(&mail), by_link(&mail)] {
         verify(&app, dead).await.refused(400, "verification_failed");
     }
-    thief.get("/me").await.refused(401, "invalid_token");
+    intruder.get("/me").await.refused(401, "invalid_token");
     app.log_in_with(ANN, PASSWORD).await.refused(401, "invalid_credentials");
     app.log_in_with(ANN, NEXT_PASSWORD).await.is(200);
     app.anyone().post("/auth/password/reset", objection).await.refused(400, "verification_failed");
@@ -490,11 +490,11 @@ async fn an_address_is_sent_ten_codes_then_ten_links_then_nothing() {
 #[tokio::test]
 async fn requests_for_an_address_use_up_none_of_its_owners_messages() {
     let app = App::start().await;
-    let thief = app.signed_in(ANN).await;
+    let intruder = app.signed_in(ANN).await;
     for _ in 0..20 {
-        ask(&thief, NEW).await.is(202);
+        ask(&intruder, NEW).await.is(202);
     }
-    ask(&thief, NEW).await.refused(429, "too_many_requests");
+    ask(&intruder, NEW).await.refused(429, "too_many_requests");
     app.sign_up(NEW).await;
     let mail = app.mail(NEW).await;
     assert_eq!((mail.subject.as_str(), mail.code.len()), ("Confirm your e-mail", 6));
@@ -539,18 +539,18 @@ async fn an_unconfirmed_address_is_notified_of_the_request_only() {
 async fn no_number_of_requests_prevents_a_cancellation() {
     for times in [1, 30] {
         let app = App::start().await;
-        let thief = app.signed_in(ANN).await;
+        let intruder = app.signed_in(ANN).await;
         for _ in 0..times - 1 {
             app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
         }
-        let mail = asked(&app, &thief, NEW).await;
+        let mail = asked(&app, &intruder, NEW).await;
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
         let mut mails = app.mails(ANN).await;
         mails.retain(|mail| mail.subject == "Your e-mail address is about to change");
         let objection = json!({ "token": mails[0].token(), "new_password": NEXT_PASSWORD });
         app.anyone().post("/auth/password/reset", objection).await.is(204);
         verify(&app, by_link(&mail)).await.refused(400, "verification_failed");
-        thief.get("/me").await.refused(401, "invalid_token");
+        intruder.get("/me").await.refused(401, "invalid_token");
     }
 }
 
@@ -579,12 +579,12 @@ async fn an_admin_who_moves_keeps_the_rights_after_the_next_login() {
 #[tokio::test]
 async fn a_change_is_announced_although_the_account_is_deleted_next() {
     let app = App::start().await;
-    let thief = app.signed_in(ANN).await;
+    let intruder = app.signed_in(ANN).await;
     app.printed().await;
     let body = json!({ "current_password": PASSWORD, "new_password": NEXT_PASSWORD });
-    thief.post("/me/password", body).await.is(204);
+    intruder.post("/me/password", body).await.is(204);
     let body = json!({ "current_password": NEXT_PASSWORD });
-    thief.send(Method::DELETE, "/me", Some(body)).await.is(204);
+    intruder.send(Method::DELETE, "/me", Some(body)).await.is(204);
     let mails = app.mails(ANN).await;
     let subjects: Vec<_> = mails.iter().map(|mail| mail.subject.as_str()).collect();
     assert_eq!(subjects[subjects.len() - 2..], ["Your password was changed", "Your account was deleted"]);

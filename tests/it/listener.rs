@@ -1,4 +1,4 @@
-//! Connections: slow ones are hung up on, too many are not taken, and what is too long is refused in words.
+//! Connections: slow ones are closed, too many are not accepted, and what is too long is refused with a problem.
 
 use std::{
     io::{Read, Write},
@@ -27,7 +27,7 @@ fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// How long it takes until the other side hangs up; what it said until then.
+/// How long it takes until the server closes the connection, and what it sent until then.
 fn until_hung_up(mut stream: TcpStream) -> (Duration, String) {
     let start = Instant::now();
     let mut said = Vec::new();

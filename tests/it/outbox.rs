@@ -72,7 +72,7 @@ impl Post {
     }
 
     fn silent(app: &App) -> Self {
-        Self::judging(app, |_| Err(silence()))
+        Self::judging(app, |_| Err(timed_out()))
     }
 
     fn judging(app: &App, judge: impl FnMut(&Handed) -> Result<(), DeliveryError> + Send + 'static) -> Self {
@@ -95,7 +95,7 @@ impl Post {
     }
 }
 
-fn silence() -> DeliveryError {
+fn timed_out() -> DeliveryError {
     DeliveryError::unreachable("nothing answers at mail.example:465".to_owned())
 }
 
@@ -374,8 +374,8 @@ async fn the_first_back_off_after_a_long_pause_is_short() {
     assert!(pause().await <= Duration::from_secs(5), "{:?}", pause().await);
 }
 
-/// Five guests whose messages were deferred many times: that is the mail server's trouble.
-async fn in_trouble(app: &App) {
+/// Five guests whose messages were deferred many times: the cause is the mail server.
+async fn many_deferred(app: &App) {
     for number in 0..5 {
         app.sign_up(&format!("guest{number}@example.com")).await;
     }
@@ -394,7 +394,7 @@ async fn changed_password(ann: &Caller<'_>) {
 #[tokio::test]
 async fn a_first_attempt_that_is_deferred_puts_off_no_other() {
     let app = App::start().await;
-    in_trouble(&app).await;
+    many_deferred(&app).await;
     app.wait(Duration::from_secs(19));
     let due = async || posted(&app).await.iter().take(5).map(|message| message.due_at).collect::<Vec<_>>();
     let before = due().await;
@@ -409,7 +409,7 @@ async fn a_security_notice_is_not_put_off_with_the_others() {
     let app = App::start().await;
     app.signed_in(ANN).await;
     Post::taking(&app).all().await;
-    in_trouble(&app).await;
+    many_deferred(&app).await;
     app.wait(Duration::from_mins(20));
     let guests = app.outbox.take(ROOM).await.unwrap();
     changed_password(&app.log_in(ANN).await).await;
@@ -501,7 +501,7 @@ async fn a_message_has_the_same_id_and_the_same_content_at_each_attempt() {
         tries += 1;
         match tries {
             1 => Err(deferral()),
-            2 => Err(silence()),
+            2 => Err(timed_out()),
             _ => Ok(()),
         }
     });
@@ -689,7 +689,7 @@ async fn messages_go_with_the_account() {
     let id = app.sign_up(ANN).await["id"].as_str().unwrap().to_owned();
     let taken = app.outbox.take(ROOM).await.unwrap();
     boss.delete(&format!("/users/{id}")).await.is(204);
-    app.outbox.mark_failed(&taken[0], &silence()).await.unwrap();
+    app.outbox.mark_failed(&taken[0], &timed_out()).await.unwrap();
     app.wait(Duration::from_mins(5));
     assert_eq!(Post::taking(&app).all().await, []);
     assert_eq!(posted(&app).await.len(), 0);
@@ -787,7 +787,7 @@ async fn one_message_that_breaks_connections_delays_no_other_for_long() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     app.sign_up(BOB).await;
-    let post = Post::judging(&app, |handed| if handed.to == ANN { Err(silence()) } else { Ok(()) });
+    let post = Post::judging(&app, |handed| if handed.to == ANN { Err(timed_out()) } else { Ok(()) });
     let mut reached = Vec::new();
     for _ in 0..60 {
         reached.extend(post.all().await.into_iter().map(|handed| handed.to));

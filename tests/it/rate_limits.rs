@@ -25,7 +25,7 @@ async fn log_in(app: &App, ip: &str, email: &str, password: &str) -> Answer {
     app.anyone().from(ip).post("/auth/login", login(email, password)).await
 }
 
-/// Wrong passwords until patience is asked for; answers how many were looked at.
+/// Wrong passwords until the rate limit answers; returns how many were checked.
 async fn exhaust(app: &App, ip: &str, email: &str) -> u32 {
     for tried in 0..200 {
         if log_in(app, ip, email, WRONG).await.status == 429 {
@@ -402,7 +402,7 @@ async fn ten_wrong_guesses_keep_no_one_out_for_longer_than_a_minute() {
     log_in(&app, "192.0.2.1", ANN, PASSWORD).await.is(200);
     for email in [ANN, "unknown@example.com"] {
         assert_eq!(exhaust(&app, "192.0.2.1", email).await, 10);
-        assert_eq!(patience(&app, email).await, 60, "{email}");
+        assert_eq!(retry_after(&app, email).await, 60, "{email}");
     }
     app.wait_nearly(Duration::from_mins(1));
     log_in(&app, "192.0.2.1", ANN, PASSWORD).await.refused(429, "too_many_requests");
@@ -535,9 +535,9 @@ async fn right_passwords_of_disconnected_clients_cost_nothing() {
     let ann = tokens(log_in(&app, "192.0.2.1", ANN, PASSWORD).await, &app).await.from("192.0.2.1");
     make_whole(&app);
     for millis in 0..24 {
-        let patience = Duration::from_millis(millis);
-        let _ = tokio::time::timeout(patience, log_in(&app, "192.0.2.1", ANN, PASSWORD)).await;
-        let _ = tokio::time::timeout(patience, confirm(&ann, "/me/email", PASSWORD)).await;
+        let timeout = Duration::from_millis(millis);
+        let _ = tokio::time::timeout(timeout, log_in(&app, "192.0.2.1", ANN, PASSWORD)).await;
+        let _ = tokio::time::timeout(timeout, confirm(&ann, "/me/email", PASSWORD)).await;
     }
     let start = std::time::Instant::now();
     // The logins themselves count as changes, by the account and from its address.
@@ -665,7 +665,7 @@ async fn strict() -> App {
 }
 
 /// After how many seconds the next try is welcome.
-async fn patience(app: &App, email: &str) -> u64 {
+async fn retry_after(app: &App, email: &str) -> u64 {
     let refused = log_in(app, "192.0.2.1", email, WRONG).await.refused(429, "too_many_requests");
     refused.header("retry-after").parse().unwrap()
 }
@@ -676,10 +676,10 @@ async fn time_gives_one_try_after_another_back() {
     assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 3);
     app.wait(Duration::from_secs(90));
     assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 1);
-    assert_eq!(patience(&app, ANN).await, 30);
+    assert_eq!(retry_after(&app, ANN).await, 30);
     app.wait(Duration::from_secs(30));
     assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 1);
-    assert_eq!(patience(&app, ANN).await, 60);
+    assert_eq!(retry_after(&app, ANN).await, 60);
 }
 
 #[tokio::test]
@@ -688,7 +688,7 @@ async fn a_budget_that_is_whole_gives_nothing_in_advance() {
     exhaust(&app, "192.0.2.1", ANN).await;
     app.wait(Duration::from_secs(210));
     assert_eq!(exhaust(&app, "192.0.2.1", ANN).await, 3);
-    assert_eq!(patience(&app, ANN).await, 60);
+    assert_eq!(retry_after(&app, ANN).await, 60);
 }
 
 #[tokio::test]

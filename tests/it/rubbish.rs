@@ -289,7 +289,7 @@ fn every_operation_takes_anything() {
         }
         Ok(())
     });
-    // It was not the door alone that was knocked at.
+    // Not every request was refused before it reached a handler.
     let answered = answered.into_inner();
     for status in [200, 204, 400, 401, 403, 404, 415, 422] {
         assert!(answered.contains_key(&status), "never {status}: {answered:?}");

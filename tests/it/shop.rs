@@ -28,7 +28,7 @@ use tempfile::TempDir;
 pub const PASSWORD: &str = "mocha stirs slowly";
 
 /// Longer than anything takes on the slowest machine; only a test that fails waits for so long.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The binary that is tested: the one that was built with the tests, unless `TESTED_BINARY` names another.
 fn binary() -> PathBuf {
@@ -109,13 +109,13 @@ impl Shop {
     /// Runs a command to its end, with this on standard input.
     pub fn run_with_input(&self, args: &[&str], input: impl Into<Vec<u8>>) -> Ran {
         let mut command = assert_cmd::Command::from_std(self.command(binary()));
-        Ran::read(command.args(args).write_stdin(input).timeout(PATIENCE).output().unwrap())
+        Ran::read(command.args(args).write_stdin(input).timeout(TIMEOUT).output().unwrap())
     }
 
     /// Runs a line of shell, in which `"$0"` is the binary.
     pub fn run_in_shell(&self, line: &str) -> Ran {
         let mut command = assert_cmd::Command::from_std(self.command("sh"));
-        Ran::read(command.args(["-c", line]).arg(binary()).timeout(PATIENCE).output().unwrap())
+        Ran::read(command.args(["-c", line]).arg(binary()).timeout(TIMEOUT).output().unwrap())
     }
 
     pub fn create_admin(&self, email: &str) -> Ran {
@@ -134,7 +134,7 @@ impl Shop {
     /// The file of the store, past all the rules.
     pub fn sql(&self) -> Connection {
         let connection = Connection::open(self.database()).unwrap();
-        connection.busy_timeout(PATIENCE).unwrap();
+        connection.busy_timeout(TIMEOUT).unwrap();
         connection
     }
 
@@ -456,8 +456,8 @@ fn ask(
     body: Option<&Value>,
 ) -> io::Result<Reply> {
     let body = body.map(Value::to_string).unwrap_or_default();
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\nContent-Type: application/json\r\n\
          {headers}Content-Length: {}\r\n\r\n{body}",
@@ -513,7 +513,7 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(start.elapsed() < TIMEOUT, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }

@@ -431,7 +431,7 @@ async fn a_server_that_takes_few_connections_gets_every_mail() {
     }
     deliver(&app).await;
     assert_eq!((server.handed().len(), posted(&app).await.len()), (20, 0));
-    assert!(server.connections() <= 6, "it knocked {} times", server.connections());
+    assert!(server.connections() <= 6, "it connected {} times", server.connections());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! A mail server that answers as it is told, to the letter.
+//! A mail server that answers exactly as it is told.
 
 use std::{
     sync::{
@@ -102,7 +102,7 @@ impl SmtpServer {
                             turn_away(stream).await
                         } else {
                             shared.most_open.fetch_max(open, Ordering::SeqCst);
-                            shared.talk(stream).await
+                            shared.converse(stream).await
                         };
                         shared.open.fetch_sub(1, Ordering::SeqCst);
                     });
@@ -152,7 +152,7 @@ async fn turn_away(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 impl Shared {
-    async fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
+    async fn converse(&self, stream: TcpStream) -> std::io::Result<()> {
         let mut stream = BufReader::new(stream);
         let mut to = String::new();
         if !self.does(&mut stream, "greeting", b"220 mail.example\r\n").await? {

@@ -1,4 +1,4 @@
-//! Addresses in other letters: none of them is, or is in the way of, the address of another mailbox.
+//! Addresses in other characters: none is equal to, or blocks, the address of another mailbox.
 
 use std::{fs, path::Path};
 

@@ -124,16 +124,16 @@ fn who_did_not_ask_for_another_address_stops_it_from_the_old_one() {
     let open = Open::with(post.settings());
     open.server.sign_up(ANN).is(201);
     open.confirm(&post.mail(ANN, 1));
-    open.ask_to_change_email(ANN, "thief@example.com");
-    let thief = token(&open, ANN, PASSWORD);
-    let link = post.mail("thief@example.com", 1).link();
+    open.ask_to_change_email(ANN, "intruder@example.com");
+    let intruder = token(&open, ANN, PASSWORD);
+    let link = post.mail("intruder@example.com", 1).link();
     let browser = Browser::start();
     browser.open(&post.mail(ANN, 2).link());
     browser.has_heading("Keep your address: choose a new password");
     choose(&browser, ANOTHER_PASSWORD);
     browser.open(&link);
     browser.has_heading("This link does not work any more");
-    open.server.get_as(&thief, "/me").is(401);
+    open.server.get_as(&intruder, "/me").is(401);
     log_in(&open, ANN, PASSWORD).is(401);
     log_in(&open, ANN, ANOTHER_PASSWORD).is(200);
 }

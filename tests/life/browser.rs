@@ -15,13 +15,13 @@ use tempfile::TempDir;
 
 use crate::shop::wait_for;
 
-/// Keys that are no letters (`WebDriver`, section 17.4.2).
+/// Keys that are no characters (`WebDriver`, section 17.4.2).
 pub const TAB: &str = "\u{E004}";
 pub const ENTER: &str = "\u{E007}";
 
 /// How a reference to an element is called (`WebDriver`, section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A browser with one window. It ends with this value.
 pub struct Browser {
@@ -228,7 +228,7 @@ impl Browser {
     fn ask(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         let head =
             format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes())?;

@@ -23,7 +23,7 @@ use std::{
 use serde_json::{Value, json};
 
 use self::{
-    server::{Door, Mail, MailServer},
+    server::{Listener, Mail, MailServer},
     shop::{PASSWORD, Reply, Server, Shop, wait_for},
 };
 
@@ -133,7 +133,7 @@ impl Post {
 
     /// Settings for a shop that sends its mails through it.
     fn settings(&self) -> Vec<(&'static str, String)> {
-        self.0.settings(Door::StartTls)
+        self.0.settings(Listener::StartTls)
     }
 
     /// The `nth` mail to this address, as soon as it is there.

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use crate::{
     mail_server,
     proxy::{Manner, Proxy},
-    server::{DISLIKED, Door, FULL, REFUSED, REFUSED_SENDER},
+    server::{DISLIKED, FULL, Listener, REFUSED, REFUSED_SENDER},
     shop,
     shop::{Ran, Shop},
     told_nothing,
@@ -31,10 +31,10 @@ fn fails(shop: &Shop, to: &str, why: &str) {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn working_settings_send_a_mail_on_every_port() {
-    for door in [Door::Tls, Door::StartTls, Door::Plain] {
-        let to = format!("test-{}@example.com", door.security());
-        let ran = test(&shop(mail_server(), door), &to).is(0);
-        let port = mail_server().port(door);
+    for listener in [Listener::Tls, Listener::StartTls, Listener::Plain] {
+        let to = format!("test-{}@example.com", listener.security());
+        let ran = test(&shop(mail_server(), listener), &to).is(0);
+        let port = mail_server().port(listener);
         let expected = format!("localhost:{port} accepted a message to {to}\n");
         assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", expected.as_str()));
         let mail = mail_server().mail_to(&to);
@@ -46,7 +46,7 @@ fn working_settings_send_a_mail_on_every_port() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_name_that_does_not_exist_is_named() {
-    let shop = shop(mail_server(), Door::Tls).with("SMTP__HOST", "mail.invalid");
+    let shop = shop(mail_server(), Listener::Tls).with("SMTP__HOST", "mail.invalid");
     fails(&shop, TO, "the name mail.invalid cannot be found: check smtp.host");
 }
 
@@ -54,7 +54,7 @@ fn a_name_that_does_not_exist_is_named() {
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_port_that_is_not_open_is_named() {
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let shop = shop(mail_server(), Door::Tls).with("SMTP__PORT", unused.to_string());
+    let shop = shop(mail_server(), Listener::Tls).with("SMTP__PORT", unused.to_string());
     let why = format!("nothing answers at localhost:{unused}: check smtp.host and smtp.port");
     fails(&shop, TO, &why);
 }
@@ -62,8 +62,8 @@ fn a_port_that_is_not_open_is_named() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_server_that_does_not_answer_is_given_up_at_its_time() {
-    let proxy = Proxy::start(mail_server().port(Door::Tls), Manner::Silent);
-    let shop = shop(mail_server(), Door::Tls).with("SMTP__PORT", proxy.port().to_string());
+    let proxy = Proxy::start(mail_server().port(Listener::Tls), Manner::Silent);
+    let shop = shop(mail_server(), Listener::Tls).with("SMTP__PORT", proxy.port().to_string());
     let shop = shop.with("SMTP__TIMEOUT", "1s");
     let port = proxy.port();
     fails(
@@ -78,39 +78,44 @@ fn a_server_that_does_not_answer_is_given_up_at_its_time() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_certificate_that_is_not_good_is_refused_and_its_fault_is_named() {
-    let stranger = |door| shop(mail_server(), door).with("SMTP__CA_FILE", "");
+    let stranger = |listener| shop(mail_server(), listener).with("SMTP__CA_FILE", "");
     let shops = [
-        (Door::Tls, "localhost", UNKNOWN, stranger(Door::Tls)),
-        (Door::StartTls, "localhost", UNKNOWN, stranger(Door::StartTls)),
-        (Door::WrongName, "localhost", "it is for another name", shop(mail_server(), Door::WrongName)),
+        (Listener::Tls, "localhost", UNKNOWN, stranger(Listener::Tls)),
+        (Listener::StartTls, "localhost", UNKNOWN, stranger(Listener::StartTls)),
         (
-            Door::Tls,
+            Listener::WrongName,
+            "localhost",
+            "it is for another name",
+            shop(mail_server(), Listener::WrongName),
+        ),
+        (
+            Listener::Tls,
             "127.0.0.1",
             "it is for another name",
-            shop(mail_server(), Door::Tls).with("SMTP__HOST", "127.0.0.1"),
+            shop(mail_server(), Listener::Tls).with("SMTP__HOST", "127.0.0.1"),
         ),
-        (Door::Expired, "localhost", "it has expired", shop(mail_server(), Door::Expired)),
+        (Listener::Expired, "localhost", "it has expired", shop(mail_server(), Listener::Expired)),
         (
-            Door::SelfSigned,
+            Listener::SelfSigned,
             "localhost",
             "it is an authority's own: a server may use that only if it is itself in smtp.ca_file",
-            stranger(Door::SelfSigned),
+            stranger(Listener::SelfSigned),
         ),
         (
-            Door::SelfSignedExpired,
+            Listener::SelfSignedExpired,
             "localhost",
             "it has expired",
-            with_its_own_certificate(Door::SelfSignedExpired),
+            with_its_own_certificate(Listener::SelfSignedExpired),
         ),
         (
-            Door::SelfSigned,
+            Listener::SelfSigned,
             "127.0.0.1",
             "it is for another name",
-            with_its_own_certificate(Door::SelfSigned).with("SMTP__HOST", "127.0.0.1"),
+            with_its_own_certificate(Listener::SelfSigned).with("SMTP__HOST", "127.0.0.1"),
         ),
     ];
-    for (door, host, fault, shop) in shops {
-        let port = mail_server().port(door);
+    for (listener, host, fault, shop) in shops {
+        let port = mail_server().port(listener);
         let why = format!(
             "the TLS certificate of {host}:{port} is not good for {host} ({fault}): check smtp.host, or smtp.ca_file for an \
              authority of your own"
@@ -120,37 +125,38 @@ fn a_certificate_that_is_not_good_is_refused_and_its_fault_is_named() {
 }
 
 /// A shop that trusts the certificate of the server itself.
-fn with_its_own_certificate(door: Door) -> Shop {
-    let own = mail_server().self_signed(door);
-    shop(mail_server(), door).with("SMTP__CA_FILE", own.to_str().unwrap())
+fn with_its_own_certificate(listener: Listener) -> Shop {
+    let own = mail_server().self_signed(listener);
+    shop(mail_server(), listener).with("SMTP__CA_FILE", own.to_str().unwrap())
 }
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_certificate_that_is_itself_in_the_file_is_trusted() {
-    test(&with_its_own_certificate(Door::SelfSigned), "self-signed@example.com").is(0);
+    test(&with_its_own_certificate(Listener::SelfSigned), "self-signed@example.com").is(0);
     mail_server().mail_to("self-signed@example.com");
 }
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn tls_on_the_wrong_port_gets_a_hint_at_the_security() {
-    let wrong = |door: Door, security: &str| shop(mail_server(), door).with("SMTP__SECURITY", security);
-    let port = |door| mail_server().port(door);
-    let at = format!("localhost:{}", port(Door::StartTls));
+    let wrong =
+        |listener: Listener, security: &str| shop(mail_server(), listener).with("SMTP__SECURITY", security);
+    let port = |listener| mail_server().port(listener);
+    let at = format!("localhost:{}", port(Listener::StartTls));
     fails(
-        &wrong(Door::StartTls, "tls"),
+        &wrong(Listener::StartTls, "tls"),
         TO,
         &format!("{at} does not speak TLS from the first byte: try smtp.security = \"starttls\""),
     );
-    let at = format!("localhost:{}", port(Door::Plain));
+    let at = format!("localhost:{}", port(Listener::Plain));
     fails(
-        &wrong(Door::Plain, "starttls"),
+        &wrong(Listener::Plain, "starttls"),
         TO,
         &format!("{at} offers no STARTTLS, and nothing is sent in the clear: try smtp.security = \"tls\""),
     );
-    // In the clear at a door with TLS, both wait for the other to begin: only its time ends that.
-    let shop = wrong(Door::Tls, "starttls").with("SMTP__TIMEOUT", "2s");
+    // In the clear at a listener with TLS, both wait for the other to begin: only its time ends that.
+    let shop = wrong(Listener::Tls, "starttls").with("SMTP__TIMEOUT", "2s");
     let ran = test(&shop, TO).is(1);
     assert!(ran.err.contains("smtp."), "{ran:?}");
 }
@@ -158,18 +164,18 @@ fn tls_on_the_wrong_port_gets_a_hint_at_the_security() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_wrong_login_is_named() {
-    for door in [Door::Tls, Door::StartTls] {
-        let wrong = shop(mail_server(), door).with("SMTP__PASSWORD_FILE", "wrong");
+    for listener in [Listener::Tls, Listener::StartTls] {
+        let wrong = shop(mail_server(), listener).with("SMTP__PASSWORD_FILE", "wrong");
         std::fs::write(wrong.path("wrong"), "wrong").unwrap();
-        let at = format!("error: localhost:{} refused the login (535): check ", mail_server().port(door));
+        let at = format!("error: localhost:{} refused the login (535): check ", mail_server().port(listener));
         let ran = test(&wrong, TO).refused("check smtp.username and smtp.password");
         assert!(ran.err.starts_with(&at), "{ran:?}");
     }
     // A server that wants no login offers none.
-    let plain = shop(mail_server(), Door::Plain).with("SMTP__USERNAME", "a").with("SMTP__PASSWORD", "b");
+    let plain = shop(mail_server(), Listener::Plain).with("SMTP__USERNAME", "a").with("SMTP__PASSWORD", "b");
     let why = format!(
         "localhost:{} offers no way to log in that is known here: check smtp.security",
-        mail_server().port(Door::Plain)
+        mail_server().port(Listener::Plain)
     );
     fails(&plain, TO, &why);
 }
@@ -178,12 +184,12 @@ fn a_wrong_login_is_named() {
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_sender_that_is_refused_is_named_whenever_the_server_says_so() {
     // One of them says so at once, and the other when it has heard of the recipient.
-    for door in [Door::Plain, Door::Tls] {
-        let shop = shop(mail_server(), door).with("MESSAGES__FROM", REFUSED_SENDER);
+    for listener in [Listener::Plain, Listener::Tls] {
+        let shop = shop(mail_server(), listener).with("MESSAGES__FROM", REFUSED_SENDER);
         let why = format!(
             "localhost:{} refused the sender (554): check messages.from; it said: 5.7.1 <{REFUSED_SENDER}>: Sender \
              address rejected: not yours",
-            mail_server().port(door)
+            mail_server().port(listener)
         );
         fails(&shop, TO, &why);
     }
@@ -192,8 +198,8 @@ fn a_sender_that_is_refused_is_named_whenever_the_server_says_so() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_recipient_or_a_mail_that_is_refused_is_named() {
-    let shop = shop(mail_server(), Door::Tls);
-    let at = format!("localhost:{}", mail_server().port(Door::Tls));
+    let shop = shop(mail_server(), Listener::Tls);
+    let at = format!("localhost:{}", mail_server().port(Listener::Tls));
     let rejected = "Recipient address rejected";
     for (to, why) in [
         (REFUSED, format!("recipient (550); it said: 5.1.1 <{REFUSED}>: {rejected}: no such person here")),

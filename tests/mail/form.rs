@@ -3,15 +3,15 @@
 use crate::{
     mail_server,
     proxy::{Manner, Proxy},
-    server::{Door, Mail, USERNAME},
+    server::{Listener, Mail, USERNAME},
     shop,
     shop::wait_for,
     shop_behind, stop, wait_until_sent,
 };
 
-/// A letter of a shop with this name.
+/// A mail of a shop with this name.
 fn test_mail(shop_name: &str, to: &str) -> Mail {
-    let shop = shop(mail_server(), Door::Tls).with("MESSAGES__SHOP_NAME", shop_name);
+    let shop = shop(mail_server(), Listener::Tls).with("MESSAGES__SHOP_NAME", shop_name);
     let ran = shop.run(&["messages", "test", "--to", to]).is(0);
     assert!(ran.err.ends_with(&format!(" accepted a message to {to}\n")), "{ran:?}");
     mail_server().mail_to(to)
@@ -20,13 +20,15 @@ fn test_mail(shop_name: &str, to: &str) -> Mail {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn mail_arrives_over_tls_starttls_and_locally_in_the_clear() {
-    for (door, with) in [(Door::Tls, "ESMTPSA"), (Door::StartTls, "ESMTPSA"), (Door::Plain, "ESMTP")] {
-        let shop = shop(mail_server(), door);
+    for (listener, with) in
+        [(Listener::Tls, "ESMTPSA"), (Listener::StartTls, "ESMTPSA"), (Listener::Plain, "ESMTP")]
+    {
+        let shop = shop(mail_server(), listener);
         let server = shop.serve();
-        let to = format!("sign-up-{}@example.com", door.security());
+        let to = format!("sign-up-{}@example.com", listener.security());
         server.sign_up(&to).is(201);
         let mail = mail_server().mail_to(&to);
-        assert!(mail.header("Received").contains(&format!("(Postfix) with {with} id ")), "{door:?}");
+        assert!(mail.header("Received").contains(&format!("(Postfix) with {with} id ")), "{listener:?}");
         server.post("/auth/verify", &serde_json::json!({ "email": to, "code": mail.code() })).is(200);
         wait_until_sent(&shop);
         let ran = stop(server, &[mail]);
@@ -39,7 +41,7 @@ fn mail_arrives_over_tls_starttls_and_locally_in_the_clear() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_mail_says_the_same_in_plain_text_and_in_html() {
-    let shop = shop(mail_server(), Door::Tls)
+    let shop = shop(mail_server(), Listener::Tls)
         .with("MESSAGES__SHOP_NAME", "Tom & Jerry's <Café>")
         .with("SERVER__PUBLIC_URL", "https://shop.example/a?b=1&c=2");
     // A query in it is refused, so that nothing in a link needs escaping.
@@ -67,7 +69,7 @@ fn a_mail_says_the_same_in_plain_text_and_in_html() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_mail_has_the_headers_that_it_needs_and_no_others() {
-    let shop = shop(mail_server(), Door::Tls)
+    let shop = shop(mail_server(), Listener::Tls)
         .with("MESSAGES__FROM", "\"Ännas Kaffee, oben\" <no-reply@shop.example>");
     let shop = shop.with("MESSAGES__SHOP_NAME", "Ännas Kaffee");
     let server = shop.serve();
@@ -112,7 +114,7 @@ fn a_name_in_any_script_and_of_any_length_stands_in_the_subject() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn unusual_addresses_are_written_to() {
-    let server = shop(mail_server(), Door::Tls).serve();
+    let server = shop(mail_server(), Listener::Tls).serve();
     let mut mails = Vec::new();
     for (typed, envelope) in [
         ("ann+tag@example.com", "ann+tag@example.com"),
@@ -132,7 +134,7 @@ fn unusual_addresses_are_written_to() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn no_header_can_be_slipped_in() {
-    let server = shop(mail_server(), Door::Tls).serve();
+    let server = shop(mail_server(), Listener::Tls).serve();
     for email in [
         "a@example.com\r\nBcc: victim@example.com",
         "a@example.com\nBcc: victim@example.com",
@@ -159,7 +161,7 @@ fn no_header_can_be_slipped_in() {
     for (name, value) in
         [("SHOP_NAME", "A shop\r\nBcc: victim@example.com"), ("FROM", "A\r\nBcc: <a@example.com>")]
     {
-        let shop = shop(mail_server(), Door::Tls).with(&format!("MESSAGES__{name}"), value);
+        let shop = shop(mail_server(), Listener::Tls).with(&format!("MESSAGES__{name}"), value);
         shop.run(&["messages", "test", "--to", "a@example.com"])
             .refused(&format!("COFFEESHOP_MESSAGES__{name}"));
     }
@@ -169,7 +171,7 @@ fn no_header_can_be_slipped_in() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn what_goes_over_the_line_is_in_ascii_and_in_short_lines() {
-    let proxy = Proxy::start(mail_server().port(Door::Plain), Manner::Honest);
+    let proxy = Proxy::start(mail_server().port(Listener::Plain), Manner::Honest);
     let shop =
         shop_behind(proxy.port()).with("MESSAGES__SHOP_NAME", "Ännas Kaffee ☕ ".repeat(6).trim()).with(
             "SERVER__PUBLIC_URL",

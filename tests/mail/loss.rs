@@ -5,18 +5,18 @@ use std::{collections::HashSet, sync::mpsc::channel, thread, time::Duration};
 use rustix::process::Signal;
 
 use crate::{
-    mail_server,
+    last_error, mail_server,
     proxy::{Manner, Proxy},
-    server::{Door, MailServer},
+    server::{Listener, MailServer},
     shop,
     shop::{try_to_sign_up, wait_for},
-    shop_behind, stop, told_nothing, trouble, wait_until_sent,
+    shop_behind, stop, told_nothing, wait_until_sent,
 };
 
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_mail_whose_receipt_is_lost_arrives_twice_at_most_and_is_the_same() {
-    let proxy = Proxy::start(mail_server().port(Door::Plain), Manner::CutsAfterMail);
+    let proxy = Proxy::start(mail_server().port(Listener::Plain), Manner::CutsAfterMail);
     let shop = shop_behind(proxy.port());
     let server = shop.serve();
     let to = "receipt@example.com";
@@ -24,7 +24,7 @@ fn a_mail_whose_receipt_is_lost_arrives_twice_at_most_and_is_the_same() {
     wait_for("a connection to be cut", || (proxy.cuts() == 1).then_some(()));
     proxy.becomes(Manner::Honest);
     // It may have arrived, so it is not sent again by itself for a while.
-    trouble(&shop, to);
+    last_error(&shop, to);
     shop.run(&["messages", "retry"]).is(0);
     wait_until_sent(&shop);
     let mails = wait_for("both", || Some(mail_server().mails_to(to)).filter(|mails| mails.len() > 1));
@@ -42,12 +42,12 @@ fn a_mail_that_is_cut_off_arrives_once() {
         .into_iter()
         .enumerate()
     {
-        let proxy = Proxy::start(mail_server().port(Door::Plain), manner);
+        let proxy = Proxy::start(mail_server().port(Listener::Plain), manner);
         let shop = shop_behind(proxy.port());
         let server = shop.serve();
         let to = format!("cut-off-{number}@example.com");
         server.sign_up(&to).is(201);
-        assert_eq!(trouble(&shop, &to), format!("localhost:{} broke off", proxy.port()), "{manner:?}");
+        assert_eq!(last_error(&shop, &to), format!("localhost:{} broke off", proxy.port()), "{manner:?}");
         proxy.becomes(Manner::Honest);
         shop.run(&["messages", "retry"]).is(0);
         wait_until_sent(&shop);
@@ -64,7 +64,7 @@ fn a_server_that_is_killed_at_any_moment_loses_no_mail() {
     const ROUNDS: u64 = 40;
     const CONNECTIONS: usize = 16;
     let mail_server = MailServer::start();
-    let shop = shop(&mail_server, Door::Tls);
+    let shop = shop(&mail_server, Listener::Tls);
     let mut promised = Vec::new();
     let mut ended = Vec::new();
     for round in 0..ROUNDS {

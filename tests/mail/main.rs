@@ -20,7 +20,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use self::{
-    server::{Door, Mail, MailServer},
+    server::{Listener, Mail, MailServer},
     shop::{PASSWORD, Ran, Server, Shop, wait_for},
 };
 
@@ -30,16 +30,16 @@ fn mail_server() -> &'static MailServer {
     MAIL_SERVER.get_or_init(MailServer::start)
 }
 
-/// A shop that sends through this door, and logs all that it can.
-fn shop(mail_server: &MailServer, door: Door) -> Shop {
-    let settings = mail_server.settings(door).into_iter();
+/// A shop that sends through this listener, and logs all that it can.
+fn shop(mail_server: &MailServer, listener: Listener) -> Shop {
+    let settings = mail_server.settings(listener).into_iter();
     let shop = Shop::new().with("LOG__LEVEL", "trace").with("MESSAGES__FROM", "Shop <no-reply@shop.example>");
     settings.fold(shop, |shop, (name, value)| shop.with(name, value))
 }
 
 /// A shop that sends to this port, where a proxy is, in the clear.
 fn shop_behind(port: u16) -> Shop {
-    shop(mail_server(), Door::Plain).with("SMTP__PORT", port.to_string())
+    shop(mail_server(), Listener::Plain).with("SMTP__PORT", port.to_string())
 }
 
 /// The messages that were not sent (yet).
@@ -62,7 +62,7 @@ fn tried(shop: &Shop, to: &str, attempts: u64) -> Value {
 
 /// What went wrong with the first message to this address.
 #[track_caller]
-fn trouble(shop: &Shop, to: &str) -> String {
+fn last_error(shop: &Shop, to: &str) -> String {
     let message = tried(shop, to, 1);
     assert_eq!(message["state"], "waiting", "{message}");
     message["last_error"].as_str().unwrap().to_owned()

@@ -8,13 +8,13 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
-    mail_server,
+    last_error, mail_server,
     proxy::{Manner, Proxy},
     resend,
-    server::{DISLIKED, Door, FULL, MailServer, REFUSED},
+    server::{DISLIKED, FULL, Listener, MailServer, REFUSED},
     shop,
     shop::{Server, Shop, wait_for},
-    shop_behind, stop, told_nothing, tried, trouble, wait_until_sent, waiting,
+    shop_behind, stop, told_nothing, tried, wait_until_sent, waiting,
 };
 
 /// What an answer may take, whatever the mail server does: mostly the hashing of a password, in an unoptimised build.
@@ -40,14 +40,14 @@ fn shorten_pauses(shop: &Shop, attempts: u32) {
 fn mail_is_delivered_within_a_minute_of_the_mail_servers_return() {
     let mut mail_server = MailServer::start();
     mail_server.stop();
-    let shop = shop(&mail_server, Door::Tls);
+    let shop = shop(&mail_server, Listener::Tls);
     let server = shop.serve();
     for number in 0..5 {
         sign_up_promptly(&server, &format!("early-{number}@example.com"));
     }
-    let port = mail_server.port(Door::Tls);
+    let port = mail_server.port(Listener::Tls);
     let why = format!("nothing answers at localhost:{port}: check smtp.host and smtp.port");
-    assert_eq!(trouble(&shop, "early-0@example.com"), why);
+    assert_eq!(last_error(&shop, "early-0@example.com"), why);
     assert_eq!(waiting(&shop).len(), 5);
 
     // The longest pause there is, as after a long night, has just begun when the mail server comes back.
@@ -70,13 +70,13 @@ fn mail_is_delivered_within_a_minute_of_the_mail_servers_return() {
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_mail_server_that_goes_away_between_two_mails_is_found_again() {
     let mut mail_server = MailServer::start();
-    let shop = shop(&mail_server, Door::StartTls);
+    let shop = shop(&mail_server, Listener::StartTls);
     let server = shop.serve();
     for round in 0..3 {
         let to = format!("again-{round}@example.com");
         mail_server.stop();
         sign_up_promptly(&server, &to);
-        trouble(&shop, &to);
+        last_error(&shop, &to);
         mail_server.start_again();
         // As an administrator would who knows that it is back.
         shop.run(&["messages", "retry"]).is(0);
@@ -90,8 +90,8 @@ fn a_mail_server_that_goes_away_between_two_mails_is_found_again() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_slow_mail_server_delays_no_user() {
-    let proxy = Proxy::start(mail_server().port(Door::Tls), Manner::Slow(Duration::from_millis(300)));
-    let shop = shop(mail_server(), Door::Tls).with("SMTP__PORT", proxy.port().to_string());
+    let proxy = Proxy::start(mail_server().port(Listener::Tls), Manner::Slow(Duration::from_millis(300)));
+    let shop = shop(mail_server(), Listener::Tls).with("SMTP__PORT", proxy.port().to_string());
     let server = shop.serve();
     let to: Vec<_> = (0..4).map(|number| format!("slow-{number}@example.com")).collect();
     for to in &to {
@@ -115,12 +115,12 @@ fn a_mail_server_that_stops_answering_times_out_at_any_step() {
         Manner::SilentFrom("DATA"),
         Manner::SilentFrom("From:"),
     ] {
-        let proxy = Proxy::start(mail_server().port(Door::Plain), manner);
+        let proxy = Proxy::start(mail_server().port(Listener::Plain), manner);
         let shop = shop_behind(proxy.port()).with("SMTP__TIMEOUT", "5s");
         let server = shop.serve();
         let start = Instant::now();
         sign_up_promptly(&server, "tarpit@example.com");
-        let why = trouble(&shop, "tarpit@example.com");
+        let why = last_error(&shop, "tarpit@example.com");
         let took = start.elapsed();
         let early = matches!(manner, Manner::Silent | Manner::SilentFrom("EHLO"));
         let look = if early {
@@ -139,7 +139,7 @@ fn a_mail_server_that_stops_answering_times_out_at_any_step() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_stop_does_not_wait_for_a_mail_that_is_stuck() {
-    let proxy = Proxy::start(mail_server().port(Door::Plain), Manner::SilentFrom("DATA"));
+    let proxy = Proxy::start(mail_server().port(Listener::Plain), Manner::SilentFrom("DATA"));
     let shop = shop_behind(proxy.port());
     let server = shop.serve();
     server.sign_up("stuck@example.com").is(201);
@@ -164,12 +164,12 @@ fn a_stop_does_not_wait_for_a_mail_that_is_stuck() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_deferred_mail_is_retried_with_back_off_and_delays_no_other() {
-    let shop = shop(mail_server(), Door::Tls);
+    let shop = shop(mail_server(), Listener::Tls);
     let server = shop.serve();
     server.sign_up(FULL).is(201);
-    let port = mail_server().port(Door::Tls);
+    let port = mail_server().port(Listener::Tls);
     assert_eq!(
-        trouble(&shop, FULL),
+        last_error(&shop, FULL),
         format!(
             "localhost:{port} refused the recipient (452); it said: 4.2.2 <{FULL}>: Recipient address rejected: their \
              mailbox is full"
@@ -197,9 +197,9 @@ fn a_deferred_mail_is_retried_with_back_off_and_delays_no_other() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_mail_that_is_refused_for_good_is_tried_once_and_says_so() {
-    let shop = shop(mail_server(), Door::StartTls);
+    let shop = shop(mail_server(), Listener::StartTls);
     let server = shop.serve();
-    let port = mail_server().port(Door::StartTls);
+    let port = mail_server().port(Listener::StartTls);
     for (to, why) in [
         (
             REFUSED,
@@ -232,7 +232,7 @@ fn a_mail_that_is_refused_for_good_is_tried_once_and_says_so() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn a_login_that_is_refused_is_named_and_its_password_is_not() {
-    let shop = shop(mail_server(), Door::Tls);
+    let shop = shop(mail_server(), Listener::Tls);
     let wrong = "not the password: canary/4711=";
     std::fs::write(shop.path("wrong"), wrong).unwrap();
     let shop = {
@@ -241,8 +241,8 @@ fn a_login_that_is_refused_is_named_and_its_password_is_not() {
     };
     let server = shop.serve();
     server.sign_up("locked-out@example.com").is(201);
-    let why = trouble(&shop, "locked-out@example.com");
-    let port = mail_server().port(Door::Tls);
+    let why = last_error(&shop, "locked-out@example.com");
+    let port = mail_server().port(Listener::Tls);
     let expected =
         format!("localhost:{port} refused the login (535): check smtp.username and smtp.password; it said: ");
     assert!(why.starts_with(&expected), "{why}");
@@ -260,7 +260,7 @@ fn a_login_that_is_refused_is_named_and_its_password_is_not() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn mails_to_one_address_arrive_in_order() {
-    let proxy = Proxy::start(mail_server().port(Door::Plain), Manner::Silent);
+    let proxy = Proxy::start(mail_server().port(Listener::Plain), Manner::Silent);
     let shop = shop_behind(proxy.port()).with("SMTP__TIMEOUT", "1s");
     let server = shop.serve();
     let to = ["order-a@example.com", "order-b@example.com"];

@@ -36,7 +36,7 @@ pub enum Manner {
     CutsWithinMail,
 }
 
-/// A proxy in front of a door. It ends with this value.
+/// A proxy in front of a listener. It ends with this value.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,

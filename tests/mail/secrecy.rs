@@ -3,10 +3,10 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::{
-    mail_server,
+    last_error, mail_server,
     proxy::{Manner, Proxy},
-    server::{Door, PASSWORD, USERNAME},
-    shop, stop, trouble,
+    server::{Listener, PASSWORD, USERNAME},
+    shop, stop,
 };
 
 /// The forms in which a password goes over a line that it should not go over: `AUTH LOGIN` and `AUTH PLAIN`.
@@ -21,12 +21,12 @@ fn nothing_is_sent_in_the_clear_when_starttls_is_stripped() {
         (Manner::WithoutStartTls, "offers no STARTTLS, and nothing is sent in the clear"),
         (Manner::RefusesStartTls, "refused STARTTLS (454)"),
     ] {
-        let proxy = Proxy::start(mail_server().port(Door::StartTls), manner);
-        let shop = shop(mail_server(), Door::StartTls).with("SMTP__PORT", proxy.port().to_string());
+        let proxy = Proxy::start(mail_server().port(Listener::StartTls), manner);
+        let shop = shop(mail_server(), Listener::StartTls).with("SMTP__PORT", proxy.port().to_string());
         let server = shop.serve();
         server.sign_up("stripped@example.com").is(201);
-        let trouble = trouble(&shop, "stripped@example.com");
-        assert!(trouble.contains(why), "{trouble}");
+        let error = last_error(&shop, "stripped@example.com");
+        assert!(error.contains(why), "{error}");
         shop.run(&["messages", "test", "--to", "stripped@example.com"]).refused(why);
         stop(server, &[]);
         let heard = String::from_utf8(proxy.heard()).unwrap();
@@ -42,10 +42,10 @@ fn nothing_is_sent_in_the_clear_when_starttls_is_stripped() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn an_eavesdropper_sees_neither_the_login_nor_the_mail() {
-    for door in [Door::Tls, Door::StartTls] {
-        let proxy = Proxy::start(mail_server().port(door), Manner::Honest);
-        let shop = shop(mail_server(), door).with("SMTP__PORT", proxy.port().to_string());
-        let to = format!("overheard-{}@example.com", door.security());
+    for listener in [Listener::Tls, Listener::StartTls] {
+        let proxy = Proxy::start(mail_server().port(listener), Manner::Honest);
+        let shop = shop(mail_server(), listener).with("SMTP__PORT", proxy.port().to_string());
+        let to = format!("overheard-{}@example.com", listener.security());
         shop.run(&["messages", "test", "--to", &to]).is(0);
         mail_server().mail_to(&to);
         let heard = String::from_utf8_lossy(&proxy.heard()).into_owned();
@@ -59,12 +59,12 @@ fn an_eavesdropper_sees_neither_the_login_nor_the_mail() {
 #[test]
 #[ignore = "needs a mail server: .ci/run starts it"]
 fn nothing_is_sent_to_a_server_whose_certificate_is_not_good() {
-    let stranger = |door| shop(mail_server(), door).with("SMTP__CA_FILE", "");
+    let stranger = |listener| shop(mail_server(), listener).with("SMTP__CA_FILE", "");
     for (number, (shop, fault)) in [
-        (stranger(Door::Tls), "not trusted here"),
-        (stranger(Door::StartTls), "not trusted here"),
-        (shop(mail_server(), Door::WrongName), "for another name"),
-        (shop(mail_server(), Door::Expired), "expired"),
+        (stranger(Listener::Tls), "not trusted here"),
+        (stranger(Listener::StartTls), "not trusted here"),
+        (shop(mail_server(), Listener::WrongName), "for another name"),
+        (shop(mail_server(), Listener::Expired), "expired"),
     ]
     .into_iter()
     .enumerate()
@@ -72,7 +72,7 @@ fn nothing_is_sent_to_a_server_whose_certificate_is_not_good() {
         let server = shop.serve();
         let to = format!("untrusted-{number}@example.com");
         server.sign_up(&to).is(201);
-        let why = trouble(&shop, &to);
+        let why = last_error(&shop, &to);
         assert!(why.starts_with("the TLS certificate of localhost:") && why.contains(fault), "{why}");
         stop(server, &[]);
         assert!(mail_server().mails_to(&to).is_empty());

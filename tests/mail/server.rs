@@ -36,11 +36,11 @@ pub const FULL: &str = "full@example.com";
 pub const DISLIKED: &str = "disliked@example.com";
 
 /// How long to wait for it; only a test that fails waits for so long.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The ways in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum Listener {
     /// TLS from the first byte, with a login.
     Tls,
     /// STARTTLS, with a login.
@@ -57,7 +57,7 @@ pub enum Door {
     SelfSignedExpired,
 }
 
-impl Door {
+impl Listener {
     const ALL: [Self; 7] = [
         Self::Tls,
         Self::StartTls,
@@ -81,19 +81,19 @@ impl Door {
 /// A running mail server. It ends with this value, or at the latest with the process.
 pub struct MailServer {
     folder: PathBuf,
-    ports: [u16; Door::ALL.len()],
+    ports: [u16; Listener::ALL.len()],
     keeper: Child,
     orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
 impl MailServer {
-    /// A fresh one, which takes mail through every door.
+    /// A fresh one, which takes mail through every listener.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("mail-server-").tempdir().unwrap().keep();
         // Postfix drops its rights before it gets there.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        let ports = Door::ALL.map(|_| free_port());
+        let ports = Listener::ALL.map(|_| free_port());
         make_certificates(&folder);
         let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
         write("username", USERNAME);
@@ -133,9 +133,9 @@ impl MailServer {
         }
     }
 
-    /// The port of a door.
-    pub fn port(&self, door: Door) -> u16 {
-        let index = Door::ALL.iter().position(|other| *other == door).unwrap();
+    /// The port of a listener.
+    pub fn port(&self, listener: Listener) -> u16 {
+        let index = Listener::ALL.iter().position(|other| *other == listener).unwrap();
         self.ports[index]
     }
 
@@ -145,21 +145,22 @@ impl MailServer {
     }
 
     /// The certificate that vouches for itself, or the one that did so once.
-    pub fn self_signed(&self, door: Door) -> PathBuf {
-        let name = if door == Door::SelfSigned { "self-signed.pem" } else { "self-signed-expired.pem" };
+    pub fn self_signed(&self, listener: Listener) -> PathBuf {
+        let name =
+            if listener == Listener::SelfSigned { "self-signed.pem" } else { "self-signed-expired.pem" };
         self.folder.join(name)
     }
 
-    /// Settings for a shop that sends through this door: names without `COFFEESHOP_`, and values.
-    pub fn settings(&self, door: Door) -> Vec<(&'static str, String)> {
+    /// Settings for a shop that sends through this listener: names without `COFFEESHOP_`, and values.
+    pub fn settings(&self, listener: Listener) -> Vec<(&'static str, String)> {
         let path = |name: &str| self.folder.join(name).to_str().unwrap().to_owned();
         let mut settings = vec![
             ("MESSAGES__TRANSPORT", "smtp".to_owned()),
             ("SMTP__HOST", "localhost".to_owned()),
-            ("SMTP__PORT", self.port(door).to_string()),
-            ("SMTP__SECURITY", door.security().to_owned()),
+            ("SMTP__PORT", self.port(listener).to_string()),
+            ("SMTP__SECURITY", listener.security().to_owned()),
         ];
-        if door != Door::Plain {
+        if listener != Listener::Plain {
             settings.extend([
                 ("SMTP__CA_FILE", self.ca_file().to_str().unwrap().to_owned()),
                 ("SMTP__USERNAME_FILE", path("username")),
@@ -205,7 +206,7 @@ impl MailServer {
                 return seen;
             }
             assert!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < TIMEOUT,
                 "waited in vain for {what}; the mail server says:\n{}",
                 self.log()
             );
@@ -341,7 +342,7 @@ header_checks = regexp:{at}/disliked
     )
 }
 
-fn services(ports: [u16; Door::ALL.len()]) -> String {
+fn services(ports: [u16; Listener::ALL.len()]) -> String {
     const LOGIN: &str =
         "-o smtpd_sasl_auth_enable=yes -o { smtpd_client_restrictions = permit_sasl_authenticated, reject }";
     const INTERNAL: &str = "cleanup unix n - n - 0 cleanup
@@ -359,19 +360,19 @@ discard unix - - n - - discard
 virtual unix - n n - - virtual
 postlog unix-dgram n - n - 1 postlogd
 ";
-    let doors = Door::ALL.into_iter().zip(ports).map(|(door, port)| {
-        let options = match door {
-            Door::Tls => format!("-o smtpd_tls_wrappermode=yes {LOGIN}"),
-            Door::StartTls => format!("-o smtpd_tls_security_level=encrypt {LOGIN}"),
-            Door::Plain => "-o smtpd_tls_security_level=none -o smtpd_delay_reject=no".to_owned(),
-            Door::WrongName => certified("wrong-name"),
-            Door::Expired => certified("expired"),
-            Door::SelfSigned => format!("{} {LOGIN}", certified("self-signed")),
-            Door::SelfSignedExpired => certified("self-signed-expired"),
+    let listeners = Listener::ALL.into_iter().zip(ports).map(|(listener, port)| {
+        let options = match listener {
+            Listener::Tls => format!("-o smtpd_tls_wrappermode=yes {LOGIN}"),
+            Listener::StartTls => format!("-o smtpd_tls_security_level=encrypt {LOGIN}"),
+            Listener::Plain => "-o smtpd_tls_security_level=none -o smtpd_delay_reject=no".to_owned(),
+            Listener::WrongName => certified("wrong-name"),
+            Listener::Expired => certified("expired"),
+            Listener::SelfSigned => format!("{} {LOGIN}", certified("self-signed")),
+            Listener::SelfSignedExpired => certified("self-signed-expired"),
         };
         format!("127.0.0.1:{port} inet n - n - - smtpd {options}\n")
     });
-    INTERNAL.to_owned() + &doors.collect::<String>()
+    INTERNAL.to_owned() + &listeners.collect::<String>()
 }
 
 fn certified(name: &str) -> String {

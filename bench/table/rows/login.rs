@@ -20,9 +20,10 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     let mut raw = Neighbour::hashing();
     // Each connection logs another user in: attempts on one account are rate limited.
     let logins = |connections: usize| {
-        let mut talks: Vec<_> =
+        let mut exchanges: Vec<_> =
             seed::customers().take(connections).map(|person| Always(login(&person.email()))).collect();
-        let (seen, cpu) = process::cpu_of(server.pid(), || drive(server.address, &mut talks, turns.length));
+        let (seen, cpu) =
+            process::cpu_of(server.pid(), || drive(server.address, &mut exchanges, turns.length));
         Pace::new(seen.rate(), seen.count(), cpu)
     };
     logins(8); // memory is taken at the first hash, and not given back

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     super::{
         figures::Pace,
-        load::{Talk, drive, get},
+        load::{Exchange, drive, get},
         process,
         report::{Goal, Report, Row},
         seed::{self, Person},
@@ -78,9 +78,9 @@ impl<'a> Side<'a> {
     /// Each connection goes through its own share of the requests, again and again.
     fn drive(&self, requests: &[&[u8]], connections: usize, length: Duration) -> Pace {
         let shares = requests.chunks(requests.len() / connections).take(connections);
-        let mut talks: Vec<_> = shares.map(|requests| InTurn { requests, next: 0 }).collect();
+        let mut exchanges: Vec<_> = shares.map(|requests| InTurn { requests, next: 0 }).collect();
         let (seen, cpu) =
-            process::cpu_of(self.server.pid(), || drive(self.server.address, &mut talks, length));
+            process::cpu_of(self.server.pid(), || drive(self.server.address, &mut exchanges, length));
         Pace::new(seen.rate(), seen.count(), cpu)
     }
 }
@@ -91,7 +91,7 @@ struct InTurn<'a> {
     next: usize,
 }
 
-impl Talk for InTurn<'_> {
+impl Exchange for InTurn<'_> {
     fn ask(&mut self, request: &mut Vec<u8>) {
         request.extend_from_slice(self.requests[self.next]);
         self.next = (self.next + 1) % self.requests.len();

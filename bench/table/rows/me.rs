@@ -20,8 +20,8 @@ pub fn measure(setting: &Setting, report: &mut Report) {
         (Client::new(pair.api).ask(&request).to_vec(), Client::new(pair.bare).ask(&request).to_vec());
     assert_eq!(String::from_utf8_lossy(&answer), String::from_utf8_lossy(&other), "two different answers");
     let load = |server| {
-        let mut talks = vec![Always(request.clone()); CONNECTIONS];
-        let (seen, cpu) = process::cpu_of(pair.pid(), || drive(server, &mut talks, turns.length));
+        let mut exchanges = vec![Always(request.clone()); CONNECTIONS];
+        let (seen, cpu) = process::cpu_of(pair.pid(), || drive(server, &mut exchanges, turns.length));
         Pace::new(seen.rate(), seen.count(), cpu)
     };
     let [this, bare, at_ours] =

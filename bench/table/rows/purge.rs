@@ -15,7 +15,7 @@ use rustix::process::Signal;
 
 use super::super::{
     figures::{float, mebibytes, short},
-    load::{Client, Talk, probe, send},
+    load::{Client, Exchange, probe, send},
     report::{Goal, Report, Row},
     seed,
     setting::Setting,
@@ -147,7 +147,7 @@ impl Renamer {
     }
 }
 
-impl Talk for Renamer {
+impl Exchange for Renamer {
     fn ask(&mut self, request: &mut Vec<u8>) {
         self.0.swap(0, 1);
         request.extend_from_slice(&self.0[0]);

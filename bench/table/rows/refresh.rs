@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::{
     super::{
         figures::float,
-        load::{Seen, Talk, drive, send},
+        load::{Exchange, Seen, drive, send},
         report::{Goal, Report, Row},
         seed,
         setting::Setting,
@@ -75,7 +75,7 @@ impl Refresher {
     }
 }
 
-impl Talk for Refresher {
+impl Exchange for Refresher {
     fn ask(&mut self, request: &mut Vec<u8>) {
         let body = format!(r#"{{"refresh_token":"{}"}}"#, self.token);
         request.extend(send("POST", "/auth/refresh", None, &body));

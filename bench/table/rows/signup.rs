@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::super::{
     figures::Pace,
-    load::{Talk, drive, send},
+    load::{Exchange, drive, send},
     process,
     report::{Goal, Report, Row},
     seed,
@@ -27,10 +27,10 @@ pub fn measure(setting: &Setting, report: &mut Report) {
     let sign_up = |server: &Server| {
         turn.set(turn.get() + 1);
         let prefix = |connection| format!("{}.{connection}", turn.get());
-        let mut talks: Vec<_> =
+        let mut exchanges: Vec<_> =
             (0..CONNECTIONS).map(|connection| Newcomers { prefix: prefix(connection), number: 0 }).collect();
         let (seen, cpu) =
-            process::cpu_of(server.pid(), || drive(server.address, &mut talks, setting.turns.length));
+            process::cpu_of(server.pid(), || drive(server.address, &mut exchanges, setting.turns.length));
         Pace::new(seen.rate(), seen.count(), cpu)
     };
     let [this, that] = setting.turns.take([&mut || sign_up(&with), &mut || sign_up(&without)]);
@@ -69,7 +69,7 @@ struct Newcomers {
     number: u32,
 }
 
-impl Talk for Newcomers {
+impl Exchange for Newcomers {
     fn ask(&mut self, request: &mut Vec<u8>) {
         self.number += 1;
         let Self { prefix, number } = self;

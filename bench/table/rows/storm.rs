@@ -79,11 +79,11 @@ pub fn measure(setting: &Setting, report: &mut Report) {
 /// What a user sees while many log in.
 fn under_logins(server: SocketAddr, length: Duration, look: &(impl Fn() -> Seen + Sync)) -> Seen {
     let others = seed::customers().skip(1).take(CONNECTIONS);
-    let mut talks: Vec<_> = others.map(|person| Always(login(&person.email()))).collect();
+    let mut exchanges: Vec<_> = others.map(|person| Always(login(&person.email()))).collect();
     thread::scope(|scope| {
         // The storm begins before the measurement, and lasts longer.
         let lead = Duration::from_millis(300);
-        scope.spawn(move || drive(server, &mut talks, length + lead * 2));
+        scope.spawn(move || drive(server, &mut exchanges, length + lead * 2));
         thread::sleep(lead);
         look()
     })

@@ -280,24 +280,24 @@ impl Story {
     /// The mails that the model has came, no others, and the model learns what is in them.
     async fn the_mails_are_the_same(&mut self) -> Same {
         let mut came = self.app.new_mails().await;
-        let mut letters = std::mem::take(&mut self.shop.letters);
+        let mut messages = std::mem::take(&mut self.shop.messages);
         // Messages to one address keep their order.
         came.sort_by(|a, b| a.to.cmp(&b.to));
-        letters.sort_by_key(|letter| letter.to.text());
-        let expected: Vec<_> = letters
+        messages.sort_by_key(|message| message.to.text());
+        let expected: Vec<_> = messages
             .iter()
-            .map(|letter| json!([letter.to.text(), letter.subject, letter.has_code, letter.has_link]))
+            .map(|message| json!([message.to.text(), message.subject, message.has_code, message.has_link]))
             .collect();
         let seen: Vec<_> = came
             .iter()
             .map(|mail| json!([mail.to, mail.subject, !mail.code.is_empty(), !mail.link.is_empty()]))
             .collect();
         the_same("mails", &json!(expected), &json!(seen))?;
-        for (letter, mail) in letters.iter().zip(came) {
-            if let Some(carried) = letter.carries {
+        for (message, mail) in messages.iter().zip(came) {
+            if let Some(carried) = message.carries {
                 let mut codes = self.shop.codes.iter_mut();
                 let code = codes.find(|code| (code.whose, code.purpose) == carried).unwrap();
-                code.digits = letter.has_code.then(|| mail.code.clone());
+                code.digits = message.has_code.then(|| mail.code.clone());
                 mail.token().clone_into(&mut code.link);
                 self.mails.push(mail);
             }

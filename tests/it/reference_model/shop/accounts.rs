@@ -161,7 +161,7 @@ impl Shop {
         self.count("asked", old, asked + 1, self.now + DAY);
         self.send(tag, Purpose::ChangeEmail, new, "Confirm your new e-mail")?;
         self.keep(tag, Purpose::CancelEmailChange, old);
-        self.letters.push(MessageKind {
+        self.messages.push(MessageKind {
             to: old,
             subject: "Your e-mail address is about to change",
             has_code: false,

@@ -7,7 +7,7 @@ pub(super) const ASK: [&str; 2] = ["Confirm your e-mail", "You are invited to Co
 
 impl Shop {
     pub(super) fn notify(&mut self, to: Address, subject: &'static str, has_link: bool) {
-        self.letters.push(MessageKind { to, subject, has_code: false, has_link, carries: None });
+        self.messages.push(MessageKind { to, subject, has_code: false, has_link, carries: None });
     }
 
     /// A notice with the form for a new password, of which an address is sent so many and no more.
@@ -67,7 +67,7 @@ impl Shop {
         let counted_for = if purpose == Purpose::ResetPassword { 365 * DAY } else { DAY };
         self.count(kind(purpose), to, sent + 1, link_until + counted_for);
         let (has_code, carries) = (sent < 10, Some((tag, purpose)));
-        self.letters.push(MessageKind { to, subject, has_code, has_link: true, carries });
+        self.messages.push(MessageKind { to, subject, has_code, has_link: true, carries });
         Ok(())
     }
 

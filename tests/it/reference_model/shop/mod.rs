@@ -27,7 +27,7 @@ pub struct Shop {
     pub sessions: BTreeMap<usize, Session>,
     pub codes: Vec<Code>,
     /// The mails that must come after this step.
-    pub letters: Vec<MessageKind>,
+    pub messages: Vec<MessageKind>,
     /// What the audit holds: when, about whom, what.
     pub events: Vec<(i64, Tag, &'static str)>,
     /// Who is gone since their time ran out, and was not swept away yet.
