@@ -117,7 +117,7 @@ fn a_certificate_that_is_not_good_is_refused_and_its_fault_is_named() {
     for (listener, host, fault, shop) in shops {
         let port = mail_server().port(listener);
         let why = format!(
-            "the TLS certificate of {host}:{port} is not good for {host} ({fault}): check smtp.host, or smtp.ca_file for an \
+            "the TLS certificate of {host}:{port} is not valid for {host} ({fault}): check smtp.host, or smtp.ca_file for an \
              authority of your own"
         );
         fails(&shop, TO, &why);
@@ -174,7 +174,7 @@ fn a_wrong_login_is_named() {
     // A server that wants no login offers none.
     let plain = shop(mail_server(), Listener::Plain).with("SMTP__USERNAME", "a").with("SMTP__PASSWORD", "b");
     let why = format!(
-        "localhost:{} offers no way to log in that is known here: check smtp.security",
+        "localhost:{} offers no login method that is supported here: check smtp.security",
         mail_server().port(Listener::Plain)
     );
     fails(&plain, TO, &why);

@@ -47,7 +47,11 @@ fn a_mail_that_is_cut_off_arrives_once() {
         let server = shop.serve();
         let to = format!("cut-off-{number}@example.com");
         server.sign_up(&to).is(201);
-        assert_eq!(last_error(&shop, &to), format!("localhost:{} broke off", proxy.port()), "{manner:?}");
+        assert_eq!(
+            last_error(&shop, &to),
+            format!("localhost:{} closed the connection", proxy.port()),
+            "{manner:?}"
+        );
         proxy.becomes(Manner::Honest);
         shop.run(&["messages", "retry"]).is(0);
         wait_until_sent(&shop);

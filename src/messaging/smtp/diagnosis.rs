@@ -1,51 +1,46 @@
-//! What is wrong with the mail server, in one sentence that says what to look at, and whom it concerns.
+//! Turns a failure at the mail server into one sentence that tells the operator what to check.
 
 use std::{io, time::Duration};
 
 use super::{
-    dialogue::{Fault, Reply},
-    tls::{Insecure, insecure},
+    reply::{Reply, SmtpError},
+    tls::{TlsError, tls_error},
 };
 use crate::{config, messaging::delivery_error::DeliveryError};
 
-/// How far a mail came.
+/// How far a mail got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The name, the network, TLS from the first byte, the greeting.
+    /// DNS, TCP, TLS from the first byte, greeting, EHLO.
     Connect,
-    /// Making the connection secret.
     StartTls,
-    /// Saying who we are.
     Login,
-    /// Saying from whom the mail is.
     Sender,
-    /// Saying for whom it is.
     Recipient,
-    /// Asking to hand over the mail itself: some servers say only then what they think of the recipient.
-    Offer,
-    /// Handing over the mail itself.
+    /// The command DATA: some servers reject the recipient only here.
+    Data,
     Content,
-    /// Hearing whether it was taken: without that it may have been.
-    Receipt,
+    /// Without the server's confirmation the mail may still have been accepted.
+    Confirmation,
 }
 
 impl Stage {
-    /// Whether no other mail would come any further.
+    /// Whether no other mail would get further.
     const fn is_transport_wide(self) -> bool {
         matches!(self, Self::Connect | Self::StartTls | Self::Login | Self::Sender)
     }
 }
 
-/// The mail server, as it is called in sentences.
-pub struct Named {
+/// What sentences about the mail server need to know of it.
+pub struct Diagnosis {
     host: String,
+    /// Host and port.
     at: String,
     has_login: bool,
     timeout: Duration,
 }
 
-impl Named {
-    /// The server of the settings.
+impl Diagnosis {
     pub fn new(settings: &config::Smtp) -> Self {
         let (host, port) = (settings.host.clone(), settings.port());
         let at = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
@@ -53,147 +48,145 @@ impl Named {
         Self { host, at, has_login, timeout: settings.timeout.get() }
     }
 
-    /// Why a mail was not sent.
-    pub fn delivery_error(&self, stage: Stage, fault: &Fault) -> DeliveryError {
+    pub fn delivery_error(&self, stage: Stage, error: &SmtpError) -> DeliveryError {
         let at = &self.at;
-        match (fault, stage) {
-            (Fault::Said(reply), _) if stage.is_transport_wide() => self.not_let_in(stage, reply),
-            (Fault::Said(reply), _) => self.not_taken(stage, reply),
-            (Fault::Late, _) => unanswered(stage, self.late(stage)),
-            (Fault::Broken(error), _) => unanswered(stage, self.broken_off(stage, error)),
-            (Fault::NotOffered, Stage::StartTls) => DeliveryError::unreachable(format!(
+        match (error, stage) {
+            (SmtpError::Rejected(reply), _) if stage.is_transport_wide() => {
+                self.rejected_before_recipient(stage, reply)
+            }
+            (SmtpError::Rejected(reply), _) => self.rejected_mail(stage, reply),
+            (SmtpError::Timeout, _) => unanswered(stage, self.timed_out(stage)),
+            (SmtpError::Io(error), _) => unanswered(stage, self.connection_failed(stage, error)),
+            (SmtpError::NotOffered, Stage::StartTls) => DeliveryError::unreachable(format!(
                 "{at} offers no STARTTLS, and nothing is sent in the clear: try smtp.security = \"tls\""
             )),
-            (Fault::NotOffered, _) => {
-                let why = format!("{at} offers no way to log in that is known here: check smtp.security");
-                DeliveryError::auth_rejected(why, None)
-            }
-            (Fault::Garbled, Stage::Connect) => DeliveryError::unreachable(format!(
-                "{at} does not talk like a mail server: check smtp.port and smtp.security"
+            (SmtpError::NotOffered, _) => DeliveryError::auth_rejected(
+                format!("{at} offers no login method that is supported here: check smtp.security"),
+                None,
+            ),
+            (SmtpError::UnexpectedReply, Stage::Connect) => DeliveryError::unreachable(format!(
+                "{at} does not speak SMTP: check smtp.port and smtp.security"
             )),
-            (Fault::Garbled, _) => unanswered(stage, format!("{at} does not answer what it was asked")),
+            (SmtpError::UnexpectedReply, _) => unanswered(stage, format!("{at} sent an unexpected reply")),
         }
     }
 
-    /// The sender of a mail to an address with other letters than ASCII was not accepted. That is said with a parameter of
-    /// its own, so it tells nothing about other mails; and only 555 is about that parameter (RFC 5321, section 4.2.2):
-    /// what else is refused for good is the sender, and waits until the settings are right.
-    pub fn not_begun(&self, fault: &Fault) -> DeliveryError {
-        match fault {
-            Fault::Said(reply) if !reply.is_for_now() && ![530, 555].contains(&reply.code) => {
-                DeliveryError::deferred(self.refused_sender(reply.code), Some(reply.text()))
+    /// The sender of a mail to an address with non-ASCII characters was not accepted.
+    ///
+    /// Such a sender is sent with the parameter SMTPUTF8, so a rejection says nothing about other mails. Only 555 is about the
+    /// parameter (RFC 5321, section 4.1.1.11); any other permanent rejection is about the sender, and the mail waits until the
+    /// settings are corrected.
+    pub fn international_sender_error(&self, error: &SmtpError) -> DeliveryError {
+        match error {
+            SmtpError::Rejected(reply) if !reply.is_transient() && ![530, 555].contains(&reply.code) => {
+                DeliveryError::deferred(self.sender_rejected(reply.code), Some(reply.text()))
             }
-            _ => self.delivery_error(Stage::Recipient, fault),
+            _ => self.delivery_error(Stage::Recipient, error),
         }
     }
 
-    /// A mail to an address with other letters than ASCII, for a server that takes none.
-    pub fn no_such_letters(&self) -> DeliveryError {
-        DeliveryError::rejected(
-            format!("{} takes no addresses with letters like these (SMTPUTF8)", self.at),
-            None,
-        )
+    pub fn no_smtputf8(&self) -> DeliveryError {
+        let reason = format!("{} takes no addresses with non-ASCII characters (SMTPUTF8)", self.at);
+        DeliveryError::rejected(reason, None)
     }
 
     /// A recipient took long while other mails had to wait.
-    pub fn slow(&self) -> DeliveryError {
-        DeliveryError::deferred(
-            format!("{} was slow to take the recipient while others waited", self.at),
-            None,
-        )
+    pub fn slow_recipient(&self) -> DeliveryError {
+        let reason = format!("{} was slow to accept the recipient while others waited", self.at);
+        DeliveryError::deferred(reason, None)
     }
 
-    /// The name `smtp.host` could not be found.
-    pub fn unknown(&self) -> DeliveryError {
+    pub fn unknown_host(&self) -> DeliveryError {
         DeliveryError::unreachable(format!("the name {} cannot be found: check smtp.host", self.host))
     }
 
-    fn late(&self, stage: Stage) -> String {
-        let (at, seconds) = (&self.at, self.timeout.as_secs());
-        let look = match stage {
-            Stage::Connect | Stage::StartTls => "check smtp.host, smtp.port and smtp.security",
-            _ => "smtp.timeout gives it longer",
-        };
-        let seconds = if seconds == 1 { "1 second".to_owned() } else { format!("{seconds} seconds") };
-        format!("{at} did not answer within {seconds}: {look}")
-    }
-
-    /// Before the sender is accepted, no mail fares better than another.
-    fn not_let_in(&self, stage: Stage, reply: &Reply) -> DeliveryError {
+    /// Until the sender is accepted, a rejection concerns every mail.
+    fn rejected_before_recipient(&self, stage: Stage, reply: &Reply) -> DeliveryError {
         let Self { at, .. } = self;
-        let (code, said) = (reply.code, Some(reply.text()));
+        let (code, response) = (reply.code, Some(reply.text()));
         match stage {
-            Stage::StartTls => DeliveryError::unavailable(format!("{at} refused STARTTLS ({code})"), said),
-            // RFC 4954, section 6: 454 is also said to those who try too often.
-            _ if reply.is_for_now() && (stage, code) != (Stage::Login, 454) => {
-                DeliveryError::unavailable(format!("{at} takes no mail for now ({code})"), said)
+            Stage::StartTls => {
+                DeliveryError::unavailable(format!("{at} refused STARTTLS ({code})"), response)
             }
-            _ if code == 530 => DeliveryError::auth_rejected(self.wants_login(code), said),
+            // RFC 4954, section 6: servers also send 454 after too many logins.
+            _ if reply.is_transient() && (stage, code) != (Stage::Login, 454) => {
+                DeliveryError::unavailable(format!("{at} takes no mail for now ({code})"), response)
+            }
+            _ if code == 530 => DeliveryError::auth_rejected(self.login_required(code), response),
             Stage::Login => {
-                let look = "check smtp.username and smtp.password";
-                DeliveryError::auth_rejected(format!("{at} refused the login ({code}): {look}"), said)
+                let check = "check smtp.username and smtp.password";
+                DeliveryError::auth_rejected(format!("{at} refused the login ({code}): {check}"), response)
             }
-            Stage::Sender => DeliveryError::auth_rejected(self.refused_sender(code), said),
+            Stage::Sender => DeliveryError::auth_rejected(self.sender_rejected(code), response),
             _ => DeliveryError::auth_rejected(
-                format!("{at} does not want to talk to this server ({code})"),
-                said,
+                format!("{at} refuses connections from this server ({code})"),
+                response,
             ),
         }
     }
 
-    /// Once the sender was accepted, an answer concerns this mail.
-    fn not_taken(&self, stage: Stage, reply: &Reply) -> DeliveryError {
+    /// Once the sender is accepted, a rejection concerns this mail.
+    fn rejected_mail(&self, stage: Stage, reply: &Reply) -> DeliveryError {
         let (code, text) = (reply.code, reply.text());
-        // RFC 4954, section 6, and RFC 3207, section 4: that is not the fault of this mail.
+        // RFC 4954, section 6, and RFC 3207, section 4: the cause is not this mail.
         if code == 530 {
-            return DeliveryError::deferred(self.wants_login(code), Some(text));
+            return DeliveryError::deferred(self.login_required(code), Some(text));
         }
         let what = if stage == Stage::Recipient { "recipient" } else { "message" };
         let at = &self.at;
-        // Many servers say what they think of the sender only when they hear of a recipient.
-        let why = if is_about_sender(&text) {
-            self.refused_sender(code)
+        // Many servers reject the sender only when they get the recipient.
+        let reason = if is_about_sender(&text) {
+            self.sender_rejected(code)
         } else if !self.has_login && text.starts_with("5.7.") {
             format!("{at} refused the {what} ({code}); perhaps it wants a login: smtp.username")
         } else {
             format!("{at} refused the {what} ({code})")
         };
-        if reply.is_for_now() {
-            DeliveryError::deferred(why, Some(text))
+        if reply.is_transient() {
+            DeliveryError::deferred(reason, Some(text))
         } else {
-            DeliveryError::rejected(why, Some(text))
+            DeliveryError::rejected(reason, Some(text))
         }
     }
 
-    fn refused_sender(&self, code: u16) -> String {
+    fn sender_rejected(&self, code: u16) -> String {
         format!("{} refused the sender ({code}): check messages.from", self.at)
     }
 
-    fn wants_login(&self, code: u16) -> String {
-        let look = "check smtp.security and smtp.username";
-        format!("{} wants TLS or a login first ({code}): {look}", self.at)
+    fn login_required(&self, code: u16) -> String {
+        let check = "check smtp.security and smtp.username";
+        format!("{} wants TLS or a login first ({code}): {check}", self.at)
     }
 
-    /// The connection did not come about, or broke.
-    fn broken_off(&self, stage: Stage, error: &io::Error) -> String {
+    fn timed_out(&self, stage: Stage) -> String {
+        let (at, seconds) = (&self.at, self.timeout.as_secs());
+        let check = match stage {
+            Stage::Connect | Stage::StartTls => "check smtp.host, smtp.port and smtp.security",
+            _ => "smtp.timeout gives it longer",
+        };
+        let seconds = if seconds == 1 { "1 second".to_owned() } else { format!("{seconds} seconds") };
+        format!("{at} did not answer within {seconds}: {check}")
+    }
+
+    fn connection_failed(&self, stage: Stage, error: &io::Error) -> String {
         use io::ErrorKind as Kind;
         let Self { at, host, .. } = self;
-        match insecure(error) {
-            Some(Insecure::Certificate(why)) => {
+        match tls_error(error) {
+            Some(TlsError::Certificate(why)) => {
                 return format!(
-                    "the TLS certificate of {at} is not good for {host} ({why}): check smtp.host, or smtp.ca_file for an \
+                    "the TLS certificate of {at} is not valid for {host} ({why}): check smtp.host, or smtp.ca_file for an \
                      authority of your own"
                 );
             }
-            Some(Insecure::Incompatible) => {
-                return format!("{at} and this server know no version of TLS in common");
+            Some(TlsError::Incompatible) => {
+                return format!("{at} and this server have no version of TLS in common");
             }
-            Some(Insecure::NotTls) if stage == Stage::Connect => {
+            Some(TlsError::NotTls) if stage == Stage::Connect => {
                 return format!(
                     "{at} does not speak TLS from the first byte: try smtp.security = \"starttls\""
                 );
             }
-            Some(Insecure::NotTls) | None => {}
+            Some(TlsError::NotTls) | None => {}
         }
         match error.kind() {
             Kind::ConnectionRefused => format!("nothing answers at {at}: check smtp.host and smtp.port"),
@@ -203,24 +196,24 @@ impl Named {
             Kind::HostUnreachable | Kind::NetworkUnreachable => {
                 format!("{at} cannot be reached: check the network")
             }
-            _ => format!("{at} broke off"),
+            _ => format!("{at} closed the connection"),
         }
     }
 }
 
-/// There is no answer.
-fn unanswered(stage: Stage, why: String) -> DeliveryError {
+/// The server did not reply.
+fn unanswered(stage: Stage, reason: String) -> DeliveryError {
     match stage {
-        _ if stage.is_transport_wide() => DeliveryError::unreachable(why),
-        Stage::Receipt => DeliveryError::unconfirmed(why),
-        _ => DeliveryError::deferred(why, None),
+        _ if stage.is_transport_wide() => DeliveryError::unreachable(reason),
+        Stage::Confirmation => DeliveryError::unconfirmed(reason),
+        _ => DeliveryError::deferred(reason, None),
     }
 }
 
-fn is_about_sender(said: &str) -> bool {
-    let said = said.to_lowercase();
-    said.contains("sender")
-        && ["reject", "denied", "refused", "not allowed", "not owned"].iter().any(|no| said.contains(no))
+fn is_about_sender(response: &str) -> bool {
+    let response = response.to_lowercase();
+    let rejections = ["reject", "denied", "refused", "not allowed", "not owned"];
+    response.contains("sender") && rejections.iter().any(|rejection| response.contains(rejection))
 }
 
 #[cfg(test)]
@@ -230,7 +223,7 @@ mod tests {
     fn delivery_error(stage: Stage, code: u16, text: &str) -> DeliveryError {
         let settings = config::Smtp { host: "mail.example".to_owned(), ..config::Config::default().smtp };
         let reply = Reply { code, lines: vec![text.to_owned()] };
-        Named::new(&settings).delivery_error(stage, &Fault::Said(reply))
+        Diagnosis::new(&settings).delivery_error(stage, &SmtpError::Rejected(reply))
     }
 
     #[test]
@@ -238,7 +231,7 @@ mod tests {
         let texts = ["", "ok", "4.3.0 not well", "5.7.1 Sender address rejected", "2.0.0 ok", "sÿä"];
         for text in texts {
             for code in [421, 450, 451, 452, 455, 499, 530] {
-                for stage in [Stage::Recipient, Stage::Offer, Stage::Content, Stage::Receipt] {
+                for stage in [Stage::Recipient, Stage::Data, Stage::Content, Stage::Confirmation] {
                     let delivery_error = delivery_error(stage, code, text);
                     assert!(
                         !delivery_error.is_transport_wide() && !delivery_error.is_final(),
@@ -247,7 +240,7 @@ mod tests {
                 }
             }
             for code in [500, 550, 551, 552, 553, 554, 556, 571] {
-                for stage in [Stage::Recipient, Stage::Offer, Stage::Content, Stage::Receipt] {
+                for stage in [Stage::Recipient, Stage::Data, Stage::Content, Stage::Confirmation] {
                     assert!(delivery_error(stage, code, text).is_final(), "{code} {text}");
                 }
             }
@@ -261,14 +254,14 @@ mod tests {
 
     #[test]
     fn a_missing_answer_concerns_all_until_the_sender_was_accepted() {
-        let named = Named::new(&config::Config::default().smtp);
+        let diagnosis = Diagnosis::new(&config::Config::default().smtp);
         for stage in [Stage::Connect, Stage::StartTls, Stage::Login, Stage::Sender] {
-            assert!(named.delivery_error(stage, &Fault::Late).is_transport_wide());
+            assert!(diagnosis.delivery_error(stage, &SmtpError::Timeout).is_transport_wide());
         }
-        for stage in [Stage::Recipient, Stage::Offer, Stage::Content, Stage::Receipt] {
-            let broken = Fault::Broken(io::ErrorKind::UnexpectedEof.into());
-            for fault in [Fault::Late, Fault::Garbled, broken] {
-                let delivery_error = named.delivery_error(stage, &fault);
+        for stage in [Stage::Recipient, Stage::Data, Stage::Content, Stage::Confirmation] {
+            let broken = SmtpError::Io(io::ErrorKind::UnexpectedEof.into());
+            for error in [SmtpError::Timeout, SmtpError::UnexpectedReply, broken] {
+                let delivery_error = diagnosis.delivery_error(stage, &error);
                 assert!(
                     !delivery_error.is_transport_wide() && !delivery_error.is_final(),
                     "{delivery_error:?}"

@@ -1,4 +1,4 @@
-//! TLS to the mail server: which certificates are trusted, and in words what is wrong with one that is not.
+//! TLS to the mail server: which certificates are trusted, and why a handshake failed.
 
 use std::{fs, io, path::Path, sync::Arc};
 
@@ -21,17 +21,16 @@ use tokio_rustls::{
 
 use crate::config;
 
-/// How to make a connection to one server secret.
 pub struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
 impl Tls {
-    /// Trusts the public authorities, and what is in `smtp.ca_file`.
+    /// Trusts the public authorities, and the certificates in `smtp.ca_file`.
     ///
     /// # Errors
-    /// In words, if that file or the name of the server cannot be used.
+    /// Startup error, shown to the operator, if that file or the name of the server cannot be used.
     pub fn new(settings: &config::Smtp) -> Result<Self, String> {
         let own = if settings.ca_file.as_os_str().is_empty() {
             Vec::new()
@@ -40,9 +39,9 @@ impl Tls {
         };
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         for certificate in &own {
-            let at = settings.ca_file.display();
+            let file = settings.ca_file.display();
             let added = roots.add(certificate.clone());
-            added.map_err(|_| format!("smtp.ca_file: {at} holds a certificate that cannot be read"))?;
+            added.map_err(|_| format!("smtp.ca_file: {file} holds a certificate that cannot be read"))?;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let unusable = |why: &dyn std::fmt::Display| format!("TLS cannot be used: {why}");
@@ -61,24 +60,23 @@ impl Tls {
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
-    /// The same connection, secret from now on.
-    pub async fn secure(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.name.clone(), stream).await
     }
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let at = file.display();
-    let pem = fs::read(file).map_err(|e| format!("smtp.ca_file: {at}: {e}"))?;
+    let path = file.display();
+    let pem = fs::read(file).map_err(|e| format!("smtp.ca_file: {path}: {e}"))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(format!("smtp.ca_file: {at} holds no certificate in PEM")),
+        _ => Err(format!("smtp.ca_file: {path} holds no certificate in PEM")),
     }
 }
 
-/// Trusts what the authorities signed, and a server's certificate that is itself in `smtp.ca_file`: that is what one
-/// `openssl req -x509` makes, an authority that signed nothing but itself.
+/// Trusts certificates signed by an authority, and a server's own certificate in `smtp.ca_file`: `openssl req -x509` makes one
+/// that is self-signed and marked as an authority, which webpki refuses for a server.
 #[derive(Debug)]
 struct Verifier {
     by_authority: Arc<WebPkiServerVerifier>,
@@ -95,7 +93,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match self.by_authority.verify_server_cert(certificate, intermediates, name, ocsp_response, now) {
-            // Its dates were checked before this was found.
+            // webpki checks the validity period before it returns this error.
             Err(error) if lacks_authority(&error) && self.own.contains(certificate) => {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
@@ -127,7 +125,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Whether a certificate lacks nothing but an authority that vouches for it.
+/// Whether the only fault of a certificate is that no trusted authority signed it.
 fn lacks_authority(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
@@ -141,27 +139,27 @@ fn is_an_authority(fault: &CertificateError) -> bool {
     matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-/// Why a connection could not be made secret.
+/// Why a TLS handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Insecure {
-    /// The certificate is not good, and why.
+pub enum TlsError {
+    /// The certificate is not valid, and why.
     Certificate(&'static str),
-    /// There is no version or cipher that both know.
+    /// There is no version or cipher in common.
     Incompatible,
-    /// What answers does not speak TLS.
+    /// The server does not speak TLS.
     NotTls,
 }
 
-/// What TLS has against a connection; nothing if it broke for another reason.
-pub fn insecure(error: &io::Error) -> Option<Insecure> {
+/// Returns `None` if the connection broke for another reason than TLS.
+pub fn tls_error(error: &io::Error) -> Option<TlsError> {
     Some(match error.get_ref()?.downcast_ref::<Error>()? {
-        Error::InvalidCertificate(fault) => Insecure::Certificate(in_words(fault)),
-        Error::AlertReceived(_) | Error::PeerIncompatible(_) => Insecure::Incompatible,
-        _ => Insecure::NotTls,
+        Error::InvalidCertificate(fault) => TlsError::Certificate(describe(fault)),
+        Error::AlertReceived(_) | Error::PeerIncompatible(_) => TlsError::Incompatible,
+        _ => TlsError::NotTls,
     })
 }
 
-fn in_words(fault: &CertificateError) -> &'static str {
+fn describe(fault: &CertificateError) -> &'static str {
     use CertificateError as Fault;
     match fault {
         Fault::Expired | Fault::ExpiredContext { .. } => "it has expired",
