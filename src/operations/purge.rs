@@ -65,8 +65,8 @@ impl Purge {
         let count = move |tx: &Snapshot<'_>| {
             Ok(Purged {
                 users: tx.count_due_users(plan.by)?,
-                sessions: tx.count_dead_sessions(plan.now)?,
-                codes: tx.count_dead_codes(plan.now)?,
+                sessions: tx.count_expired_sessions(plan.now)?,
+                codes: tx.count_expired_codes(plan.now)?,
                 counts: tx.count_old_sent_codes(plan.now)? + tx.count_refilled_limits(plan.now)?,
                 messages: tx.count_old_messages(plan.now - DEAD_MESSAGE_TTL)?,
                 events: tx.count_old_audit_events(plan.kept_since)?,
@@ -115,8 +115,11 @@ impl Purge {
     ) -> Result<(), Error> {
         let kinds: [(DeleteSlice, Count); 7] = [
             (delete_users, |purged| &mut purged.users),
-            (|tx, plan, limit| Ok(tx.delete_dead_sessions(plan.now, limit)?), |purged| &mut purged.sessions),
-            (|tx, plan, limit| Ok(tx.delete_dead_codes(plan.now, limit)?), |purged| &mut purged.codes),
+            (
+                |tx, plan, limit| Ok(tx.delete_expired_sessions(plan.now, limit)?),
+                |purged| &mut purged.sessions,
+            ),
+            (|tx, plan, limit| Ok(tx.delete_expired_codes(plan.now, limit)?), |purged| &mut purged.codes),
             (|tx, plan, limit| Ok(tx.delete_old_sent_codes(plan.now, limit)?), |purged| &mut purged.counts),
             (|tx, plan, limit| Ok(tx.delete_refilled_limits(plan.now, limit)?), |purged| &mut purged.counts),
             (

@@ -146,8 +146,8 @@ fn why(tx: &Snapshot<'_>, row: &CleanUpRow, plan: &PurgePlan) -> Result<Option<H
     if users > FEW && users * 2 > tx.count_all_users()? {
         return Ok(Some(HoldReason::MostUsers));
     }
-    let sessions = tx.count_dead_sessions(now)?;
-    if sessions > FEW && tx.count_live_sessions(now, sessions)? < sessions {
+    let sessions = tx.count_expired_sessions(now)?;
+    if sessions > FEW && tx.count_active_sessions(now, sessions)? < sessions {
         return Ok(Some(HoldReason::MostSessions));
     }
     let events = tx.count_old_audit_events(plan.kept_since)?;

@@ -28,7 +28,7 @@ impl Snapshot<'_> {
         self.first(&sql, [token.0], read_code)
     }
 
-    pub(crate) fn count_dead_codes(&self, now: Timestamp) -> Result<u64, Error> {
+    pub(crate) fn count_expired_codes(&self, now: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM codes WHERE token_expires_at <= ?1", [now.millis()])
     }
 }
@@ -67,7 +67,7 @@ impl Tx<'_> {
     }
 
     /// Deletes at most `limit` codes whose link has expired; returns how many.
-    pub(crate) fn delete_dead_codes(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
+    pub(crate) fn delete_expired_codes(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
         self.execute(
             "DELETE FROM codes WHERE (user_id, purpose) IN \
              (SELECT user_id, purpose FROM codes WHERE token_expires_at <= ?1 LIMIT ?2)",

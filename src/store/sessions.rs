@@ -53,12 +53,12 @@ impl Snapshot<'_> {
         Ok(addresses.iter().flatten().filter_map(|ip| ip.parse().ok()).any(|ip| network(ip) == here))
     }
 
-    pub(crate) fn count_dead_sessions(&self, now: Timestamp) -> Result<u64, Error> {
+    pub(crate) fn count_expired_sessions(&self, now: Timestamp) -> Result<u64, Error> {
         self.number("SELECT count(*) FROM sessions WHERE expires_at <= ?1", [now.millis()])
     }
 
     /// Counts sessions that have not expired, up to `most`.
-    pub(crate) fn count_live_sessions(&self, now: Timestamp, most: u64) -> Result<u64, Error> {
+    pub(crate) fn count_active_sessions(&self, now: Timestamp, most: u64) -> Result<u64, Error> {
         let sql = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires_at > ?1 LIMIT ?2)";
         self.number(sql, (now.millis(), i64::try_from(most).unwrap_or(i64::MAX)))
     }
@@ -139,7 +139,7 @@ impl Tx<'_> {
     }
 
     /// Deletes at most `limit` expired sessions; returns how many.
-    pub(crate) fn delete_dead_sessions(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
+    pub(crate) fn delete_expired_sessions(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
         self.execute(
             "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE expires_at <= ?1 LIMIT ?2)",
             (now.millis(), limit),
