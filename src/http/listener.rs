@@ -33,8 +33,10 @@ use super::{
 };
 use crate::{config, domain::network};
 
-/// How much of a head the parser accepts. The middleware refuses less than that with problem details; beyond it, and for
-/// what is not HTTP, the parser answers `400` or `431` without a body.
+/// How much of a head the parser accepts. The middleware refuses less than that with problem details.
+///
+/// Simplified: beyond it, and for what is not HTTP, the parser answers `400` or `431` without a body. With more time the
+/// connection would look for such an answer on its way out and give it a problem for a body.
 const HEAD_BYTES: usize = 64 * 1024;
 const HEAD_FIELDS: usize = 256;
 /// The pause after a connection cannot be accepted, mostly for want of file descriptors.
