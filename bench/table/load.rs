@@ -1,4 +1,4 @@
-//! A client that costs little: connections that ask again as soon as they are answered, and one that asks now and then.
+//! A cheap client: connections that send the next request as soon as one is answered, and one that sends now and then.
 
 use std::{
     io::{Read, Write},

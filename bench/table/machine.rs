@@ -1,4 +1,4 @@
-//! What it was measured on, and of what.
+//! The machine and the build that were measured.
 
 use std::{fs, process::Command, thread};
 

@@ -1,4 +1,4 @@
-//! What must be fast, each beside what its parts can do at best, in one run: `bench/run`.
+//! What must be fast, each beside the best that its parts can do, in one run: `bench/run`.
 //!
 //! Everything is measured in turns with its counterpart, and the median of the turns counts: a shared machine drifts, a
 //! ratio does not. The server is the real binary on a store of its own in a temporary folder.

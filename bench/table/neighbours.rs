@@ -1,4 +1,4 @@
-//! Processes that keep the cores busy beside a server: argon2id and nothing else, and nothing at all.
+//! Processes that keep the cores busy beside a server: argon2id only, or a busy loop.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

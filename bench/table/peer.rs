@@ -1,4 +1,4 @@
-//! The same work with what a shop would use instead, in turns: `bench/peer/run`.
+//! The same work by what a shop would use instead, in turns: `bench/peer/run`.
 
 use std::{
     fs,

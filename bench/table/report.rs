@@ -1,4 +1,4 @@
-//! The table: what was measured, beside what, and whether that is the goal.
+//! The table: each figure, what it is compared with, and whether it meets its goal.
 
 use super::figures::short;
 

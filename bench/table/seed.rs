@@ -1,4 +1,4 @@
-//! Made-up users, as many as one likes and always the same: names of a few languages, one in five unverified.
+//! Generated users, always the same: names of a few languages, one in five unverified.
 
 use std::{path::Path, time::Instant};
 

@@ -1,4 +1,4 @@
-//! What every row has at hand: how long to measure, and a store of few and a store of many users, made when first asked for.
+//! What every row needs: how long to measure, and a database of few and one of many users, created on first use.
 
 use std::cell::OnceCell;
 

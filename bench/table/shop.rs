@@ -1,4 +1,4 @@
-//! The real server on a store of its own, in a folder that is gone afterwards.
+//! The real server on a database of its own, in a temporary folder.
 
 use std::{
     fs,

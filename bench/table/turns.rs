@@ -1,4 +1,4 @@
-//! Measuring in turns: what is compared runs one after the other, again and again, so that both see the same machine.
+//! Measuring in turns: contestants run one after the other, again and again, so that all see the same machine.
 
 use std::time::Duration;
 

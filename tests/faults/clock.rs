@@ -1,4 +1,4 @@
-//! Clocks that leap.
+//! Clocks that jump.
 
 use std::{fs, path::Path, thread, time::Duration};
 

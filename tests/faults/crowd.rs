@@ -1,4 +1,4 @@
-//! Guests who use the shop at the same time, and remember what was acknowledged: the log that the store is compared with.
+//! Concurrent clients that record what was acknowledged, to compare the database with.
 
 use std::{
     io::{self, Write},

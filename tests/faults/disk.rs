@@ -1,4 +1,4 @@
-//! Disks that can be broken: mounted for one test, gone with it.
+//! Disks for fault injection, each mounted for one test.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Disks without room, and disks that may only be read.
+//! Full disks, and read-only disks.
 
 use std::{
     fs, thread,

@@ -1,4 +1,4 @@
-//! A bad line between clients and the shop: each way takes its time, requests and answers get lost, connections are reset.
+//! A proxy that simulates a bad network: latency, lost requests and answers, connection resets.
 
 use std::{
     io::{Read, Write},

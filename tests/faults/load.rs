@@ -1,4 +1,4 @@
-//! Requests of many clients: as many at a time as one likes, or at a rate that does not ask whether they are answered.
+//! Requests of many clients: with a number of connections, or at a fixed rate whatever the answers.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! Clients on a bad line, who ask again until they hear an answer.
+//! Clients on a bad network, who retry until they get an answer.
 
 use std::{
     fmt,

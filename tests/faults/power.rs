@@ -1,4 +1,4 @@
-//! Power cuts and kills at any moment, under guests who do everything at once.
+//! Power cuts and kills at random moments, while clients send all kinds of requests.
 
 use std::{
     fs,

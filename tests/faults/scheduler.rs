@@ -1,4 +1,4 @@
-//! The clean-up by the clock, in servers that are restarted, killed, and for a while cannot write.
+//! The scheduled clean-up, in servers that are restarted, killed, and for a while cannot write.
 
 use std::{
     thread,

@@ -1,4 +1,4 @@
-//! A long time at half of what the server can do: what grows, and what gets slower.
+//! A long run at half of the capacity: what grows, and what gets slower.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! A stop that is asked for, at the worst moment.
+//! Graceful shutdown at the worst moment.
 
 use std::{
     io::Write,

@@ -1,4 +1,4 @@
-//! System calls that fail, and the order of those that do not.
+//! System calls that fail, and the order of system calls.
 
 use std::{collections::HashMap, fs, thread};
 

@@ -1,4 +1,4 @@
-//! A whole shop in a temporary folder: real store, real rules, real HTTP side; the clock moved by hand, hashing cheap.
+//! A whole shop in a temporary folder: real database, rules and HTTP; a clock moved by hand, and cheap hashing.
 
 use std::{
     io,

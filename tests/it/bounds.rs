@@ -1,4 +1,4 @@
-//! What every operation costs at most and lets grow, and that every statement finds its rows by an index.
+//! The highest cost of every operation, what it lets grow, and that every statement finds its rows by an index.
 
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,5 @@
-//! Canaries: secrets that are like no other text go through every operation and command of the real binary, at the most
-//! talkative log level; afterwards they are nowhere but where they must be.
+//! Canaries: unique secrets go through every operation and command of the real binary, at the most verbose log level;
+//! afterwards they are only where they must be.
 
 use std::{
     cell::RefCell,

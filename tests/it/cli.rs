@@ -1,4 +1,4 @@
-//! The command line: what it says, where it says it, and what it leaves alone.
+//! The command line: its output, its streams, and what it does not change.
 
 use std::{
     fs,

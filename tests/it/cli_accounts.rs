@@ -1,4 +1,4 @@
-//! The command line for accounts, the audit and messages, and what is said about mail settings that cannot be.
+//! The command line for accounts, audit and messages, and its errors for impossible mail settings.
 
 use std::{
     fs,

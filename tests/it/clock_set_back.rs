@@ -1,4 +1,4 @@
-//! Instants that lie in the future, because the clock was ahead when they were written and was set right since.
+//! Times in the future, written while the clock was ahead of the corrected time.
 //!
 //! What is not here needs nothing: an account, code or link that was made while the clock was ahead lives longer by as much,
 //! an audit event is kept longer by as much, and lists go by the order in which rows were written.

@@ -1,4 +1,4 @@
-//! The OpenAPI document as a judge: every answer in every test must be one that it announces.
+//! Every answer in every test must be one that the OpenAPI document announces.
 
 use coffeeshop::{api, config::Config};
 use poem::http::Method;

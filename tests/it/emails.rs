@@ -1,4 +1,4 @@
-//! Another address: asked for, confirmed, objected to, and in force not a moment before.
+//! E-mail changes: requested, confirmed, cancelled, and not effective a moment before.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Refusals: each of them a problem that programs can tell by its code and people by its sentence.
+//! Refusals: each is a problem with a code for programs and a sentence for people.
 
 use std::time::Duration;
 

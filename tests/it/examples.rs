@@ -1,4 +1,4 @@
-//! The examples of refusals in the API document: each is provoked, and the answer is the example.
+//! The examples of refusals in the API document: each is provoked, and the answer equals the example.
 
 use coffeeshop::core::Error;
 use poem::http::Method;

@@ -1,5 +1,4 @@
-//! Forged tokens: every one that our own key signed and that is wrong in its words all the same, and every way to write
-//! a signature that is not ours.
+//! Forged tokens: each that our own key signed with wrong content, and each way to write a signature that is not ours.
 
 use aws_lc_rs::{hmac, signature::Ed25519KeyPair};
 use base64::{

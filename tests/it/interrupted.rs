@@ -1,4 +1,4 @@
-//! A race that comes out the same each time: something else happens at a chosen step of a request.
+//! A race with a fixed order: something else happens at a chosen step of a request.
 
 use std::{
     pin::pin,

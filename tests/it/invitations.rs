@@ -1,4 +1,4 @@
-//! Invitations: an admin makes an account, and only its owner makes something of it.
+//! Invitations: an admin creates an account, and only its user activates it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What becomes of tokens when `server.public_url` changes, or two servers on one store are known by different addresses.
+//! Tokens when `server.public_url` changes, or when two servers on one database have different public URLs.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What happens by the clock, and what does not happen when the clock is perhaps wrong.
+//! Scheduled jobs: what they do, and what they leave when the clock may be wrong.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Everything that the outside relies on, each test a sentence.
+//! Everything that clients and operators rely on, each test a sentence.
 
 #![expect(clippy::unwrap_used, reason = "a test that is surprised has failed")]
 

@@ -1,4 +1,4 @@
-//! The OpenAPI document: what it says changes only on purpose, and it says everything.
+//! The OpenAPI document: it changes only on purpose, and it is complete.
 
 use std::{collections::BTreeMap, io::Read};
 

@@ -1,4 +1,4 @@
-//! Messages on their way out: in order, again and again, given up in sight, and never lost.
+//! The outbox: messages are sent in order, retried, given up visibly, and never lost.
 
 use std::{
     collections::HashSet,

@@ -1,4 +1,4 @@
-//! One's own account: another password, the end of it, and a copy of everything in it.
+//! A user's own account: password change, deletion and export.
 
 use std::time::Duration;
 

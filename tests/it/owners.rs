@@ -1,4 +1,4 @@
-//! Whose files are: what root makes for a server that runs as another user, and what that is told about files it cannot open.
+//! Ownership of files: what root creates for a server that runs as another user, and the errors for files it cannot open.
 //!
 //! Only root can do this, so these tests do nothing where another user runs them.
 

@@ -1,4 +1,4 @@
-//! The pages behind the links in messages: looking changes nothing, a button does, and nothing of a stranger's gets in.
+//! The pages behind the links in messages: opening one changes nothing, a button does, and foreign input is escaped.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Panics: each told once, in a line of the log like any other.
+//! Panics: each is reported once, in one line of the log.
 
 use std::{panic::catch_unwind, process::Command, thread};
 

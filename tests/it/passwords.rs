@@ -1,4 +1,4 @@
-//! Forgotten passwords: who may choose another one, how often, for how long, and what it ends.
+//! Password resets: who may request one, how often, how long it is valid, and what it ends.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Text as people paste it: with spaces, separators and characters that are not seen.
+//! Pasted text: with spaces, separators and invisible characters.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! One's own account: seen and edited by its owner, and only as far as that goes.
+//! A user's own profile: read and edited by its user, within limits.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The clean-up: exactly those whose time ran out go, with everything of theirs, however many there are.
+//! The clean-up: it deletes what has expired with everything that belongs to it, and nothing else, however many there are.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Queries that are refused: each answer names the parameter, its rule and what would be right.
+//! Refused queries: each answer names the parameter, its rule and a valid value.
 
 use poem::http::Method;
 use serde_json::json;

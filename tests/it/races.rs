@@ -1,4 +1,4 @@
-//! Requests at the same moment: whatever their order, no rule is broken and no answer is a lie. `RACE_ROUNDS` is how often
+//! Concurrent requests: whatever their order, no rule is broken and no answer is wrong. `RACE_ROUNDS` is how often
 //! each race is run.
 
 use std::{collections::HashSet, sync::Arc, thread, time::Duration};

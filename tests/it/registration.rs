@@ -1,4 +1,4 @@
-//! Signing up: what makes an account, what is refused, and what is told about addresses that are taken.
+//! Sign-up: what creates an account, what is refused, and what an answer reveals about taken addresses.
 
 use std::{fs, time::Duration};
 

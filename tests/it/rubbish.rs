@@ -1,5 +1,5 @@
-//! Rubbish: whatever bytes come, every operation answers as its document says, nothing panics, nothing is a defect.
-//! `RUBBISH_ROUNDS` has so many times as many cases tried, other ones each time.
+//! Arbitrary input: whatever bytes come, every operation answers as its document says, and nothing panics.
+//! `RUBBISH_ROUNDS` multiplies the number of cases, with other ones each time.
 
 use std::{cell::RefCell, collections::BTreeMap};
 

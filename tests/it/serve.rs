@@ -1,4 +1,4 @@
-//! The real server: it starts, serves, stops when it is asked to, and loses nothing when it is not asked.
+//! The real server: it starts, serves, stops when asked to, and loses nothing when killed.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Sessions: how they start, how they go on, and everything that ends them.
+//! Sessions: how they start, are refreshed, and end.
 
 use std::time::Duration;
 

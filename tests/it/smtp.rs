@@ -1,4 +1,4 @@
-//! What comes of a mail, whatever the mail server answers.
+//! The result of a mail for each answer of the mail server.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What the store promises: answered means on the disk, refused means nothing happened.
+//! What the store promises: an answered write is on the disk, a refused one changed nothing.
 
 use std::{
     collections::HashSet,

@@ -1,5 +1,5 @@
-//! Response timing, measured: neither the bytes of an answer nor its time reveal whether an account exists: the time that it
-//! takes. Real binary, real hashing.
+//! Response timing, measured on the real binary with real hashing: neither the bytes of an answer nor its time reveal
+//! whether an account exists.
 
 use std::{cmp::Ordering, time::Instant};
 

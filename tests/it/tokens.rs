@@ -1,4 +1,4 @@
-//! Tokens: what is in them, how long they count, and that nothing but our own signature makes one.
+//! Tokens: their content, their lifetime, and that only our own signature makes one.
 
 use std::{fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Searching and counting users, held against doing the same by hand.
+//! Searching and counting users, compared with doing the same by hand.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Proving an address: what a code and a link can do, how often, for how long, and for whom.
+//! Verifying an address: what a code and a link can do, how often, how long, and for which account.
 
 use std::time::Duration;
 

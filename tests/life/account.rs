@@ -1,4 +1,4 @@
-//! The whole life of an account: what is done over HTTP, what comes by mail, and what is opened in a browser.
+//! The whole life of an account: requests over HTTP, mails, and links opened in a browser.
 
 use serde_json::json;
 

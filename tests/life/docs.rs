@@ -1,4 +1,4 @@
-//! The documentation in a browser: behind a proxy, on a phone, in the dark, and with the token of a login.
+//! The API documentation in a browser: behind a proxy, on a phone, in dark mode, and with the token of a login.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

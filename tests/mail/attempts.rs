@@ -1,4 +1,4 @@
-//! `coffeeshop messages test`: it sends a mail, or says in one line what is wrong and what to look at.
+//! `coffeeshop messages test`: it sends a mail, or names the error and a hint in one line.
 
 use std::net::TcpListener;
 

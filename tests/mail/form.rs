@@ -1,4 +1,4 @@
-//! What a mail looks like when it arrives.
+//! The form of a mail that arrives.
 
 use crate::{
     mail_server,

@@ -1,4 +1,4 @@
-//! A mail that was promised arrives, whatever breaks in between; one that arrives twice is the same mail.
+//! A promised mail arrives, whatever fails in between; one that arrives twice is the same mail.
 
 use std::{collections::HashSet, sync::mpsc::channel, thread, time::Duration};
 

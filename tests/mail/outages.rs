@@ -1,4 +1,4 @@
-//! A mail server that is down, slow, or says no: users do not notice, and no mail is lost.
+//! A mail server that is down, slow, or refuses: users do not notice, and no mail is lost.
 
 use std::time::{Duration, Instant};
 

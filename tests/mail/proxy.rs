@@ -1,4 +1,4 @@
-//! What may stand between a shop and its mail server: slow, silent, hostile. It remembers what the shop said.
+//! A proxy between a shop and its mail server: slow, unresponsive or hostile. It records what the shop sent.
 
 use std::{
     io::{Read, Write},

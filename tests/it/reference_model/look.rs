@@ -1,4 +1,4 @@
-//! How the model's people and sessions look from outside, and what a token says.
+//! Users and sessions of the model as the API presents them, and the claims of a token.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use coffeeshop::domain::Timestamp;

@@ -1,6 +1,6 @@
-//! Random sequences of all operations, held against a small model of the shop: whatever comes in whatever order, each
-//! answer, each mail and each list is the one that the contract has. `MODEL_STEPS` is how many steps are made in all;
-//! `MODEL_SEED` has one story told, the one that begins with this seed and has as many steps.
+//! Random sequences of all operations, compared with a small model of the shop: each answer, mail and list must be the one
+//! that the contract has. `MODEL_STEPS` is how many steps are made in all; `MODEL_SEED` runs the one sequence of this seed,
+//! with as many steps.
 
 mod chance;
 mod look;

@@ -1,4 +1,4 @@
-//! A story: a shop and its model side by side, step after step, and what must be the same between the two.
+//! One sequence: a shop and its model side by side, step after step, and what must be the same in both.
 
 use std::{collections::BTreeSet, path::Path};
 

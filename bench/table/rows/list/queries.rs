@@ -1,4 +1,4 @@
-//! What is asked of the list of users.
+//! Queries of the list of users.
 
 use std::path::Path;
 

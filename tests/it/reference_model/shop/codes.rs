@@ -1,4 +1,4 @@
-//! The model's codes, links and mails: when they are sent, how long they count, and what they are good for.
+//! The model's codes, links and mails: when they are sent, how long they are valid, and what they do.
 
 use super::{Sent, Shop, values::*};
 

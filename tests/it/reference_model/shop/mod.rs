@@ -1,4 +1,4 @@
-//! The shop as the contract has it, in a few plain lists: what every operation answers, and what is there afterwards.
+//! The shop of the contract, in a few plain lists: what every operation answers and changes.
 
 mod accounts;
 mod codes;

@@ -1,4 +1,4 @@
-//! The model's sessions, and who is behind a token.
+//! The model's sessions, and the user of a token.
 
 use super::{Shop, values::*};
 

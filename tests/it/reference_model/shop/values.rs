@@ -1,4 +1,4 @@
-//! What the model is about: people, sessions, codes, mails, and what is asked.
+//! The values of the model: users, sessions, codes, mails, and requests.
 
 pub const SECOND: i64 = 1_000;
 pub const MINUTE: i64 = 60 * SECOND;

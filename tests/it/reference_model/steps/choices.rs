@@ -1,4 +1,4 @@
-//! What chance brings: addresses, passwords, names, proofs and tokens, mostly fitting ones.
+//! Random arguments: addresses, passwords, names, proofs and tokens, mostly valid ones.
 
 use serde_json::{Value, json};
 

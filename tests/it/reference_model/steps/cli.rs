@@ -1,4 +1,4 @@
-//! What the console does, and the clock.
+//! Steps of the command line, and of the clock.
 
 use std::time::Duration;
 

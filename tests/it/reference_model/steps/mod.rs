@@ -1,4 +1,4 @@
-//! The steps: which are made, and how often. They are every operation of the API document, the pages, the console and the
+//! The steps, and how often each is made. They are every operation of the API document, the pages, the command line and the
 //! clock.
 
 mod admins;

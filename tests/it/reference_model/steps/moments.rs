@@ -1,4 +1,4 @@
-//! The last moment of something, the end itself, and the first moment after it; and a session that lives long.
+//! The last moment before an expiry, the expiry itself, and the first moment after it; and a long session.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What users do about their own account.
+//! What users do with their own account.
 
 use poem::http::Method;
 use serde_json::{Value, json};
