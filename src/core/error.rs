@@ -24,9 +24,9 @@ pub enum Error {
     #[error("Invalid, expired or used refresh token. Log in again.")]
     InvalidRefreshToken,
     /// Wrong, used, expired, for no account, or tried too often; it does not tell which.
-    #[error("The code or link is invalid or has expired. Ask for a new one.")]
+    #[error("The code or link is invalid or has expired. Request a new one.")]
     VerificationFailed,
-    #[error("You are not allowed to do this.")]
+    #[error("You are not allowed to do this. It is for admins only.")]
     Forbidden,
     /// Told only after the correct password.
     #[error("This account is disabled. Ask the shop to enable it.")]
@@ -36,7 +36,7 @@ pub enum Error {
     EmailNotVerified,
     #[error("Not found. It does not exist, or was deleted.")]
     NotFound,
-    #[error("This e-mail address is already taken by another account.")]
+    #[error("Another account has this e-mail address. Use another one.")]
     EmailTaken,
     /// The change would leave the shop without an admin.
     #[error("This is the last active admin. Make another user an admin first.")]
@@ -51,10 +51,10 @@ pub enum Error {
     /// The store cannot answer. The cause, as in the next two, is for the log and the command line, and holds no secret.
     #[error("The server cannot answer right now. Nothing was changed. Try again in a moment.")]
     Unavailable(String),
-    #[error("The server's disk is full. Nothing was changed. Try again when there is space.")]
+    #[error("The server's disk is full. Nothing was changed. Try again later.")]
     StorageFull(String),
     /// A defect.
-    #[error("Something went wrong on the server. It was logged with the id of the request.")]
+    #[error("Something went wrong on the server. It was logged under the id of the request.")]
     Internal(String),
 }
 
