@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use crate::{
     config::Config,
-    core::EXPORTS,
-    core::settings::{CODE_TRIES, MAX_CODES, MAX_EXPORTED_EVENTS, MAX_SESSIONS, RESET_TTL},
+    core::{
+        EXPORTS,
+        settings::{CODE_TRIES, MAX_CODES, MAX_EXPORTED_EVENTS, MAX_SESSIONS, RESET_TTL},
+    },
     domain::{Email, Name, Password, PlainCode},
     http::{MAX_BODY_BYTES, MAX_USER_AGENT_CHARS},
 };

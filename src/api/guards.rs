@@ -14,11 +14,10 @@ use crate::{
     http::{ApiError, ApiResult, Code, origin},
 };
 
-/// What the guards need. It is added to the data of every request.
-#[derive(Clone)]
+/// What the guards need. It is added to the data of every request, as an `Arc`.
 pub struct Context {
-    pub sessions: Arc<Sessions>,
-    pub operations: Arc<Operations>,
+    pub sessions: Sessions,
+    pub operations: Operations,
 }
 
 /// Any user with a valid access token.
@@ -104,5 +103,6 @@ fn single_token<'a>(request: &Request, bearer: &'a Bearer) -> ApiResult<&'a str>
 }
 
 fn context(request: &Request) -> ApiResult<&Context> {
-    request.data().ok_or_else(|| ApiError::internal("the request has no context".to_owned()))
+    let context = request.data::<Arc<Context>>().map(Arc::as_ref);
+    context.ok_or_else(|| ApiError::internal("the request has no context".to_owned()))
 }

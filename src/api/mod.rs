@@ -44,16 +44,16 @@ use crate::{
     domain::{AuditEvent, Session, User},
 };
 
-/// All operations.
+/// All operations, in the order of the documentation.
 type Api = (
     registration::Registration,
     verification::Verification,
-    passwords::Passwords,
-    sessions::Sessions,
     profile::Profile,
+    passwords::Passwords,
     email_change::EmailChange,
-    export::Exports,
     users::Users,
+    sessions::Sessions,
+    export::Exports,
     audit::Audit,
     health::Probes,
     keys::Keys,
@@ -63,12 +63,12 @@ fn api(app: &App) -> Api {
     (
         registration::Registration(app.registration.clone()),
         verification::Verification(app.verification.clone()),
-        passwords::Passwords(app.passwords.clone()),
-        sessions::Sessions(app.sessions.clone()),
         profile::Profile(app.profile.clone()),
+        passwords::Passwords(app.passwords.clone()),
         email_change::EmailChange(app.email_change.clone()),
-        export::Exports(app.exports.clone()),
         users::Users { users: app.users.clone(), invitations: app.invitations.clone() },
+        sessions::Sessions(app.sessions.clone()),
+        export::Exports(app.exports.clone()),
         audit::Audit(app.audit.clone()),
         health::Probes(app.health.clone()),
         keys::Keys(app.signing_keys.clone()),
@@ -79,10 +79,13 @@ fn api(app: &App) -> Api {
 #[must_use]
 pub fn endpoint(app: &App, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     let service = OpenApiService::new(api(app), "", "");
-    let context =
-        Context { sessions: Arc::new(app.sessions.clone()), operations: Arc::new(Operations::of::<Api>()) };
+    let context = Context { sessions: app.sessions.clone(), operations: Operations::of::<Api>() };
     let config = Arc::new(config.clone());
-    Site { docs: docs::routes(move || openapi(&config)), api: service.into_endpoint(), context }
+    Site {
+        docs: docs::routes(move || openapi(&config)),
+        api: service.into_endpoint(),
+        context: Arc::new(context),
+    }
 }
 
 /// The OpenAPI document, with the figures and the path of these settings.
@@ -113,7 +116,7 @@ pub fn audit_json(event: AuditEvent) -> Value {
 struct Site<A> {
     docs: Route,
     api: A,
-    context: Context,
+    context: Arc<Context>,
 }
 
 impl<A: Endpoint<Output = Response>> Endpoint for Site<A> {
@@ -131,7 +134,7 @@ impl<A: Endpoint<Output = Response>> Site<A> {
         if docs::PATHS.contains(&request.uri().path()) {
             return self.docs.call(request).await;
         }
-        request.set_data(self.context.clone());
+        request.set_data(Arc::clone(&self.context));
         self.context.operations.check_public_query(&request)?;
         self.api.call(request).await
     }

@@ -25,9 +25,9 @@ enum SignedUp {
 impl Registration {
     /// Sign up
     ///
-    /// Creates an account with the status `unverified` and the role `user`. A message with a {code-digits}-digit code and a
-    /// link is sent to the e-mail address; verify the address with either of them and `POST /auth/verify`. The code
-    /// is valid for {code-ttl}, the link as long as the account.
+    /// Creates an account with the status `unverified` and the role `user`, and sends a message with a {code-digits}-digit
+    /// code and a link. Verify the e-mail address with either of them and `POST /auth/verify`. The code is valid for
+    /// {code-ttl}, the link as long as the account.
     ///
     /// An account that is not verified within {unverified-after} is deleted at its `expires_at`, and the address can be
     /// used again.
