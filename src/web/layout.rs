@@ -1,4 +1,4 @@
-//! A page for people: one template, checked when it is compiled and that has no script.
+//! The layout of a page: one template, checked when it is compiled, without a script.
 
 use askama::Template;
 use poem::{
@@ -10,53 +10,42 @@ use poem::{
 
 use crate::http::{ApiError, ErrorPages, headers};
 
-/// How the pages look.
 const STYLE: &str = include_str!("../../templates/pages.css");
 
-/// What is on a page.
 #[derive(Default)]
 pub struct Page {
-    /// Its first line, and its title.
+    /// Also the title.
     pub heading: &'static str,
-    /// What was wrong with what was typed.
-    pub wrong: Option<String>,
-    /// What it says.
+    /// Why what was typed is not valid; shown beside the field.
+    pub error: Option<String>,
     pub paragraphs: Vec<String>,
-    /// What it asks.
-    pub form: Form,
+    pub form: PageForm,
 }
 
-/// What a page asks.
 #[derive(Default)]
-pub enum Form {
-    /// Nothing.
+pub enum PageForm {
     #[default]
-    Nothing,
-    /// Whether an address is one's own.
+    None,
+    /// Is this address yours?
     Confirm {
-        /// The link's.
         token: String,
-        /// On the button that says yes.
         button: &'static str,
-        /// What comes of the button that says no, if there is one.
-        otherwise: Option<&'static str>,
+        /// What the button "This was not me" does, if there is one.
+        reject_hint: Option<&'static str>,
     },
-    /// For a new password.
+    /// A new password.
     Password {
-        /// The link's.
         token: String,
-        /// Whose password; password managers want to know.
+        /// For password managers.
         email: String,
-        /// Whether it is the first one, of somebody who may not want an account at all.
+        /// Whether it is the first one of a user who may not want the account.
         invited: bool,
     },
-    /// For an address to send a new link to.
-    Ask {
-        /// The path that it goes to.
+    /// The address to send a new link to.
+    Email {
+        /// The path that the form is sent to.
         page: &'static str,
-        /// On the button.
         button: &'static str,
-        /// What was typed before.
         typed: String,
     },
 }
@@ -67,24 +56,24 @@ struct Html<'a> {
     shop_name: &'a str,
     min_length: usize,
     heading: &'a str,
-    wrong: Option<&'a str>,
+    error: Option<&'a str>,
     paragraphs: &'a [String],
-    form: &'a Form,
+    form: &'a PageForm,
 }
 
 impl Page {
-    /// A page that asks nothing.
+    /// A page without a form.
     pub fn note<const N: usize>(heading: &'static str, paragraphs: [String; N]) -> Self {
         Self { heading, paragraphs: paragraphs.into(), ..Self::default() }
     }
 
-    /// The answer. Its status is 200 also for a link that does not work: the page was found, and says what to do next.
+    /// The answer. Its status is 200 also for a link that no longer works: the page exists, and says what to do next.
     pub fn into_answer(self, shop_name: &str, min_length: usize) -> Response {
         let html = Html {
             shop_name,
             min_length,
             heading: self.heading,
-            wrong: self.wrong.as_deref(),
+            error: self.error.as_deref(),
             paragraphs: &self.paragraphs,
             form: &self.form,
         };
@@ -94,7 +83,7 @@ impl Page {
     }
 }
 
-/// Answers with the style of the pages.
+/// Answers with the style sheet of the pages.
 pub fn style() -> impl Endpoint {
     get(make(|_| async { Response::builder().content_type("text/css; charset=utf-8").body(STYLE) }))
 }
@@ -106,11 +95,12 @@ pub struct ErrorPage {
 
 impl ErrorPages for ErrorPage {
     fn apply_to(&self, request: &Request) -> bool {
-        super::is_for_people(request)
+        super::is_from_browser(request)
     }
 
+    /// Status and headers are those of the problem details.
     fn show(&self, error: ApiError, request_id: &str) -> Response {
-        let next = format!("If it stays like this, tell the shop this number: {request_id}");
+        let next = format!("If this keeps happening, give the shop this number: {request_id}");
         let page = Page::note("That did not work", [error.to_string(), next]).into_answer(&self.shop_name, 0);
         let mut answer = error.into_answer(request_id);
         for (name, value) in page.headers() {

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use poem::{Endpoint, Request, Response, Route, endpoint::make, get};
-use serde::{Deserialize, Deserializer};
 
-use super::layout::{Form, Page};
+use super::{
+    form::Form,
+    layout::{Page, PageForm},
+};
 use crate::{
     accounts::{LinkInfo, Passwords, Rejected, Verification},
     app::App,
     config::Config,
     core::{Error, Proof},
     domain::{Channel, Email, Origin, PlainToken, Purpose},
-    http::{self, ApiError, ApiResult, Code, has_media_type, origin},
+    http::{ApiResult, origin},
 };
 
-/// What is on the pages of this shop.
 #[derive(Clone)]
 struct Pages {
     verification: Verification,
@@ -24,21 +25,6 @@ struct Pages {
     min_length: usize,
 }
 
-/// What a link or a form says.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Said {
-    /// As it is, whatever came along with it when the link was copied.
-    #[serde(default, deserialize_with = "pasted")]
-    token: Option<String>,
-    #[serde(rename = "do")]
-    deed: Option<String>,
-    email: Option<String>,
-    new_password: Option<String>,
-    repeat_password: Option<String>,
-}
-
-/// Adds the pages to a route.
 pub fn add(route: Route, app: &App, config: &Config) -> Route {
     let pages = Pages {
         verification: app.verification.clone(),
@@ -55,10 +41,9 @@ pub fn add(route: Route, app: &App, config: &Config) -> Route {
 }
 
 impl Pages {
-    /// An endpoint that answers with a page.
     fn page<F>(
         self,
-        handler: impl Fn(Self, Said, Origin) -> F + Clone + Send + Sync + 'static,
+        handler: impl Fn(Self, Form, Origin) -> F + Clone + Send + Sync + 'static,
     ) -> impl Endpoint
     where
         F: Future<Output = ApiResult<Page>> + Send,
@@ -67,68 +52,62 @@ impl Pages {
             let (pages, handler) = (self.clone(), handler.clone());
             async move {
                 let origin = Origin { channel: Channel::Page, ..origin(&request) };
-                let shop_name = Arc::clone(&pages.shop_name);
-                let min_length = pages.min_length;
-                let page = handler(pages, said(request).await?, origin).await?;
+                let (shop_name, min_length) = (Arc::clone(&pages.shop_name), pages.min_length);
+                let page = handler(pages, Form::read(request).await?, origin).await?;
                 Ok::<Response, poem::Error>(page.into_answer(&shop_name, min_length))
             }
         })
     }
 
-    async fn open_verify(self, said: Said, _origin: Origin) -> ApiResult<Page> {
-        let Some(token) = said.token else { return Ok(ask_to_verify(String::new())) };
-        match self.look(&token).await? {
-            Some(link) if link.purpose == Purpose::VerifyEmail => Ok(Page {
-                heading: "Confirm your address",
-                paragraphs: vec![
-                    format!(
-                        "An account at {} has the address {}. Is it yours?",
-                        self.shop_name,
-                        link.email.as_str()
-                    ),
-                    "You are logged out everywhere then, and log in again.".to_owned(),
+    async fn open_verify(self, form: Form, _origin: Origin) -> ApiResult<Page> {
+        let Some(token) = form.token else { return Ok(request_verification(String::new())) };
+        let shop_name = &self.shop_name;
+        Ok(match self.inspect(&token).await? {
+            Some(LinkInfo { purpose: Purpose::VerifyEmail, email, can_be_rejected }) => confirm(
+                "Confirm your address",
+                [
+                    format!("An account at {shop_name} has the address {}. Is it yours?", email.as_str()),
+                    "You will be logged out on all devices and can then log in again.".to_owned(),
                 ],
-                form: Form::Confirm {
+                PageForm::Confirm {
                     token,
                     button: "Yes, confirm my address",
-                    otherwise: link.can_be_rejected.then_some(
-                        "If somebody else gave your address, say so: the account is deleted at once.",
+                    reject_hint: can_be_rejected.then_some(
+                        "If you did not sign up, let us know, and we will delete the account right away.",
                     ),
                 },
-                ..Page::default()
-            }),
-            Some(link) if link.purpose == Purpose::ChangeEmail => Ok(Page {
-                heading: "Confirm your new address",
-                paragraphs: vec![
+            ),
+            Some(LinkInfo { purpose: Purpose::ChangeEmail, email, .. }) => confirm(
+                "Confirm your new address",
+                [
                     format!(
-                        "An account at {} is to have the address {} from now on. Is it yours?",
-                        self.shop_name,
-                        link.email.as_str()
+                        "An account at {shop_name} will use the address {}. Is it yours?",
+                        email.as_str()
                     ),
-                    "You are logged out everywhere then, and log in with the new address.".to_owned(),
+                    "You will be logged out on all devices and can then log in with the new address."
+                        .to_owned(),
                 ],
-                form: Form::Confirm {
+                PageForm::Confirm {
                     token,
-                    button: "Yes, this is my address now",
-                    otherwise: Some(
-                        "If somebody else gave your address, say so: the account keeps its old one.",
+                    button: "Yes, use this address",
+                    reject_hint: Some(
+                        "If you did not ask for this, let us know, and the account keeps its current address.",
                     ),
                 },
-                ..Page::default()
-            }),
-            _ => Ok(dead_verification()),
-        }
+            ),
+            _ => dead_verification(),
+        })
     }
 
-    async fn post_verify(self, said: Said, origin: Origin) -> ApiResult<Page> {
-        match (said.deed.as_deref(), said.token, said.email) {
+    async fn post_verify(self, form: Form, origin: Origin) -> ApiResult<Page> {
+        match (form.action.as_deref(), form.token, form.email) {
             (Some("confirm"), Some(token), _) => {
                 match self.verification.verify_on_page(PlainToken::new(token), origin).await {
                     Ok((user, token)) => Ok(confirmed(&user.profile.email, &token)),
                     Err(Error::EmailTaken) => Ok(Page::note(
-                        "This address has an account already",
-                        ["Somebody, perhaps you, has another account with this address. The account that was to get it \
-                          keeps its old address."
+                        "This address already has an account",
+                        ["Another account, perhaps also yours, uses this address. The account that was to get it keeps \
+                          its current address."
                             .to_owned()],
                     )),
                     Err(Error::VerificationFailed) => Ok(dead_verification()),
@@ -139,36 +118,39 @@ impl Pages {
             (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
                 Ok(email) => {
                     self.verification.resend(email, origin).await?;
-                    Ok(on_its_way([
-                        "If an account waits for this address to be confirmed, a message is on its way.",
-                        "If none comes, the address may be spelled wrong, or confirmed already: try to log in. Or the \
-                         account is deleted by now: sign up again.",
+                    Ok(check_inbox([
+                        "If an account is waiting for this address to be confirmed, we have sent it a message.",
+                        "If nothing arrives, check the spelling of the address. If it is already confirmed, just log \
+                         in. If the account has expired, sign up again.",
                     ]))
                 }
-                Err(error) => Ok(Page { wrong: Some(said_wrong(&error.message)), ..ask_to_verify(typed) }),
+                Err(error) => Ok(Page {
+                    error: Some(validation_message(&error.message)),
+                    ..request_verification(typed)
+                }),
             },
-            _ => Ok(ask_to_verify(String::new())),
+            _ => Ok(request_verification(String::new())),
         }
     }
 
-    async fn open_reset(self, said: Said, _origin: Origin) -> ApiResult<Page> {
-        let Some(token) = said.token else { return Ok(ask_to_reset(String::new())) };
-        Ok(self.choose(token).await?.unwrap_or_else(dead_reset))
+    async fn open_reset(self, form: Form, _origin: Origin) -> ApiResult<Page> {
+        let Some(token) = form.token else { return Ok(request_reset(String::new())) };
+        Ok(self.new_password(token).await?.unwrap_or_else(dead_reset))
     }
 
-    async fn post_reset(self, said: Said, origin: Origin) -> ApiResult<Page> {
-        match (said.deed.as_deref(), said.token, said.email) {
+    async fn post_reset(self, form: Form, origin: Origin) -> ApiResult<Page> {
+        match (form.action.as_deref(), form.token, form.email) {
             (Some("choose"), Some(token), _) => {
-                let Some(page) = self.choose(token.clone()).await? else { return Ok(dead_reset()) };
-                let typed = said.new_password.unwrap_or_default();
-                if said.repeat_password.as_ref() != Some(&typed) {
-                    let wrong = "The two passwords are not the same. Type them again.".to_owned();
-                    return Ok(Page { wrong: Some(wrong), ..page });
+                let Some(page) = self.new_password(token.clone()).await? else { return Ok(dead_reset()) };
+                let typed = form.new_password.unwrap_or_default();
+                if form.repeat_password.as_ref() != Some(&typed) {
+                    let error = "The two passwords do not match. Please type them again.".to_owned();
+                    return Ok(Page { error: Some(error), ..page });
                 }
                 match self.passwords.reset(Proof::Link(PlainToken::new(token)), typed, origin).await {
-                    Ok(()) => Ok(chosen(&page.form)),
+                    Ok(()) => Ok(password_set(&page.form)),
                     Err(Error::Invalid(invalid)) => {
-                        Ok(Page { wrong: Some(said_wrong(&invalid.to_string())), ..page })
+                        Ok(Page { error: Some(validation_message(&invalid.to_string())), ..page })
                     }
                     Err(Error::VerificationFailed) => Ok(dead_reset()),
                     Err(error) => Err(error.into()),
@@ -178,182 +160,135 @@ impl Pages {
             (Some("ask"), _, Some(typed)) => match Email::parse("email", &typed) {
                 Ok(email) => {
                     self.passwords.request_reset(email, origin).await?;
-                    Ok(on_its_way([
-                        "If this address has an account, a message is on its way.",
-                        "If none comes, the address may be spelled wrong, or you have signed up with another.",
+                    Ok(check_inbox([
+                        "If there is an account with this address, we have sent it a message.",
+                        "If nothing arrives, check the spelling of the address, or try another one that you may have \
+                         signed up with.",
                     ]))
                 }
-                Err(error) => Ok(Page { wrong: Some(said_wrong(&error.message)), ..ask_to_reset(typed) }),
+                Err(error) => {
+                    Ok(Page { error: Some(validation_message(&error.message)), ..request_reset(typed) })
+                }
             },
-            _ => Ok(ask_to_reset(String::new())),
+            _ => Ok(request_reset(String::new())),
         }
     }
 
-    /// The page on which a password is chosen, if the link is good for that.
-    async fn choose(&self, token: String) -> ApiResult<Option<Page>> {
-        let link = self.look(&token).await?;
-        let choose = |heading, opening: String, email: &Email, invited| Page {
-            heading,
-            paragraphs: vec![opening],
-            form: Form::Password { token, email: email.as_str().to_owned(), invited },
-            ..Page::default()
-        };
-        Ok(match link {
-            Some(link) if link.purpose == Purpose::AcceptInvitation => Some(choose(
-                "Welcome: choose a password",
-                format!(
-                    "{} has made an account for {}. With a password it is yours.",
-                    self.shop_name,
-                    link.email.as_str()
-                ),
-                &link.email,
-                link.can_be_rejected,
-            )),
-            Some(link) if link.purpose == Purpose::CancelEmailChange => Some(choose(
+    /// The page to choose a password on, if the link is for that.
+    async fn new_password(&self, token: String) -> ApiResult<Option<Page>> {
+        let Some(link) = self.inspect(&token).await? else { return Ok(None) };
+        let (shop_name, email) = (&self.shop_name, link.email.as_str());
+        let (heading, text) = match link.purpose {
+            Purpose::AcceptInvitation => (
+                "Welcome! Choose a password",
+                format!("{shop_name} has created an account for {email}. Choose a password to activate it."),
+            ),
+            Purpose::CancelEmailChange => (
                 "Keep your address: choose a new password",
                 format!(
-                    "The account at {} keeps the address {}, and you are logged out everywhere then.",
-                    self.shop_name,
-                    link.email.as_str()
+                    "Your account at {shop_name} keeps the address {email}. You will be logged out on all devices."
                 ),
-                &link.email,
-                false,
-            )),
-            Some(link) if Purpose::FOR_PASSWORD.contains(&link.purpose) => Some(choose(
+            ),
+            purpose if Purpose::FOR_PASSWORD.contains(&purpose) => (
                 "Choose a new password",
                 format!(
-                    "It is for the account of {} at {}. You are logged out everywhere then.",
-                    link.email.as_str(),
-                    self.shop_name
+                    "This is for the account of {email} at {shop_name}. You will be logged out on all devices."
                 ),
-                &link.email,
-                false,
-            )),
-            _ => None,
-        })
+            ),
+            _ => return Ok(None),
+        };
+        let invited = link.purpose == Purpose::AcceptInvitation && link.can_be_rejected;
+        let form = PageForm::Password { token, email: email.to_owned(), invited };
+        Ok(Some(Page { heading, paragraphs: vec![text], form, ..Page::default() }))
     }
 
     async fn reject(&self, token: String, origin: Origin, dead: Page) -> ApiResult<Page> {
         match self.verification.reject(PlainToken::new(token), origin).await {
             Ok(Rejected::Account) => Ok(Page::note(
-                "The account is deleted",
-                ["Thank you for telling. The account and everything in it is deleted.".to_owned()],
+                "The account was deleted",
+                ["Thanks for letting us know. The account and all its data were deleted.".to_owned()],
             )),
             Ok(Rejected::EmailChange) => Ok(Page::note(
-                "Nothing changes",
-                ["Thank you for telling. The account keeps its old address.".to_owned()],
+                "Nothing was changed",
+                ["Thanks for letting us know. The account keeps its current address.".to_owned()],
             )),
             Err(Error::VerificationFailed) => Ok(dead),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn look(&self, token: &str) -> ApiResult<Option<LinkInfo>> {
+    async fn inspect(&self, token: &str) -> ApiResult<Option<LinkInfo>> {
         Ok(self.verification.inspect_link(PlainToken::new(token.to_owned())).await?)
     }
 }
 
-/// An address is its reader's own; the account's password is perhaps that of another person who signed up with it.
-fn confirmed(email: &Email, token: &PlainToken) -> Page {
-    let email = email.as_str().to_owned();
-    let paragraphs = vec![
-        format!("It is {email}. Thank you."),
-        "You are logged out everywhere. Log in with this address and your password.".to_owned(),
-        "If you did not choose the password of this account yourself, choose one now: then it is yours alone."
-            .to_owned(),
-    ];
-    let form = Form::Password { token: token.as_str().to_owned(), email, invited: false };
-    Page { heading: "Your address is confirmed", paragraphs, form, ..Page::default() }
+fn confirm(heading: &'static str, paragraphs: [String; 2], form: PageForm) -> Page {
+    Page { form, ..Page::note(heading, paragraphs) }
 }
 
-/// A password was chosen on this form.
-fn chosen(form: &Form) -> Page {
+/// The account's password may be that of another person, who signed up with this address.
+fn confirmed(email: &Email, token: &PlainToken) -> Page {
+    let email = email.as_str().to_owned();
+    let paragraphs = [
+        format!("Thank you for confirming {email}."),
+        "You are now logged out on all devices. Log in with this address and your password.".to_owned(),
+        "If you did not choose the password of this account yourself, set a new one now, so that only you know it."
+            .to_owned(),
+    ];
+    let form = PageForm::Password { token: token.as_str().to_owned(), email, invited: false };
+    Page { form, ..Page::note("Your address is confirmed", paragraphs) }
+}
+
+fn password_set(form: &PageForm) -> Page {
     let next = match form {
-        Form::Password { email, invited: true, .. } => {
-            format!("The account is yours. Log in with {email} and this password.")
+        PageForm::Password { email, invited: true, .. } => {
+            format!("Your account is ready. Log in with {email} and this password.")
         }
-        _ => "You are logged out everywhere. Log in with the new password.".to_owned(),
+        _ => "You are now logged out on all devices. Log in with the new password.".to_owned(),
     };
     Page::note("Your password is set", [next])
 }
 
-fn ask_to_verify(typed: String) -> Page {
-    Page {
-        heading: "Ask for a new link",
-        paragraphs: vec![
-            "We send a new code and a new link to the address that you signed up with.".to_owned(),
-        ],
-        form: Form::Ask { page: "verify", button: "Send them to me", typed },
-        ..Page::default()
-    }
+fn request_verification(typed: String) -> Page {
+    let text = "We will send a new code and a new link to the address that you signed up with.".to_owned();
+    let form = PageForm::Email { page: "verify", button: "Send a new link", typed };
+    Page { form, ..Page::note("Request a new link", [text]) }
 }
 
-fn ask_to_reset(typed: String) -> Page {
-    Page {
-        heading: "Choose a new password",
-        paragraphs: vec![
-            "We send a link to the address of your account. It opens a page on which you choose a new \
-                          password."
-                .to_owned(),
-        ],
-        form: Form::Ask { page: "reset", button: "Send me a link", typed },
-        ..Page::default()
-    }
+fn request_reset(typed: String) -> Page {
+    let text =
+        "We will send a link to the address of your account. Open it to choose a new password.".to_owned();
+    let form = PageForm::Email { page: "reset", button: "Send me a link", typed };
+    Page { form, ..Page::note("Choose a new password", [text]) }
 }
 
 fn dead_verification() -> Page {
-    let next = "If you have confirmed your address with it, all is well: just log in. If not, have a new one sent. To \
-                change the address of an account, log in and ask for it again.";
-    dead(next, ask_to_verify(String::new()))
+    let next = "If you have already confirmed your address, just log in. If not, request a new link here. To change the \
+                address of your account, log in and start the change again.";
+    dead(next, request_verification(String::new()))
 }
 
 fn dead_reset() -> Page {
-    let next =
-        "If you have chosen a password with it, all is well: just log in. If not, have a new one sent.";
-    dead(next, ask_to_reset(String::new()))
+    let next = "If you have already set a password with it, just log in. If not, request a new link here.";
+    dead(next, request_reset(String::new()))
 }
 
-/// A link that is good for nothing, above the form that asks for another.
-fn dead(next: &str, ask: Page) -> Page {
-    let why = "It was used already, or a newer message has taken its place, or its time has run out.";
-    Page {
-        heading: "This link does not work any more",
-        paragraphs: vec![why.to_owned(), next.to_owned()],
-        ..ask
-    }
+fn dead(next: &str, request: Page) -> Page {
+    let why = "It was already used, was replaced by a newer message, or has expired.";
+    let paragraphs = vec![why.to_owned(), next.to_owned()];
+    Page { heading: "This link no longer works", paragraphs, ..request }
 }
 
-/// The same for everybody who asks in one place.
-fn on_its_way([what, if_not]: [&str; 2]) -> Page {
-    let wait = "It may take a minute or two. Look into the folder for spam, too.";
-    Page::note("Look into your mail", [what, wait, if_not].map(str::to_owned))
+/// The same whether or not the address has an account.
+fn check_inbox([what, if_not]: [&str; 2]) -> Page {
+    let wait = "It can take a minute or two. Please look in your spam folder, too.";
+    Page::note("Check your inbox", [what, wait, if_not].map(str::to_owned))
 }
 
-/// What is wrong with a field, in the words of a page, which has its own names for the fields and hints of its own.
-fn said_wrong(message: &str) -> String {
+/// Why a field is not valid, in the words of a page, which has its own names and hints for its fields.
+fn validation_message(message: &str) -> String {
     let message = message
         .replace("The field new_password", "The new password")
         .replace("The field email", "The address");
     message.trim_end_matches(" A few unrelated words make a good one.").to_owned()
-}
-
-fn pasted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Ok(Some(PlainToken::pasted(&text).as_str().to_owned()))
-}
-
-/// What a link says in its query, or a form in its body.
-async fn said(mut request: Request) -> ApiResult<Said> {
-    let malformed = || ApiError::new(Code::MalformedRequest, "The form cannot be read.");
-    if request.method() != poem::http::Method::POST {
-        let query = request.uri().query().unwrap_or_default();
-        return serde_urlencoded::from_str(query).map_err(|_| malformed());
-    }
-    if !has_media_type(&request, "application/x-www-form-urlencoded") {
-        let detail = "The body must be a form: Content-Type: application/x-www-form-urlencoded.";
-        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
-    }
-    let body = request.take_body();
-    let bytes = http::read_body(body, &request).await?;
-    serde_urlencoded::from_bytes(&bytes).map_err(|_| malformed())
 }

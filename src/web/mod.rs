@@ -1,5 +1,6 @@
-//! Pages for people: server-rendered, without a script.
+//! Pages for people: rendered by the server, without a script.
 
+mod form;
 mod layout;
 mod links;
 
@@ -8,14 +9,13 @@ use poem::{Endpoint, Request, Response, Route, http::header};
 pub use self::layout::ErrorPage;
 use crate::{app::App, config::Config, http::ApiError};
 
-/// The paths of the pages, and the methods that each takes.
+/// The paths of the pages, and the methods that each accepts.
 const PATHS: [(&str, &[&str]); 3] = [
     ("/verify", &["GET", "HEAD", "POST"]),
     ("/reset", &["GET", "HEAD", "POST"]),
     ("/pages.css", &["GET", "HEAD"]),
 ];
 
-/// The pages, at their paths.
 pub fn endpoint(app: &App, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     Pages(links::add(Route::new(), app, config).at("/pages.css", layout::style()))
 }
@@ -42,8 +42,8 @@ fn methods_of(path: &str) -> Vec<String> {
     found.map_or_else(Vec::new, |(_, methods)| methods.iter().map(|&method| method.to_owned()).collect())
 }
 
-/// Whether a request is shown to a person, in a browser.
-fn is_for_people(request: &Request) -> bool {
-    request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"))
-        && has(request.uri().path())
+/// Whether a browser asks for a page, and so a person reads the answer.
+fn is_from_browser(request: &Request) -> bool {
+    let accepts_html = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+    accepts_html && has(request.uri().path())
 }

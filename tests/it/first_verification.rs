@@ -197,7 +197,7 @@ async fn the_page_ends_every_session_and_offers_to_choose_a_password() {
     app.log_in_with(ANN, PASSWORD).await.refused(401, "invalid_credentials");
     app.log_in_with(ANN, NEXT_PASSWORD).await.is(200);
     let again = choose(&app, offered(&page), PASSWORD).await;
-    assert!(again.contains("This link does not work any more"), "{again}");
+    assert!(again.contains("This link no longer works"), "{again}");
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn the_offer_to_choose_a_password_lasts_an_hour() {
     let page = confirmed_on_the_page(&app, &mail).await;
     app.wait(Duration::from_hours(1));
     let late = choose(&app, offered(&page), NEXT_PASSWORD).await;
-    assert!(late.contains("This link does not work any more"), "{late}");
+    assert!(late.contains("This link no longer works"), "{late}");
     app.log_in_with(ANN, PASSWORD).await.is(200);
 }
 

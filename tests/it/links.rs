@@ -118,7 +118,7 @@ async fn a_new_link_replaces_only_links_of_its_kind() {
                         page.split_once("name=\"token\" value=\"").unwrap().1.split('"').next().unwrap();
                     let form = [("do", "choose"), ("token", token), ("new_password", "x")];
                     let page = app.anyone().form("/reset", &form).await.is(200).text();
-                    assert!(page.contains("The two passwords are not the same"), "{page}");
+                    assert!(page.contains("The two passwords do not match"), "{page}");
                 }
                 _ => continue,
             }

@@ -13,7 +13,7 @@ const NEW: &str = "ann.smith@example.org";
 const NEXT_PASSWORD: &str = "lungo hums at dawn";
 const FORM: &str = "application/x-www-form-urlencoded";
 const HTML: &str = "text/html; charset=utf-8";
-const DEAD: &str = "This link does not work any more";
+const DEAD: &str = "This link no longer works";
 const PAGES: [&str; 2] = ["/verify", "/reset"];
 
 /// A person with a browser.
@@ -171,7 +171,7 @@ async fn a_sign_up_is_confirmed_by_a_button() {
     let mail = signed_up(&app).await;
     let page = follow(&app, &mail).await;
     assert_eq!(heading(&page), "Confirm your address");
-    assert!(page.contains(ANN) && page.contains("value=\"confirm\"") && page.contains("value=\"disown\""));
+    assert!(page.contains(ANN) && page.contains("value=\"confirm\"") && page.contains("value=\"reject\""));
     assert!(page.contains("<form method=\"post\" action=\"verify\">"), "{page}");
     let done = press(&app, "/verify", "confirm", &[("token", mail.token())]).await;
     assert!(heading(&done) == "Your address is confirmed" && done.contains(ANN), "{done}");
@@ -192,7 +192,7 @@ async fn who_did_not_sign_up_has_the_account_deleted() {
     let ann = app.unverified(ANN).await;
     let mail = app.mail(ANN).await;
     let page = press(&app, "/verify", "reject", &[("token", mail.token())]).await;
-    assert_eq!(heading(&page), "The account is deleted");
+    assert_eq!(heading(&page), "The account was deleted");
     ann.get("/me").await.refused(401, "invalid_token");
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM users"), 0);
     is_dead(&follow(&app, &mail).await, mail.token());
@@ -232,7 +232,7 @@ async fn who_does_not_want_the_address_moved_to_them_says_so() {
     let ann = app.signed_in(ANN).await;
     let mail = asked(&app, &ann).await;
     let page = press(&app, "/verify", "reject", &[("token", mail.token())]).await;
-    assert_eq!(heading(&page), "Nothing changes");
+    assert_eq!(heading(&page), "Nothing was changed");
     for dead in [json!({ "token": mail.token() }), json!({ "email": NEW, "code": mail.code })] {
         app.anyone().post("/auth/verify", dead).await.refused(400, "verification_failed");
     }
@@ -247,7 +247,7 @@ async fn an_address_taken_meanwhile_is_explained_and_the_link_stays_valid() {
     let taker = app.signed_in(NEW).await;
     let mail = asked(&app, &ann).await;
     let page = press(&app, "/verify", "confirm", &[("token", mail.token())]).await;
-    assert_eq!(heading(&page), "This address has an account already");
+    assert_eq!(heading(&page), "This address already has an account");
     assert!(!page.contains(ANN) && !page.contains(mail.token()), "{page}");
     let leave = json!({ "current_password": PASSWORD });
     taker.send(Method::DELETE, "/me", Some(leave)).await.is(204);
@@ -263,7 +263,7 @@ async fn a_forgotten_password_is_chosen_anew_on_a_page() {
     let page = follow(&app, &mail).await;
     assert_eq!(heading(&page), "Choose a new password");
     assert!(page.contains("autocomplete=\"username\"") && page.contains(ANN), "{page}");
-    assert!(!page.contains("value=\"disown\""), "an account in use is not disowned: {page}");
+    assert!(!page.contains("value=\"reject\""), "an account in use is not disowned: {page}");
     let done = choose(&app, mail.token(), NEXT_PASSWORD).await;
     assert!(heading(&done) == "Your password is set" && !done.contains(NEXT_PASSWORD), "{done}");
     ann.get("/me").await.refused(401, "invalid_token");
@@ -289,9 +289,9 @@ async fn a_refused_password_is_explained_and_the_link_stays_valid() {
     }
     let fields = [("token", mail.token()), ("new_password", NEXT_PASSWORD), ("repeat_password", PASSWORD)];
     let page = press(&app, "/reset", "choose", &fields).await;
-    assert!(page.contains("The two passwords are not the same"), "{page}");
+    assert!(page.contains("The two passwords do not match"), "{page}");
     let page = press(&app, "/reset", "choose", &fields[..2]).await;
-    assert!(page.contains("The two passwords are not the same"), "{page}");
+    assert!(page.contains("The two passwords do not match"), "{page}");
     let page = press(&app, "/reset", "choose", &fields[..1]).await;
     assert!(page.contains("role=\"alert\""), "{page}");
     app.log_in_with(ANN, PASSWORD).await.is(200);
@@ -314,8 +314,8 @@ async fn an_invitation_is_accepted_on_a_page() {
     let app = App::start().await;
     let (boss, user, mail) = invited(&app).await;
     let page = follow(&app, &mail).await;
-    assert_eq!(heading(&page), "Welcome: choose a password");
-    assert!(page.contains(BOB) && page.contains("value=\"disown\""), "{page}");
+    assert_eq!(heading(&page), "Welcome! Choose a password");
+    assert!(page.contains(BOB) && page.contains("value=\"reject\""), "{page}");
     assert!(choose(&app, mail.token(), "password1").await.contains("role=\"alert\""));
     choose(&app, mail.token(), PASSWORD).await;
     assert_eq!(app.log_in(BOB).await.me().await["status"], "verified");
@@ -328,7 +328,7 @@ async fn who_does_not_want_the_account_has_it_deleted() {
     let app = App::start().await;
     let (boss, user, mail) = invited(&app).await;
     let page = press(&app, "/reset", "reject", &[("token", mail.token())]).await;
-    assert_eq!(heading(&page), "The account is deleted");
+    assert_eq!(heading(&page), "The account was deleted");
     boss.get(&format!("/users/{}", user["id"].as_str().unwrap())).await.refused(404, "not_found");
     is_dead(&follow(&app, &mail).await, mail.token());
 }
@@ -350,7 +350,7 @@ async fn an_account_that_has_been_somebodys_is_not_disowned() {
             ("/verify", id, app.mail(ANN).await)
         };
         let shown = follow(&app, &mail).await;
-        assert!(shown.contains(mail.token()) && !shown.contains("value=\"disown\""), "{link}: {shown}");
+        assert!(shown.contains(mail.token()) && !shown.contains("value=\"reject\""), "{link}: {shown}");
         is_dead(&press(&app, page, "reject", &[("token", mail.token())]).await, mail.token());
         assert_eq!(app.stored::<i64>("SELECT count(*) FROM users WHERE role = 'user'"), 1, "{link} of {id}");
     }
@@ -363,9 +363,9 @@ async fn a_page_offers_nothing_that_it_does_not_do() {
     let path = format!("/users/{}", user["id"].as_str().unwrap());
     boss.patch(&path, json!({ "status": "verified" })).await.is(200);
     let page = follow(&app, &mail).await;
-    if page.contains("value=\"disown\"") {
+    if page.contains("value=\"reject\"") {
         let done = press(&app, "/reset", "reject", &[("token", mail.token())]).await;
-        assert_eq!(heading(&done), "The account is deleted");
+        assert_eq!(heading(&done), "The account was deleted");
     }
 }
 
@@ -415,7 +415,7 @@ async fn a_new_link_is_asked_for_on_the_page() {
         let asking = open(&app, page).await;
         assert!(asking.contains("name=\"email\"") && asking.contains("value=\"ask\""), "{asking}");
         let done = press(&app, page, "ask", &[("email", " ANN@example.com")]).await;
-        assert_eq!(heading(&done), "Look into your mail");
+        assert_eq!(heading(&done), "Check your inbox");
         assert!(!done.contains("ANN@") && !done.contains("<form"), "{done}");
         let unknown = press(&app, page, "ask", &[("email", "unknown@example.com")]).await;
         assert_eq!(unknown, done, "it tells nothing about who has an account");

@@ -506,7 +506,7 @@ async fn a_sign_up_confirmed_and_rejected_at_once_is_one_or_the_other() {
         };
         let (confirmed, rejected) = tokio::join!(form("confirm"), form("reject"));
         let (confirmed, rejected) =
-            (confirmed.contains("Thank you"), rejected.contains("The account is deleted"));
+            (confirmed.contains("Thank you"), rejected.contains("The account was deleted"));
         assert!(confirmed != rejected, "{confirmed} {rejected}");
         assert_eq!(app.log_in_with(&email, PASSWORD).await.status == 200, confirmed);
     }

@@ -24,8 +24,8 @@ fn token(open: &Open, email: &str, password: &str) -> String {
 #[track_caller]
 fn choose(browser: &Browser, password: &str) {
     browser.fill("New password", password);
-    browser.fill("The same again", password);
-    browser.press("Set my password");
+    browser.fill("Repeat the new password", password);
+    browser.press("Set password");
     browser.has_heading("Your password is set");
 }
 
@@ -62,13 +62,13 @@ fn an_account_lives_from_sign_up_to_deletion() {
     log_in(&open, ANN, PASSWORD).is(401);
     log_in(&open, ANN_SMITH, PASSWORD).is(200);
     browser.open(&notice.link());
-    browser.has_heading("This link does not work any more");
+    browser.has_heading("This link no longer works");
 
     // Its password is forgotten.
     browser.open(&format!("{}/reset", open.url));
     browser.fill("Your e-mail address", ANN_SMITH);
     browser.press("Send me a link");
-    browser.has_heading("Look into your mail");
+    browser.has_heading("Check your inbox");
     let mail = post.mail(ANN_SMITH, 2);
     assert_eq!(mail.shown("Subject"), "Choose a new password");
     browser.open(&mail.link());
@@ -88,7 +88,7 @@ fn an_account_lives_from_sign_up_to_deletion() {
     browser.fill("Your e-mail address", ANN_SMITH);
     browser.press("Send me a link");
     // The page says the same as for an account that exists; a later mail shows that none was sent.
-    browser.has_heading("Look into your mail");
+    browser.has_heading("Check your inbox");
     open.server.sign_up("bob@example.com").is(201);
     post.mail("bob@example.com", 1);
     assert_eq!(post.0.mails_to(ANN).len(), 3);
@@ -108,13 +108,13 @@ fn an_invitation_is_accepted_in_the_browser() {
     log_in(&open, "bob@example.com", PASSWORD).is(401);
     let browser = Browser::start();
     browser.open(&mail.link_in_html());
-    browser.has_heading("Welcome: choose a password");
+    browser.has_heading("Welcome! Choose a password");
     choose(&browser, PASSWORD);
     browser.says("Log in with bob@example.com");
     let bob = token(&open, "bob@example.com", PASSWORD);
     assert_eq!(open.server.get_as(&bob, "/me").is(200).json()["status"], "verified");
     browser.open(&mail.link());
-    browser.has_heading("This link does not work any more");
+    browser.has_heading("This link no longer works");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn who_did_not_ask_for_another_address_stops_it_from_the_old_one() {
     browser.has_heading("Keep your address: choose a new password");
     choose(&browser, ANOTHER_PASSWORD);
     browser.open(&link);
-    browser.has_heading("This link does not work any more");
+    browser.has_heading("This link no longer works");
     open.server.get_as(&intruder, "/me").is(401);
     log_in(&open, ANN, PASSWORD).is(401);
     log_in(&open, ANN, ANOTHER_PASSWORD).is(200);

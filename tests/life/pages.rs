@@ -18,7 +18,7 @@ pub const WIDER_THAN_THE_WINDOW: &str =
 
 const ANN: &str = "ann@example.com";
 const ANOTHER_PASSWORD: &str = "latte waits outside";
-const DEAD: &str = "This link does not work any more";
+const DEAD: &str = "This link no longer works";
 
 /// As long as the parts of an address may be, without a place to break it.
 fn long_address() -> String {
@@ -39,16 +39,16 @@ fn see_every_page(open: &Open, browser: &Browser, email: &str, mut look: impl Fn
     browser.open(&link);
     see("used-link", DEAD);
     browser.fill("Your e-mail address", &email.replace('@', " at "));
-    browser.press("Send them to me");
-    see("no-address", "Ask for a new link");
+    browser.press("Send a new link");
+    see("no-address", "Request a new link");
     browser.fill("Your e-mail address", email);
-    browser.press("Send them to me");
-    see("new-link", "Look into your mail");
+    browser.press("Send a new link");
+    see("new-link", "Check your inbox");
     browser.open(&format!("{}/reset", open.url));
     see("forgotten", "Choose a new password");
     browser.fill("Your e-mail address", email);
     browser.press("Send me a link");
-    see("forgotten-sent", "Look into your mail");
+    see("forgotten-sent", "Check your inbox");
     let link = open.link(email, 2);
     browser.open(&link);
     see("reset", "Choose a new password");
@@ -60,13 +60,13 @@ fn see_every_page(open: &Open, browser: &Browser, email: &str, mut look: impl Fn
     see("reset-used-link", DEAD);
     let other = format!("x{}", &email[1..]);
     browser.open(&open.invite(&other));
-    see("invitation", "Welcome: choose a password");
-    browser.press("I do not want this account");
-    see("invitation-declined", "The account is deleted");
+    see("invitation", "Welcome! Choose a password");
+    browser.press("Delete this account");
+    see("invitation-declined", "The account was deleted");
     browser.open(&open.change_email("boss@example.com", &format!("y{}", &email[1..])));
     see("new-address", "Confirm your new address");
     browser.press("This was not me");
-    see("new-address-declined", "Nothing changes");
+    see("new-address-declined", "Nothing was changed");
     // A parameter twice is no form that can be read.
     browser.open(&format!("{}/verify?token=a&token=b", open.url));
     see("refused", "That did not work");
@@ -76,8 +76,8 @@ fn see_every_page(open: &Open, browser: &Browser, email: &str, mut look: impl Fn
 #[track_caller]
 fn choose(browser: &Browser, password: &str, again: &str) {
     browser.fill("New password", password);
-    browser.fill("The same again", again);
-    browser.press("Set my password");
+    browser.fill("Repeat the new password", again);
+    browser.press("Set password");
 }
 
 fn log_in(open: &Open, email: &str, password: &str) -> u16 {
@@ -127,10 +127,10 @@ fn a_used_or_expired_link_offers_a_form_that_works() {
     open.link(ANN, 2);
     browser.open(&old);
     browser.has_heading(DEAD);
-    browser.says("have a new one sent");
+    browser.says("request a new link");
     browser.fill("Your e-mail address", ANN);
-    browser.press("Send them to me");
-    browser.has_heading("Look into your mail");
+    browser.press("Send a new link");
+    browser.has_heading("Check your inbox");
     let link = open.link(ANN, 3);
     browser.open(&link);
     browser.press("Yes, confirm my address");
@@ -147,7 +147,7 @@ fn a_used_or_expired_link_offers_a_form_that_works() {
     browser.has_heading(DEAD);
     browser.fill("Your e-mail address", ANN);
     browser.press("Send me a link");
-    browser.has_heading("Look into your mail");
+    browser.has_heading("Check your inbox");
     // The fifth says that the password was changed.
     let link = open.link(ANN, 6);
     browser.open(&link);
@@ -169,18 +169,18 @@ fn who_was_not_meant_deletes_the_account_or_keeps_its_old_address() {
     let accounts = open.accounts();
     browser.open(&open.sign_up(ANN));
     browser.press("This was not me");
-    browser.has_heading("The account is deleted");
+    browser.has_heading("The account was deleted");
     assert_eq!(open.accounts(), accounts);
 
     browser.open(&open.invite("bob@example.com"));
     assert_eq!(open.accounts(), accounts + 1);
-    browser.press("I do not want this account");
-    browser.has_heading("The account is deleted");
+    browser.press("Delete this account");
+    browser.has_heading("The account was deleted");
     assert_eq!(open.accounts(), accounts);
 
     browser.open(&open.change_email("boss@example.com", "chief@example.com"));
     browser.press("This was not me");
-    browser.has_heading("Nothing changes");
+    browser.has_heading("Nothing was changed");
     assert_eq!(log_in(&open, "boss@example.com", PASSWORD), 200);
 }
 
@@ -194,7 +194,7 @@ fn an_invalid_field_is_explained_and_the_form_can_be_resent() {
     for (password, again, why) in [
         ("short", "short", "The new password must have at least 8 characters."),
         ("password1", "password1", "too easy to guess"),
-        (ANOTHER_PASSWORD, "latte waits inside", "The two passwords are not the same."),
+        (ANOTHER_PASSWORD, "latte waits inside", "The two passwords do not match."),
     ] {
         choose(&browser, password, again);
         browser.says(why);
@@ -216,7 +216,7 @@ fn an_invalid_field_is_explained_and_the_form_can_be_resent() {
     }
     browser.fill("Your e-mail address", "zoë@café.example");
     browser.press("Send me a link");
-    browser.has_heading("Look into your mail");
+    browser.has_heading("Check your inbox");
 }
 
 #[test]
@@ -232,19 +232,19 @@ fn everything_works_by_keyboard_alone() {
     browser.open(&format!("{}/reset", open.url));
     tab_to(&browser, "Your e-mail address");
     browser.type_keys(&format!("{ANN}{ENTER}"));
-    browser.has_heading("Look into your mail");
+    browser.has_heading("Check your inbox");
 
     browser.open(&open.link(ANN, 2));
     tab_to(&browser, "New password");
     browser.type_keys("latte");
-    tab_to(&browser, "The same again");
+    tab_to(&browser, "Repeat the new password");
     browser.type_keys(&format!("latte{ENTER}"));
     browser.says("must have at least 8 characters");
     // The focus is where something is to be done.
     browser.type_keys(ANOTHER_PASSWORD);
-    tab_to(&browser, "The same again");
+    tab_to(&browser, "Repeat the new password");
     browser.type_keys(ANOTHER_PASSWORD);
-    tab_to(&browser, "Set my password");
+    tab_to(&browser, "Set password");
     browser.type_keys(ENTER);
     browser.has_heading("Your password is set");
 
@@ -252,7 +252,7 @@ fn everything_works_by_keyboard_alone() {
     tab_to(&browser, "Yes, confirm my address");
     tab_to(&browser, "This was not me");
     browser.type_keys(" ");
-    browser.has_heading("The account is deleted");
+    browser.has_heading("The account was deleted");
 }
 
 /// Strikes the tabulator once, and sees that this has the focus, and that it is seen to have it.

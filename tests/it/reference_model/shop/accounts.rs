@@ -72,13 +72,13 @@ impl Shop {
         if purpose == Purpose::ChangeEmail {
             self.end_email_change(tag);
             self.tell(tag, "email.change_cancelled");
-            return Ok("The account keeps its old address");
+            return Ok("The account keeps its current address");
         }
         if person.expires_at.is_none_or(|at| at > person.created_at + 2 * DAY) {
             return Err(NO_PROOF);
         }
         self.delete(tag, "user.rejected");
-        Ok("The account is deleted")
+        Ok("The account was deleted")
     }
 
     pub fn forgot(&mut self, email: Address) {

@@ -29,8 +29,8 @@ impl Story {
         let confirmed = self.shop.verify_on_page(mail.token());
         let expected = match confirmed {
             Ok(_) => "Your address is confirmed",
-            Err((409, _)) => "This address has an account already",
-            Err(_) => "This link does not work any more",
+            Err((409, _)) => "This address already has an account",
+            Err(_) => "This link no longer works",
         };
         let page = self.on_the_page(kind, "/verify", "confirm", mail.token(), expected).await?;
         if let Ok(tag) = confirmed {
@@ -46,7 +46,7 @@ impl Story {
 
     pub(super) async fn disown_on_the_page(&mut self, kind: &str) -> Same {
         let Some(mail) = self.chance.any(&self.mails) else { return Ok(()) };
-        let expected = self.shop.reject(mail.token()).unwrap_or("This link does not work any more");
+        let expected = self.shop.reject(mail.token()).unwrap_or("This link no longer works");
         let path = if mail.link.contains("/reset") { "/reset" } else { "/verify" };
         self.on_the_page(kind, path, "reject", mail.token(), expected).await.map(|_| ())
     }
