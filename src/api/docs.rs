@@ -95,7 +95,7 @@ impl Text {
             .header(header::CONTENT_TYPE, self.media_type)
             .header(header::VARY, header::ACCEPT_ENCODING.as_str());
         if self.media_type.starts_with("text/html") {
-            answer = answer.header(header::CONTENT_SECURITY_POLICY, headers::OF_DOCS);
+            answer = answer.header(header::CONTENT_SECURITY_POLICY, headers::DOCS_POLICY);
         }
         // A URL with the version of another program, before or after an upgrade, must not be cached.
         if request.uri().query().and_then(|query| query.strip_prefix("v=")) == Some(&self.version) {

@@ -8,10 +8,9 @@ use super::{
     problem::{ApiError, ApiResult, Code},
 };
 
-/// In bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// Whether a body says that it is of this media type, and nothing else (RFC 9110, section 8.3: the header comes once).
+/// Whether the one `Content-Type` of a request is this (RFC 9110, section 8.3).
 pub fn has_media_type(request: &Request, wanted: &str) -> bool {
     let mut types = request.headers().get_all(header::CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next(), types.next()) else { return false };
@@ -30,6 +29,7 @@ pub async fn read_body(body: Body, request: &Request) -> ApiResult<Bytes> {
         return Err(payload_too_large());
     }
     let read = body.into_bytes_limit(MAX_BODY_BYTES).await;
+    // The connection no longer waits for its client.
     if let Some(connection) = request.data::<ConnectionState>() {
         connection.enter(Step::Request);
     }
@@ -39,7 +39,6 @@ pub async fn read_body(body: Body, request: &Request) -> ApiResult<Bytes> {
     })
 }
 
-/// A body of more bytes than the limit.
 pub fn payload_too_large() -> ApiError {
     ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {MAX_BODY_BYTES} bytes."))
 }

@@ -1,5 +1,5 @@
-//! The outermost layer: every request has an id, every refusal and every panic is a problem, and what went wrong inside
-//! is logged once.
+//! Around every endpoint: an id for each request, limits on its head and its time, one answer for each refusal and each
+//! panic, the log, CORS and security headers.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -23,37 +23,28 @@ use super::{
 };
 use crate::domain::{Clock, Timestamp};
 
-const LONGEST_ADDRESS: usize = 8 * 1024;
-const MOST_HEADERS: usize = 64;
-const LARGEST_HEADERS: usize = 16 * 1024;
-/// How much of a method and of a path is logged: those of ours have less than a hundred bytes, and what is refused may
-/// have 64 KiB.
-const LONGEST_LOGGED: usize = 300;
+const MAX_URI_BYTES: usize = 8 * 1024;
+const MAX_HEADERS: usize = 64;
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// How much of a method and of a path is logged: a request that is refused can have 64 KiB of either.
+const MAX_LOGGED_BYTES: usize = 300;
 
-/// Refusals for people: pages in the place of problem details.
+/// Shows refusals as pages instead of problem details.
 pub trait ErrorPages: Send + Sync {
-    /// Whether a refusal of this request is shown to a person, in a browser.
     fn apply_to(&self, request: &Request) -> bool;
 
-    /// The refusal as a page.
     fn show(&self, error: ApiError, request_id: &str) -> Response;
 }
 
-/// An endpoint in the outermost layer.
 pub struct RequestMiddleware<E, P> {
-    /// What answers.
     pub inner: E,
-    /// What time it is.
     pub clock: Clock,
-    /// The proxies whose word about clients counts.
     pub proxies: Proxies,
-    /// Whose scripts may read the answers.
     pub cors: Cors,
-    /// How long a request may take, its body included.
+    /// For a whole request, its body included.
     pub deadline: Duration,
-    /// Whether people come by https.
+    /// Whether the public URL is https.
     pub is_https: bool,
-    /// What people see of a refusal.
     pub error_pages: P,
 }
 
@@ -65,7 +56,7 @@ impl<E: Endpoint, P: ErrorPages> Endpoint for RequestMiddleware<E, P> {
         let id = request_id(&request, self.clock.now());
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let client = self.proxies.client(&request);
-        let origin = self.cors.named(&request);
+        let origin = self.cors.allowed(&request);
         let preflight = origin.as_ref().and_then(|_| Cors::preflight(&request));
         let mut answer = match preflight {
             Some(answer) => answer,
@@ -92,8 +83,8 @@ impl<E: Endpoint, P: ErrorPages> Endpoint for RequestMiddleware<E, P> {
 
 impl<E: Endpoint, P: ErrorPages> RequestMiddleware<E, P> {
     async fn answer(&self, request: Request, id: &str) -> Response {
-        let for_people = self.error_pages.apply_to(&request);
-        let error = match self.in_bounds(request).await {
+        let as_page = self.error_pages.apply_to(&request);
+        let error = match self.limited(request).await {
             Ok(Ok(Ok(output))) => return output.into_response(),
             Ok(Ok(Err(error))) => ApiError::from_poem(error, &[]),
             Ok(Err(_)) => ApiError::internal("a handler panicked".to_owned()),
@@ -102,11 +93,11 @@ impl<E: Endpoint, P: ErrorPages> RequestMiddleware<E, P> {
         if let Some(cause) = &error.cause {
             tracing::error!(request_id = id, cause, "{:?}", error.code);
         }
-        if for_people { self.error_pages.show(error, id) } else { error.into_answer(id) }
+        if as_page { self.error_pages.show(error, id) } else { error.into_answer(id) }
     }
 
-    /// What comes of a request that is neither too large nor too slow.
-    async fn in_bounds(
+    /// Calls the endpoint within the limits, and catches a panic.
+    async fn limited(
         &self,
         request: Request,
     ) -> Result<std::thread::Result<poem::Result<E::Output>>, ApiError> {
@@ -116,49 +107,45 @@ impl<E: Endpoint, P: ErrorPages> RequestMiddleware<E, P> {
     }
 }
 
-/// Looks at the length of the address and the headers, before anybody works with them.
 fn check_head(request: &Request) -> Result<(), ApiError> {
-    let address = request.original_uri().path_and_query().map_or(0, |path| path.as_str().len());
-    if address > LONGEST_ADDRESS {
+    let uri_bytes = request.original_uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if uri_bytes > MAX_URI_BYTES {
         return Err(uri_too_long());
     }
     let headers = request.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if headers.len() > MOST_HEADERS || bytes > LARGEST_HEADERS {
+    if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
         return Err(headers_too_large());
     }
     Ok(())
 }
 
-/// A request that took longer than it may.
 pub fn timeout() -> ApiError {
     ApiError::new(Code::RequestTimeout, "The request took too long. Send it again.")
 }
 
-/// A path and query with more bytes than they may have.
 pub fn uri_too_long() -> ApiError {
-    let detail = format!("The path and query must have at most {LONGEST_ADDRESS} bytes.");
+    let detail = format!("The path and query must have at most {MAX_URI_BYTES} bytes.");
     ApiError::new(Code::UriTooLong, detail)
 }
 
-/// More headers, or larger ones, than there may be.
 pub fn headers_too_large() -> ApiError {
     let detail =
-        format!("A request may have at most {MOST_HEADERS} headers, with {LARGEST_HEADERS} bytes in all.");
+        format!("A request may have at most {MAX_HEADERS} headers, with {MAX_HEADER_BYTES} bytes in all.");
     ApiError::new(Code::HeadersTooLarge, detail)
 }
 
-/// The client's own id if it is a sane one, else a fresh one.
+/// The client's own id if it has a safe form, else a new one.
 fn request_id(request: &Request, now: Timestamp) -> Arc<str> {
-    let sane = |id: &&str| {
+    let is_safe = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     let fresh = || fresh_id(now).as_hyphenated().encode_lower(&mut Uuid::encode_buffer()).into();
-    request.header(headers::REQUEST_ID).filter(sane).map_or_else(fresh, Into::into)
+    request.header(headers::REQUEST_ID).filter(is_safe).map_or_else(fresh, Into::into)
 }
 
-/// A UUIDv7 whose random part is a keyed hash of a count: it must be unique, not secret, and asking the system for
-/// randomness at each request costs half as much as finding out who asks.
+/// A UUIDv7 whose random part is a keyed hash of a count. It must be unique, not secret, and random bytes from the system
+/// cost half as much as verifying an access token.
 fn fresh_id(now: Timestamp) -> Uuid {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -169,13 +156,13 @@ fn fresh_id(now: Timestamp) -> Uuid {
     Builder::from_unix_timestamp_millis(u64::try_from(now.millis()).unwrap_or(0), &bytes).into_uuid()
 }
 
-/// As the log says it, with at most three decimals.
+/// With at most three decimals.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn start_of(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST_LOGGED)]
+    &text[..text.floor_char_boundary(MAX_LOGGED_BYTES)]
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Connections and requests: accepted, limited in number and time, and what every answer has whichever endpoint gives it.
+//! Connections and requests: the listener with its limits and timeouts, and what every answer has in common.
 
 mod body;
 mod connection;

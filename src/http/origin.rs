@@ -1,4 +1,4 @@
-//! Where a request comes from: the peer, or whom a trusted proxy says it speaks for.
+//! The client that a request comes from: the peer, or the client that a trusted proxy names in `X-Forwarded-For`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,16 +15,15 @@ use crate::{
 /// How much of a `User-Agent` is kept.
 pub const MAX_USER_AGENT_CHARS: usize = 256;
 
-/// What the outermost layer has found out about a request.
+/// What the middleware knows about a request.
 #[derive(Clone)]
 pub struct RequestInfo {
-    /// Its id.
     pub id: Arc<str>,
-    /// Whom it comes from; nobody if it came by no network.
+    /// None if it did not come over the network.
     pub client: Option<IpAddr>,
 }
 
-/// Where a request comes from.
+/// Who sends a request, for rate limits and the audit.
 pub struct RequestOrigin(pub Origin);
 
 impl<'a> FromRequest<'a> for RequestOrigin {
@@ -33,39 +32,36 @@ impl<'a> FromRequest<'a> for RequestOrigin {
     }
 }
 
-/// Where a request comes from.
 pub fn origin(request: &Request) -> Origin {
     let user_agent = request
         .header(header::USER_AGENT)
         .map(|agent| agent.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT_CHARS).collect());
-    let arrival = request.data::<RequestInfo>();
-    let ip = arrival.and_then(|arrival| arrival.client);
-    let request_id = arrival.map(|arrival| Arc::clone(&arrival.id));
+    let info = request.data::<RequestInfo>();
+    let ip = info.and_then(|info| info.client);
+    let request_id = info.map(|info| Arc::clone(&info.id));
     Origin { client: Client { user_agent, ip }, request_id, ..Origin::default() }
 }
 
-/// For how many peers the log says that what they say about clients is ignored: a few are proxies, and any client can send
-/// the header.
-const MOST_NAMED: usize = 8;
+/// How many peers are named in the log because their header was ignored. Some are proxies; any client can send the header.
+const MAX_NAMED: usize = 8;
 
-/// The proxies whose word about clients counts, and those peers whose word did not.
+/// The trusted proxies, and the peers that were named in the log because they are none.
 pub struct Proxies {
     trusted: Vec<Proxy>,
     named: Mutex<Vec<IpAddr>>,
 }
 
 impl Proxies {
-    /// Those of the settings.
     pub fn new(trusted: Vec<Proxy>) -> Self {
         Self { trusted, named: Mutex::default() }
     }
 
-    /// The address that a request comes from; none if it came by no network.
+    /// The address of the client; none if the request did not come over the network.
     pub fn client(&self, request: &Request) -> Option<IpAddr> {
         let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
         let lines: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
         if !lines.is_empty()
-            && let Some(warning) = self.ignored(peer)
+            && let Some(warning) = self.warning(peer)
         {
             tracing::warn!("{warning}");
         }
@@ -73,13 +69,13 @@ impl Proxies {
         Some(client(peer, hops.map(|hop| str::from_utf8(hop).unwrap_or_default()), &self.trusted))
     }
 
-    /// What the log is to say about a peer that sent the header and is not trusted; nothing a second time.
-    fn ignored(&self, peer: IpAddr) -> Option<String> {
+    /// A warning for the log, the first time that a peer that is not trusted sends the header.
+    fn warning(&self, peer: IpAddr) -> Option<String> {
         if self.trusted.iter().any(|proxy| proxy.contains(peer)) {
             return None;
         }
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        if named.len() >= MOST_NAMED || named.contains(&peer) {
+        if named.len() >= MAX_NAMED || named.contains(&peer) {
             return None;
         }
         named.push(peer);
@@ -92,8 +88,8 @@ impl Proxies {
     }
 }
 
-/// Walks from the peer outwards as long as each hop is trusted; the first that is not is the client. What stands left
-/// of it in `X-Forwarded-For` was written by anybody, and a hop that is no address ends the walk.
+/// Walks from the peer outwards as long as each hop is trusted; the first that is not is the client. What is left of it in
+/// `X-Forwarded-For` may be forged, and a hop that is not an address ends the walk.
 fn client<'a>(peer: IpAddr, hops: impl Iterator<Item = &'a str>, proxies: &[Proxy]) -> IpAddr {
     let mut client = peer.to_canonical();
     for hop in hops {
@@ -116,7 +112,7 @@ fn address_of(hop: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    /// Who it is for a peer at 10.0.0.1 that sent this header, if these networks are trusted.
+    /// The client of a peer at 10.0.0.1 that sent this header, if these networks are trusted.
     fn seen(header: &str, proxies: &str) -> String {
         let variable = ("COFFEESHOP_SERVER__TRUSTED_PROXIES".into(), proxies.into());
         let config = crate::config::Config::load(None, [variable]).expect("good");
@@ -124,9 +120,8 @@ mod tests {
         client(peer, header.rsplit(','), &config.server.trusted_proxies).to_string()
     }
 
-    /// What the log says about a peer at this address that sent the header.
-    fn ignored(proxies: &Proxies, peer: &str) -> Option<String> {
-        proxies.ignored(peer.parse().expect("an address"))
+    fn warning(proxies: &Proxies, peer: &str) -> Option<String> {
+        proxies.warning(peer.parse().expect("an address"))
     }
 
     #[test]
@@ -136,12 +131,12 @@ mod tests {
             proxy.expect("a network")
         });
         let proxies = Proxies::new(trusted.to_vec());
-        assert_eq!(ignored(&proxies, "10.0.0.7"), None);
-        let warning = "X-Forwarded-For from 172.18.0.1 was ignored; if that is your proxy, set \
+        assert_eq!(warning(&proxies, "10.0.0.7"), None);
+        let text = "X-Forwarded-For from 172.18.0.1 was ignored; if that is your proxy, set \
                        server.trusted_proxies = [\"10.0.0.0/8\", \"::1/128\", \"172.18.0.1/32\"]";
-        assert_eq!(ignored(&proxies, "172.18.0.1").as_deref(), Some(warning));
-        assert_eq!(ignored(&proxies, "172.18.0.1"), None);
-        let others = (0..20).filter(|number| ignored(&proxies, &format!("2001:db8::{number}")).is_some());
+        assert_eq!(warning(&proxies, "172.18.0.1").as_deref(), Some(text));
+        assert_eq!(warning(&proxies, "172.18.0.1"), None);
+        let others = (0..20).filter(|number| warning(&proxies, &format!("2001:db8::{number}")).is_some());
         assert_eq!(others.count(), 7, "and eight in all");
     }
 

@@ -1,4 +1,4 @@
-//! The one table from every refusal to its status and code, and how it looks: problem details (RFC 9457).
+//! Refusals as problem details (RFC 9457): the one table of codes, statuses and titles, and which error gets which.
 
 use poem::{
     Response,
@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 
 use crate::{core, domain::FieldError};
 
-/// How long to wait before trying again when the server cannot say better, in seconds.
+/// In seconds, where the server does not know better.
 const RETRY_AFTER: u64 = 2;
 
-/// What a handler answers, or why it refuses.
 pub type ApiResult<T> = Result<T, ApiError>;
 
-/// What programs tell refusals apart by. Stable.
+/// Why a request was refused, for programs: codes do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
     MalformedRequest,
@@ -43,7 +42,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// Every code, in the order of their statuses.
+    /// In the order of their statuses.
     pub const ALL: [Self; 22] = [
         Self::MalformedRequest,
         Self::VerificationFailed,
@@ -135,23 +134,21 @@ impl Code {
 /// A refusal on its way to the client.
 #[derive(Debug)]
 pub struct ApiError {
-    /// Which one.
     pub code: Code,
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<u64>,
     allow: Option<String>,
-    /// For the log alone.
+    /// For the log only.
     pub cause: Option<String>,
 }
 
 impl ApiError {
-    /// A refusal with a sentence that a person can act on.
+    /// `detail` is a sentence for a person: what is wrong, and what to do next.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, allow: None, cause: None }
     }
 
-    /// Fields that break a rule.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
@@ -160,7 +157,6 @@ impl ApiError {
         Self { errors, ..Self::new(Code::ValidationFailed, detail) }
     }
 
-    /// Parameters of a query that break a rule.
     pub fn malformed_query(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
@@ -169,14 +165,14 @@ impl ApiError {
         Self { errors, ..Self::new(Code::MalformedRequest, detail) }
     }
 
-    /// A method that this path does not have; `allowed` are those that it has.
+    /// `allowed` are the methods of the path.
     pub fn method_not_allowed(allowed: &[String]) -> Self {
         let allow = allowed.join(", ");
         let detail = format!("This path supports the methods {allow}.");
         Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
-    /// What the framework refused; `allowed` are the methods of the path.
+    /// A refusal on its way through poem, or one of poem's own; `allowed` are the methods of the path.
     pub fn from_poem(error: poem::Error, allowed: &[String]) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(ours) => return ours,
@@ -197,19 +193,19 @@ impl ApiError {
         Self::internal(error.to_string())
     }
 
-    /// A defect, with what the log should know.
+    /// A defect; the cause is logged.
     pub fn internal(cause: String) -> Self {
         core::Error::Internal(cause).into()
     }
 
-    /// The answer, for the request with this id. The log finds the code among its extensions.
+    /// The answer; its extensions have the code, for the log.
     pub fn into_answer(self, request_id: &str) -> Response {
         let problem = self.problem(request_id);
         let (status, code) = (self.code.status(), self.code.as_str());
         let mut answer =
             Response::builder().status(status).content_type("application/problem+json").extension(self.code);
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 6750, section 3: the word is for access tokens alone.
+            // RFC 6750, section 3: the error code is for access tokens only.
             let scheme = if code == "invalid_token" { "Bearer error=\"invalid_token\"" } else { "Bearer" };
             answer = answer.header(header::WWW_AUTHENTICATE, scheme);
         }
@@ -222,7 +218,7 @@ impl ApiError {
         answer.body(problem.to_string())
     }
 
-    /// The body of the answer, for the request with this id.
+    /// The body of the answer.
     pub fn problem(&self, request_id: &str) -> Value {
         let (status, code, title) = self.code.describe();
         let mut problem = json!({
@@ -244,7 +240,6 @@ fn field_problem(error: &FieldError) -> Value {
     json!({ "field": error.field, "code": error.code, "message": error.message })
 }
 
-/// The table.
 impl From<core::Error> for ApiError {
     fn from(error: core::Error) -> Self {
         use core::Error as E;
@@ -285,7 +280,7 @@ impl std::fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-/// Lets a refusal travel through poem; the middleware turns it into the answer.
+/// Lets a refusal pass through poem; the middleware turns it into the answer.
 impl ResponseError for ApiError {
     fn status(&self) -> StatusCode {
         self.code.status()

@@ -79,7 +79,7 @@ impl Page {
         };
         let Ok(html) = html.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into() };
         let answer = Response::builder().content_type("text/html; charset=utf-8");
-        answer.header(header::CONTENT_SECURITY_POLICY, headers::OF_PAGE).body(html)
+        answer.header(header::CONTENT_SECURITY_POLICY, headers::PAGE_POLICY).body(html)
     }
 }
 
