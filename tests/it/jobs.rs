@@ -296,8 +296,8 @@ fn a_server_says_why_it_does_not_clean_up_and_purge_overrides_it() {
     }
     shop.run(&["purge"]).is(0);
     assert_eq!(shop.count("sessions"), 0);
-    let server = shop.serve();
     let purged = last_run();
+    let server = shop.serve();
     wait_for("a clean-up", || (last_run() != purged).then_some(()));
     let ran = server.stop(Signal::TERM).is(0);
     assert!(!ran.err.contains("is held: "), "{}", ran.err);
