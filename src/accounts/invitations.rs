@@ -55,7 +55,7 @@ impl Invitations {
     /// `EmailTaken`, `TooManyRequests`.
     pub async fn invite(&self, by: &Admin, invitee: Invitee) -> Result<User, Error> {
         let fresh = FreshCode::new();
-        let invited = self.core.write_as(by, move |tx, by, now| {
+        let written = self.core.write_as(by, move |tx, by, now| {
             charge_change(tx, ChangeKind::ByAdmin, by, now)?;
             let user = User::invited(invitee.profile, invitee.role, now, tx.settings().unverified_after);
             insert(tx, &user, None)?;
@@ -63,6 +63,6 @@ impl Invitations {
             send_code(tx, CodeMessage::to(&user, Purpose::AcceptInvitation), &fresh, now)?;
             Ok(user)
         });
-        invited.await
+        written.await
     }
 }

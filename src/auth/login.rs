@@ -8,7 +8,7 @@ use crate::{
         settings::{KEPT_SESSIONS, MAX_SESSIONS},
         settle_correct,
     },
-    crypto::{hashing::Check, random, secret::hash_token},
+    crypto::{Check, random, secret::hash_token},
     domain::{
         Action, Client, Email, Origin, Password, PasswordHash, PlainToken, Session, SessionId, Timestamp,
         User,

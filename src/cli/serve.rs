@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{open, output::Hinted};
 use crate::{
-    app::{self, App},
+    app::{self, App, StartError},
     config::{Config, Transport},
     files::obstacle,
     jobs,
@@ -33,7 +33,7 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     jobs::check(&config.cleanup)?;
     let transport = ConfiguredTransport::new(config).map_err(Error::msg)?;
     let app = open::to_serve(config).await?;
-    app.health.check_integrity().await?;
+    app.health.check_integrity().await.map_err(StartError::from)?;
     app.sessions.enable_cache().await;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -22,7 +22,7 @@ mod rate_limits;
 mod redemption;
 mod revocation;
 mod sent_counts;
-pub mod settings;
+pub(crate) mod settings;
 mod tasks;
 mod timing;
 mod token_bucket;

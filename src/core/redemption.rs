@@ -60,9 +60,9 @@ pub async fn check_proof(
     let checked = core.write_to_the_end(move |tx| {
         charge_code_and_strength_check(tx, &proof, &client, now)?;
         match find(tx, &proof, purposes, now)? {
-            Ok((code, user)) => {
+            Ok((found, user)) => {
                 // As much as for a wrong one: where that cannot be written, the two must not be told apart.
-                tx.put_code(&code)?;
+                tx.put_code(&found)?;
                 refund_code(tx, &proof, &client, now)?;
                 Ok(Some(user))
             }

@@ -2,7 +2,9 @@
 //!
 //! Each part has a small error of its own; `core::Error` says what becomes of them.
 
-pub mod hashing;
+mod argon2id;
+mod claims;
+mod hashing;
 pub mod key_ring;
 mod memory;
 pub mod random;
@@ -12,7 +14,8 @@ pub mod secret_file;
 pub mod tokens;
 
 pub use self::{
-    hashing::{HashError, Hasher},
+    argon2id::{Check, HashError},
+    hashing::Hasher,
     key_ring::{KeyError, PublicKey},
     sealing::Unsealed,
     secret::InstallationSecret,

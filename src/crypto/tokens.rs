@@ -9,10 +9,9 @@ use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::decode_header;
 use quick_cache::sync::Cache;
-use serde::{Deserialize, Deserializer, Serialize};
-use uuid::Uuid;
 
 use super::{
+    claims::{AccessClaims, Claims},
     key_ring::{KeyError, KeyRing, PublicKey},
     random,
     secret::InstallationSecret,
@@ -58,28 +57,6 @@ struct Keys {
     /// of a request, and its result never changes; expiry and session are checked each time. Other keys or issuers are
     /// another ring, with an empty cache.
     checked: Cache<[u8; 32], Access>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    iss: String,
-    aud: String,
-    sub: Uuid,
-    sid: Uuid,
-    jti: String,
-    iat: i64,
-    exp: i64,
-    /// Ours have none; in a token that has one it counts (RFC 7519, section 4.1.5).
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "a_number")]
-    nbf: Option<i64>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct AccessClaims {
-    #[serde(flatten)]
-    common: Claims,
-    role: String,
-    status: String,
 }
 
 /// From when until when a token is valid.
@@ -305,9 +282,4 @@ fn sha256(token: &str) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
     hash
-}
-
-/// A claim that is there is a number; `null` is none.
-fn a_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    i64::deserialize(deserializer).map(Some)
 }

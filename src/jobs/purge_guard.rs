@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     domain::{Origin, Timestamp},
-    operations::{ClockSeen, HoldReason, LEAP, Purge, PurgeHold, PurgePlan, PurgeScope},
+    operations::{ClockCheck, HoldReason, MAX_JUMP, Purge, PurgeHold, PurgePlan, PurgeScope},
 };
 
 /// Holds the purge if the system clock jumped while the server ran, is far from the time of the last purge, or if most users,
@@ -49,15 +49,15 @@ impl PurgeGuard {
         false
     }
 
-    fn compare_clocks(&self, now: Timestamp, tick: Instant) -> ClockSeen {
+    fn compare_clocks(&self, now: Timestamp, tick: Instant) -> ClockCheck {
         let Some((last_tick, last)) = self.last else {
-            return ClockSeen::Steady(Duration::ZERO);
+            return ClockCheck::Steady(Duration::ZERO);
         };
         let elapsed = tick.duration_since(last_tick);
-        if now < last || now.since(last).abs_diff(elapsed) > LEAP {
-            return ClockSeen::Leapt;
+        if now < last || now.since(last).abs_diff(elapsed) > MAX_JUMP {
+            return ClockCheck::Jumped;
         }
-        ClockSeen::Steady(if self.warned_of.is_some() { elapsed } else { Duration::ZERO })
+        ClockCheck::Steady(if self.warned_of.is_some() { elapsed } else { Duration::ZERO })
     }
 }
 

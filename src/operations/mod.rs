@@ -8,6 +8,6 @@ mod purge_plan;
 pub use self::{
     health::Health,
     purge::{Purge, PurgeInterrupted},
-    purge_hold::{ClockSeen, HoldReason, LEAP, PurgeHold},
+    purge_hold::{ClockCheck, HoldReason, MAX_JUMP, PurgeHold},
     purge_plan::{PurgePlan, PurgeScope, Purged},
 };

@@ -1,7 +1,7 @@
-//! Whether a clean-up may run, or is held because the clock of the machine is perhaps wrong.
+//! Whether a purge may run, or is held because the system clock may be wrong.
 //!
-//! What it deletes cannot be used any more by that clock, so it can wait. If the clock was wrong, it is all there again once it
-//! is right; what was deleted would not be.
+//! By that clock, what it deletes has expired, so it can wait. If the clock was wrong, all of it is valid again once the clock
+//! is right; what was deleted would be lost.
 
 use std::{fmt, time::Duration};
 
@@ -12,53 +12,48 @@ use crate::{
     store::{CleanUpRow, Snapshot},
 };
 
-/// By how much the clock may differ from the time that has passed while a server ran.
-pub const LEAP: Duration = Duration::from_hours(1);
-/// By how much it may be ahead of the last clean-up, whose server may have been switched off since: over a long weekend, and
-/// not over a holiday.
+/// By how much the clock may differ from the time that has passed while a server ran: more is a jump.
+pub const MAX_JUMP: Duration = Duration::from_hours(1);
+/// By how much it may be ahead of the last purge, since the server may have been switched off: over a long weekend, not over
+/// a holiday.
 const FAR: Duration = Duration::from_hours(7 * 24);
-/// How long a clean-up is held, nearly: a schedule of every hour is to miss one turn and not two.
+/// How long a purge is held: just under an hour, so that an hourly schedule misses one run and not two.
 const HOLD: Duration = Duration::from_mins(59);
-/// The same for a clock that is far ahead of the last clean-up. A server that was off for a month is late by a day; one whose
-/// year is wrong gives its operator that day.
+/// The same for a clock that is far ahead of the last purge. A server that was off for a month purges a day late; one whose
+/// year is wrong gives its operator a day to notice.
 const LONG_HOLD: Duration = Duration::from_mins(23 * 60 + 59);
-/// So many of each kind may always go.
+/// So many of each kind may always be deleted.
 const FEW: u64 = 20;
 
-/// What a server knows of the clock since it looked last.
+/// How the clock has run since the last check.
 #[derive(Clone, Copy, Debug)]
-pub enum ClockSeen {
-    /// It goes as time does; the clean-up has been held for so long meanwhile.
+pub enum ClockCheck {
+    /// As time has passed; the purge has been held for so long meanwhile.
     Steady(Duration),
-    /// It was moved.
-    Leapt,
+    Jumped,
 }
 
-/// Why a clean-up is held.
+/// Why a purge is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldReason {
-    /// The clock is far ahead of the last one.
+    /// The clock is far ahead of the last purge.
     FarAhead,
-    /// The clock was moved while the server ran.
-    Leapt,
-    /// The clock is behind the last one.
+    /// The clock jumped while the server ran.
+    Jumped,
+    /// The clock is behind the last purge.
     Behind,
-    /// Most users would go.
     MostUsers,
-    /// Most sessions would go.
     MostSessions,
-    /// Most audit events would go.
     MostEvents,
 }
 
-/// A clean-up that is held.
+/// A purge that is held.
 #[derive(Clone, Copy, Debug)]
 pub struct PurgeHold {
-    /// Why.
     pub why: HoldReason,
     last_run: Option<Timestamp>,
     now: Timestamp,
-    /// For how long a server has to run until it goes on.
+    /// For how long a server must run until the purge goes on.
     pub wait: Duration,
 }
 
@@ -66,7 +61,7 @@ impl HoldReason {
     const fn hold(self) -> Duration {
         match self {
             Self::FarAhead => LONG_HOLD,
-            Self::Leapt | Self::Behind | Self::MostUsers | Self::MostSessions | Self::MostEvents => HOLD,
+            Self::Jumped | Self::Behind | Self::MostUsers | Self::MostSessions | Self::MostEvents => HOLD,
         }
     }
 }
@@ -76,7 +71,7 @@ impl fmt::Display for PurgeHold {
         let away = self.last_run.map_or(Duration::ZERO, |last_run| self.now.distance(last_run));
         match self.why {
             HoldReason::FarAhead => write!(f, "the clock is {} ahead of the last clean-up", InWords(away)),
-            HoldReason::Leapt => f.write_str("the clock leapt"),
+            HoldReason::Jumped => f.write_str("the clock leapt"),
             HoldReason::Behind => write!(f, "the clock is {} behind the last clean-up", InWords(away)),
             HoldReason::MostUsers => f.write_str("most users would be deleted"),
             HoldReason::MostSessions => f.write_str("most sessions would be deleted"),
@@ -91,7 +86,7 @@ impl fmt::Display for PurgeHold {
     }
 }
 
-/// A length of time to the day, the hour or the minute.
+/// A duration to the day, the hour or the minute.
 struct InWords(Duration);
 
 impl fmt::Display for InWords {
@@ -106,19 +101,19 @@ impl fmt::Display for InWords {
 }
 
 impl Purge {
-    /// Whether a clean-up is held. It goes on once servers have run for long enough since it was held first, restarts or
-    /// not; a clock that leaps has it held anew.
+    /// Whether a purge is held. It goes on once servers have run for long enough since it was held first, across restarts;
+    /// a clock that jumps has it held anew.
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn held(&self, plan: &PurgePlan, clock: ClockSeen) -> Result<Option<PurgeHold>, Error> {
+    pub async fn held(&self, plan: &PurgePlan, clock: ClockCheck) -> Result<Option<PurgeHold>, Error> {
         let (seen, now) = (plan.clone(), plan.now);
-        // A clean-up at the console may run meanwhile: what is written back was read in the same transaction.
+        // A purge at the command line may run meanwhile: what is written back was read in the same transaction.
         let looked = self.core.write_background(move |tx| {
             let mut row = tx.clean_up()?;
             match clock {
-                ClockSeen::Steady(held) => row.held += held,
-                ClockSeen::Leapt => (row.leapt, row.held) = (true, Duration::ZERO),
+                ClockCheck::Steady(held) => row.held += held,
+                ClockCheck::Jumped => (row.leapt, row.held) = (true, Duration::ZERO),
             }
             let Some(why) = why(tx, &row, &seen)? else { return Ok(None) };
             tx.put_clean_up(row)?;
@@ -130,16 +125,16 @@ impl Purge {
     }
 }
 
-/// Why a clean-up is to be held; the first has it held for longest.
+/// Why a purge is to be held; the first reason holds it longest.
 fn why(tx: &Snapshot<'_>, row: &CleanUpRow, plan: &PurgePlan) -> Result<Option<HoldReason>, Error> {
     let now = plan.now;
     if row.last_run.is_some_and(|last_run| now > last_run + FAR) {
         return Ok(Some(HoldReason::FarAhead));
     }
     if row.leapt {
-        return Ok(Some(HoldReason::Leapt));
+        return Ok(Some(HoldReason::Jumped));
     }
-    if row.last_run.is_some_and(|last_run| now + LEAP < last_run) {
+    if row.last_run.is_some_and(|last_run| now + MAX_JUMP < last_run) {
         return Ok(Some(HoldReason::Behind));
     }
     let users = tx.count_due_users(plan.by)?;

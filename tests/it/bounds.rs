@@ -11,7 +11,7 @@ use coffeeshop::{
     auth::Rotation,
     core::Admin,
     domain::Origin,
-    operations::{ClockSeen, PurgeScope},
+    operations::{ClockCheck, PurgeScope},
 };
 use serde_json::{Value, json};
 use tracing::{
@@ -108,7 +108,7 @@ async fn walk_everywhere() -> App {
     app.sign_up("guest@example.com").await;
     app.purge.due_users(&plan, None).await.unwrap();
     app.purge.count_due(&plan).await.unwrap();
-    app.purge.held(&plan, ClockSeen::Steady(Duration::ZERO)).await.unwrap();
+    app.purge.held(&plan, ClockCheck::Steady(Duration::ZERO)).await.unwrap();
     app.signing_keys.rotate(&console, Rotation::Emergency).await.unwrap();
     app.printed().await;
     app

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use coffeeshop::{
     domain::Origin,
     jobs::PurgeGuard,
-    operations::{ClockSeen, HoldReason, PurgeScope},
+    operations::{ClockCheck, HoldReason, PurgeScope},
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -37,7 +37,7 @@ async fn clean_up(app: &App) {
 /// Why a clean-up would be held now, by a server that has just started.
 async fn why(app: &App) -> Option<HoldReason> {
     let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
-    let held = app.purge.held(&plan, ClockSeen::Steady(Duration::ZERO)).await.unwrap();
+    let held = app.purge.held(&plan, ClockCheck::Steady(Duration::ZERO)).await.unwrap();
     held.map(|held| held.why)
 }
 
@@ -99,7 +99,7 @@ async fn a_leap_is_remembered_until_the_store_has_noted_it() {
     assert!(!guard.allows(&app.purge, start).await);
     store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
     assert!(!guard.allows(&app.purge, start).await);
-    assert_eq!(why(&app).await, Some(HoldReason::Leapt));
+    assert_eq!(why(&app).await, Some(HoldReason::Jumped));
 }
 
 #[tokio::test]
@@ -108,9 +108,9 @@ async fn a_purge_ends_the_hold_whenever_it_comes() {
         let app = App::start().await;
         clean_up(&app).await;
         let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
-        app.purge.held(&plan, ClockSeen::Leapt).await.unwrap();
-        assert_eq!(why(&app).await, Some(HoldReason::Leapt));
-        let look = app.purge.held(&plan, ClockSeen::Steady(Duration::ZERO));
+        app.purge.held(&plan, ClockCheck::Jumped).await.unwrap();
+        assert_eq!(why(&app).await, Some(HoldReason::Jumped));
+        let look = app.purge.held(&plan, ClockCheck::Steady(Duration::ZERO));
         if !interrupted(look, at, clean_up(&app)).await.in_time {
             assert!(at >= 1, "it waits for the store");
             break;
@@ -236,7 +236,7 @@ async fn the_wait_after_a_leap_goes_on_after_a_restart() {
     app.wait(HOUR / 2);
     assert!(turn(&mut guard, &app, start + HOUR / 2).await);
     let mut guard = PurgeGuard::default();
-    assert_eq!(why(&app).await, Some(HoldReason::Leapt));
+    assert_eq!(why(&app).await, Some(HoldReason::Jumped));
     assert!(turn(&mut guard, &app, start).await);
     app.wait(HOUR / 2);
     assert!(!turn(&mut guard, &app, start + HOUR / 2).await);
