@@ -1,6 +1,6 @@
 //! Everything the program can do, as a list of nouns that is built in one place.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{
     accounts::{
@@ -97,7 +97,7 @@ impl App {
     pub async fn open(config: &Config, store: Store, clock: Clock) -> Result<Self, StartError> {
         let is_first_start = store.read(|tx| Ok::<_, Error>(tx.signing_keys()?.is_empty())).await?;
         let secret = load_secret(config, is_first_start)?;
-        let core = Core::new(config, store, clock, Arc::new(secret));
+        let core = Core::new(config, store, clock, secret);
         let tokens = match auth::open_tokens(&core, config).await? {
             Ok(tokens) => tokens,
             Err(KeyError::Unreadable { .. }) => return Err(StartError::OtherSecret),

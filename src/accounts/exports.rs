@@ -66,9 +66,10 @@ impl Exports {
             Ok((export, messages))
         });
         let (mut export, messages) = read.await?;
-        let secret = self.core.secret.clone();
+        let core = self.core.clone();
         let written = self.hasher.run(move || {
-            export.messages = messages.iter().map(|message| outbox::entry(&secret, message, now)).collect();
+            export.messages =
+                messages.iter().map(|message| outbox::entry(&core.secret, message, now)).collect();
             export.events.iter_mut().for_each(|event| omit_origin_of_others(event, id));
             write(export)
         });

@@ -143,8 +143,9 @@ impl Passwords {
     /// The strength check takes some milliseconds: it runs where passwords are hashed, and only once an attempt was charged,
     /// or the correct password given.
     async fn check_new(&self, typed: String, owner: Profile) -> Result<NewPassword, Error> {
-        let settings = self.core.settings.clone();
-        let checked = self.hasher.run(move || settings.policy.check("new_password", &typed, &owner)).await?;
+        let core = self.core.clone();
+        let checked =
+            self.hasher.run(move || core.settings.policy.check("new_password", &typed, &owner)).await?;
         checked.map_err(|error| Invalid(vec![error]).into())
     }
 }

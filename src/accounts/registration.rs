@@ -82,12 +82,13 @@ impl Registration {
     /// Checks everything that was typed, so that all that is wrong with it is said at once. The strength check takes some
     /// milliseconds: it is charged to the client, and runs where passwords are hashed.
     async fn check(&self, draft: SignupDraft, client: &Client) -> Result<NewUser, Error> {
-        let settings = self.core.settings.clone();
+        let core = self.core.clone();
+        let settings = &self.core.settings;
         if settings.policy.measure("password", &draft.password).is_err() {
             return Ok(draft.check(&settings.policy)?); // nothing in it takes long
         }
         charge_strength_check(&self.core, client, self.core.now()).await?;
-        Ok(self.hasher.run(move || draft.check(&settings.policy)).await??)
+        Ok(self.hasher.run(move || draft.check(&core.settings.policy)).await??)
     }
 
     async fn create(&self, new: NewUser, origin: Origin) -> Result<User, Error> {

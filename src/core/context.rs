@@ -14,14 +14,24 @@ use crate::{
 
 /// What every use case needs. Cheap to clone; knows no noun.
 #[derive(Clone)]
-pub struct Core {
+pub struct Core(Arc<Shared>);
+
+pub struct Shared {
     pub store: Store,
     pub clock: Clock,
-    pub settings: Arc<Settings>,
-    pub rate_limits: Arc<RateLimits>,
-    pub secret: Arc<InstallationSecret>,
-    pub outbox: Arc<OutboxSignal>,
+    pub settings: Settings,
+    pub rate_limits: RateLimits,
+    pub secret: InstallationSecret,
+    pub outbox: OutboxSignal,
     tasks: Tasks,
+}
+
+impl Deref for Core {
+    type Target = Shared;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// A transaction of a use case: the store's, and what the rules inside it need.
@@ -34,16 +44,16 @@ pub struct Tx<'a> {
 }
 
 impl Core {
-    pub fn new(config: &Config, store: Store, clock: Clock, secret: Arc<InstallationSecret>) -> Self {
-        Self {
+    pub fn new(config: &Config, store: Store, clock: Clock, secret: InstallationSecret) -> Self {
+        Self(Arc::new(Shared {
             store,
             clock,
-            settings: Arc::new(Settings::new(config)),
-            rate_limits: Arc::new(RateLimits::new(&config.rate_limit)),
+            settings: Settings::new(config),
+            rate_limits: RateLimits::new(&config.rate_limit),
             secret,
-            outbox: Arc::default(),
+            outbox: OutboxSignal::default(),
             tasks: Tasks::default(),
-        }
+        }))
     }
 
     pub fn now(&self) -> Timestamp {

@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Source, none, sources, word};
 
-/// Layers that still have circles. This list only shrinks.
-const UNFINISHED: [&str; 0] = [];
-
 /// A module's path, such as `["core", "live"]`.
 type Module = Vec<String>;
 
@@ -150,7 +147,7 @@ fn absolute(path: &[String], this: &Module) -> Vec<String> {
 fn there_is_no_import_circle_inside_a_layer() {
     let tree = Tree::of(&sources());
     let (mut broken, mut known) = (Vec::new(), BTreeSet::new());
-    for module in tree.modules.keys().filter(|module| !UNFINISHED.contains(&module[0].as_str())) {
+    for module in tree.modules.keys() {
         let Some(circle) = tree.circle(module) else { continue };
         if known.insert(circle.iter().cloned().collect::<BTreeSet<_>>()) {
             let names: Vec<_> = circle.iter().chain([module]).map(|module| module.join("::")).collect();
