@@ -60,7 +60,9 @@ fn roles_are_called_by_their_names() {
     let mut vague = Vec::new();
     for place in PLACES {
         each_file(&root().join(place), &mut |name, text| {
-            if name == "tests/it/tidy/words.rs" || is_unfinished(name) {
+            if ["tests/it/tidy/words.rs", "src/domain/common_passwords.txt"].contains(&name)
+                || is_unfinished(name)
+            {
                 return;
             }
             for (index, line) in text.lines().enumerate() {
