@@ -12,8 +12,8 @@ pub(super) fn cleaned(value: Value) -> Result<Value, String> {
     match value {
         Value::String(text) => {
             let text = typed::trimmed(&text);
-            match typed::hidden(&text) {
-                Some(hidden) => Err(format!("must not contain the character {}", typed::unseen(hidden))),
+            match typed::needless_invisible(&text) {
+                Some(hidden) => Err(format!("must not contain {}", typed::describe_invisible(hidden))),
                 None => Ok(Value::String(text)),
             }
         }
@@ -32,8 +32,9 @@ mod tests {
 
     #[test]
     fn an_invisible_character_in_a_setting_is_refused_and_named() {
-        for c in
-            (char::MIN..=char::MAX).filter(|c| crate::domain::typed::is_unseen(*c) && *c != '\0').step_by(31)
+        for c in (char::MIN..=char::MAX)
+            .filter(|c| crate::domain::typed::is_invisible(*c) && *c != '\0')
+            .step_by(31)
         {
             let refused = environment("COFFEESHOP_SERVER__PUBLIC_URL", &format!("https://a{c}b.example"));
             let number = format!("U+{:04X}", u32::from(c));
@@ -44,7 +45,10 @@ mod tests {
             ("COFFEESHOP_DATABASE__PATH", "data/\u{202e}shop.db"),
             ("COFFEESHOP_MESSAGES__SHOP_NAME", "Blue\nCup"),
         ] {
-            assert!(environment(name, value).expect_err("wrong").contains("which is not seen"), "{name}");
+            assert!(
+                environment(name, value).expect_err("wrong").contains("the invisible character"),
+                "{name}"
+            );
         }
     }
 }

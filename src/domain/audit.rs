@@ -1,5 +1,4 @@
-//! An audit event: what was done to an account, by whom, when and from where; never a secret, never the content of a
-//! profile.
+//! Audit events: what was done to an account, by whom, when and from where. They contain no secret and no content of a profile.
 
 use std::sync::Arc;
 
@@ -13,47 +12,40 @@ use super::{Client, Limit, Timestamp, UserId};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, IntoStaticStr, EnumString)]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Channel {
-    /// Over the HTTP API.
+    /// The JSON API.
     #[default]
     Api,
-    /// On a page for customers.
+    /// A page behind a link in a message.
     Page,
-    /// In the web console for admins: reserved, nothing writes it yet.
+    /// Reserved for the web console.
     Console,
-    /// On the command line.
     Cli,
-    /// In a scheduled job.
     Job,
 }
 
 /// Where a request or a command came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// How they came in.
     pub channel: Channel,
-    /// The program and the address.
     pub client: Client,
-    /// At the console: the user id in the operating system.
+    /// The user id in the operating system, on the command line.
     pub uid: Option<u32>,
-    /// Over HTTP: the id under which the request is in the log.
+    /// The id under which a request over HTTP is in the log.
     pub request_id: Option<Arc<str>>,
 }
 
 impl Origin {
-    /// The server itself, by the clock.
     #[must_use]
     pub fn job() -> Self {
         Self { channel: Channel::Job, ..Self::default() }
     }
 
-    /// The command line, run by this user of the operating system.
     #[must_use]
     pub fn cli(uid: u32) -> Self {
         Self { channel: Channel::Cli, uid: Some(uid), ..Self::default() }
     }
 }
 
-/// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString, VariantArray)]
 #[strum(const_into_str)]
 pub enum Action {
@@ -99,49 +91,41 @@ pub enum Action {
     SessionsEnded,
 }
 
-/// A field that an edit changed. What people tell about themselves stays out of it: for an address or a name there is
-/// neither value.
+/// A field that an edit changed. For an address or a name both values are `None`, since they are personal data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
-    /// The field, as the API calls it.
+    /// The name of the field in the API.
     pub field: String,
-    /// What it was.
     pub from: Option<String>,
-    /// What it is.
     pub to: Option<String>,
 }
 
-/// Something that was done to an account.
+/// A change of an account, or an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEvent {
     /// A UUIDv7.
     pub id: Uuid,
-    /// When.
     pub at: Timestamp,
-    /// What.
     pub action: Action,
-    /// By whom; none if nobody was signed in.
+    /// `None` if anonymous, on the command line and in jobs.
     pub actor_id: Option<UserId>,
-    /// To whose account, which may be gone.
+    /// The user it was done to, who may be deleted by now.
     pub user_id: UserId,
-    /// From where.
     pub origin: Origin,
-    /// The fields of an edit.
+    /// Empty unless it is an edit.
     pub changes: Vec<FieldChange>,
 }
 
-/// Which page of which events, newest first.
+/// A page of audit events, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct AuditQuery {
-    /// Only what was done to this account.
+    /// Filters by the user it was done to.
     pub user_id: Option<UserId>,
-    /// Only what this user did.
+    /// Filters by the user who did it.
     pub actor_id: Option<UserId>,
-    /// Only this.
+    /// Filters by action.
     pub action: Option<Action>,
-    /// From where on; from the newest if there is none.
     pub cursor: Option<AuditCursor>,
-    /// How many.
     pub limit: Limit,
 }
 
@@ -161,13 +145,13 @@ impl AuditCursor {
         self.0
     }
 
-    /// The place as clients hand it back, who need not know what is in it.
+    /// The opaque text that clients send back.
     #[must_use]
     pub fn encode(self) -> String {
         format!("e{:x}", self.0)
     }
 
-    /// The place that a client hands back, if it is one.
+    /// Returns `None` if the text is no cursor.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('e').filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;

@@ -1,4 +1,4 @@
-//! A code and its link: what a message carries to prove that its reader owns the address.
+//! Codes and link tokens, which prove that their reader owns an address.
 
 use std::fmt;
 
@@ -9,29 +9,29 @@ use super::{
     typed::{digit, is_beside_code, without_spaces},
 };
 
-/// What a code is good for; good for nothing else.
+/// What a code and its link are for; they work for nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString)]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Purpose {
     /// Confirms the address of an account.
     VerifyEmail,
-    /// Confirms the address that an account shall have from now on.
+    /// Confirms the new address of an account.
     ChangeEmail,
-    /// Lets its reader choose a new password; anyone can have it sent.
+    /// Chooses a new password; requested anonymously.
     ResetPassword,
-    /// Lets somebody who was invited choose a first password.
+    /// Chooses the first password of an invited user.
     AcceptInvitation,
-    /// Lets its reader choose a new password; an admin made it, to hand over.
+    /// Chooses a new password; created by an admin, who passes it on.
     AdminReset,
-    /// Lets the reader of an account's own address choose a new password, which cancels a change of address.
+    /// Chooses a new password and thereby cancels a change of address; sent to the old address.
     CancelEmailChange,
-    /// Lets its reader choose a new password on the page on which they have just confirmed their address.
+    /// Chooses a new password on the page where the address was just confirmed.
     ChoosePassword,
 }
 
 impl Purpose {
-    /// Those that let their reader choose a password; the others confirm an address. Each has a row of its own, so that a
-    /// request for one, which may be anonymous, takes nothing from another.
+    /// Those that choose a password; the others confirm an address. Each has a row of its own, so that a request for one, which
+    /// may be anonymous, does not replace another.
     pub const FOR_PASSWORD: &'static [Self] = &[
         Self::ResetPassword,
         Self::AcceptInvitation,
@@ -46,16 +46,16 @@ impl Purpose {
 pub struct PlainCode(String);
 
 impl PlainCode {
-    /// How many digits.
     pub const DIGITS: usize = 6;
 
-    /// The code with this number, which is below 10⁶.
+    /// `number` is below 10⁶.
     #[must_use]
     pub fn from_number(number: u32) -> Self {
         Self(format!("{number:0width$}", width = Self::DIGITS))
     }
 
-    /// The code in what was typed or pasted: six digits of any script, with spaces and punctuation between or around them and nothing else.
+    /// Parses what was typed or pasted: six digits of any script, with nothing but spaces, punctuation and invisible characters
+    /// between or around them.
     #[must_use]
     pub fn typed(text: &str) -> Option<Self> {
         let digits: String =
@@ -63,7 +63,6 @@ impl PlainCode {
         (digits.len() == Self::DIGITS).then_some(Self(digits))
     }
 
-    /// The digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -81,25 +80,23 @@ impl fmt::Debug for PlainCode {
 pub struct PlainToken(String);
 
 impl PlainToken {
-    /// A token as text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The token of a link in what was pasted: by itself or with the whole link, perhaps in brackets, with a full stop
-    /// behind it, broken over lines, or within the address of a redirection.
+    /// Extracts the token from what was pasted: the token alone or the whole link, perhaps in brackets, followed by a full stop,
+    /// broken over lines, or percent-encoded in a redirection.
     #[must_use]
     pub fn pasted(text: &str) -> Self {
         let text = without_spaces(text);
         let ends = ["token=", "token%3D", "token%3d"].map(|name| text.rfind(name).map(|at| at + name.len()));
         let start = ends.into_iter().flatten().max().unwrap_or(0);
-        // Base64url, with the padding that ours has not: with it, it is another text and not one that was cut.
+        // Base64url, and the padding that our tokens lack: a token with padding is a wrong one, not ours with an addition.
         let is_of_token = |c: char| c.is_ascii_alphanumeric() || "-_=".contains(c);
         Self(text[start..].chars().skip_while(|c| !is_of_token(*c)).take_while(|c| is_of_token(*c)).collect())
     }
 
-    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -120,28 +117,24 @@ pub struct TokenHash(pub [u8; 32]);
 #[derive(Clone, Copy, Debug)]
 pub struct CodeHash(pub [u8; 32]);
 
-/// A keyed hash of an address and what is sent to it, under which the messages are counted.
+/// A keyed hash of an address and a kind of message, under which sent messages are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CountKey(pub [u8; 32]);
 
-/// What the store keeps of the code and link last sent to a user for one purpose.
+/// The code and link last sent to a user for one purpose, as stored.
 #[derive(Clone, Debug)]
 pub struct Code {
-    /// Whose it is.
     pub user_id: UserId,
-    /// What it is good for.
     pub purpose: Purpose,
-    /// The address it went to, the only one it proves.
+    /// The address it was sent to, the only one it proves.
     pub email: Email,
-    /// The code; none once it is dead.
+    /// `None` once no attempt is left.
     pub code_hash: Option<CodeHash>,
-    /// The first instant at which the code no longer counts.
+    /// From then on the code is invalid.
     pub code_expires_at: Timestamp,
-    /// How many wrong codes it still forgives.
     pub tries_left: u8,
-    /// The link.
     pub token_hash: TokenHash,
-    /// The first instant at which the link no longer counts.
+    /// From then on the link is invalid.
     pub token_expires_at: Timestamp,
 }
 
@@ -176,7 +169,7 @@ mod tests {
         }
     }
 
-    /// Over every letter, number, space and control there is: spaces and what is not seen change nothing.
+    /// Over every letter, number, space and control character.
     #[test]
     fn spaces_and_controls_do_not_count_in_a_code() {
         for c in

@@ -1,4 +1,4 @@
-//! An e-mail address: as it was typed, and in the one form in which two addresses are compared.
+//! An e-mail address: as typed, and in the normalized form that makes it unique.
 
 use std::fmt;
 
@@ -6,14 +6,15 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::{
     FieldError, local_part,
-    typed::{is_unseen, unseen},
+    typed::{describe_invisible, is_invisible},
 };
 
 /// An address that can receive mail: a plain local part, an `@`, and a domain with a dot.
 ///
-/// Kept as typed, for sending and showing, but for the local part in NFC, beside the compared form: the local part in lower
-/// case, the domain as IDNA A-labels (UTS #46). Stricter than RFC 5322 on purpose: no display name, no quotes, no literal,
-/// and no letter that folding takes for another one: who has such a mailbox would be taken for who has the other.
+/// It is kept as typed, with the local part in NFC, for sending and showing; and as a key for comparison: the local part in
+/// lower case, the domain as IDNA A-labels (UTS #46). Stricter than RFC 5322 on purpose: no display name, no quotes, no address
+/// literal, and no letter that case folding turns into another one, because the owner of that mailbox would be taken for the
+/// owner of the other.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email {
     typed: String,
@@ -21,49 +22,48 @@ pub struct Email {
 }
 
 impl Email {
-    /// The most bytes an address may have (RFC 5321, section 4.5.3.1, less the angle brackets).
+    /// RFC 5321, section 4.5.3.1, less the angle brackets.
     pub const MAX_BYTES: usize = 254;
     const MAX_LOCAL_BYTES: usize = 64;
 
-    /// The address in `typed`, which came as `field`; spaces around it are dropped.
+    /// Parses the value of `field`; drops spaces around it.
     ///
     /// # Errors
-    /// `invalid_email`, with a sentence that says what is wrong.
+    /// `invalid_email`.
     pub fn parse(field: &'static str, typed: &str) -> Result<Self, FieldError> {
         let wrong = |why: &str| FieldError::new(field, "invalid_email", format!("The field {field} {why}."));
         let typed = typed.trim();
-        if let Some(hidden) = typed.chars().find(|c| is_unseen(*c)) {
-            return Err(wrong(&format!("must not contain the character {}", unseen(hidden))));
+        if let Some(hidden) = typed.chars().find(|c| is_invisible(*c)) {
+            return Err(wrong(&format!("must not contain {}", describe_invisible(hidden))));
         }
         check(typed).map_err(wrong)
     }
 
-    /// An address that was checked before it was stored.
+    /// An address from the store, which is not checked again.
     #[must_use]
     pub fn stored(typed: String, key: String) -> Self {
         Self { typed, key }
     }
 
-    /// The address as it was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.typed
     }
 
-    /// The mailbox that mail to this address is delivered to: the local part as it was typed, for only the server behind
-    /// it knows whether case counts there (RFC 5321, section 2.4), and the domain as the DNS knows it.
+    /// The mailbox that mail is delivered to: the local part as typed, since only its server knows whether case counts there
+    /// (RFC 5321, section 2.4), and the domain in ASCII.
     #[must_use]
     pub fn mailbox(&self) -> String {
         mailbox(&self.typed).unwrap_or_else(|| self.typed.clone())
     }
 
-    /// Whether this is the same address, perhaps spelled in another way.
+    /// Whether both are spellings of the same address.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.key == other.key
     }
 
-    /// So much of the address as its owner recognises: `a…@example.com`.
+    /// As much as its owner recognises: `a…@example.com`.
     #[must_use]
     pub fn masked(&self) -> String {
         let (local, domain) = self.typed.rsplit_once('@').unwrap_or((&self.typed, ""));
@@ -71,22 +71,22 @@ impl Email {
         format!("{first}…@{domain}")
     }
 
-    /// The form that is equal for two spellings of one address.
+    /// The normalized form, equal for all spellings of an address.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// The mailbox that mail to an address is delivered to, or nothing if the address cannot be written to. Not every mail
-/// server takes a domain with other letters than ASCII, so it is given as the DNS has it.
+/// The mailbox that mail to an address is delivered to, or `None` if there is no such domain name. The domain is in ASCII, since
+/// not every mail server accepts other characters.
 #[must_use]
 pub fn mailbox(typed: &str) -> Option<String> {
     let (local, domain) = typed.rsplit_once('@')?;
     Some(format!("{local}@{}", idna::domain_to_ascii(domain).ok()?))
 }
 
-/// Addresses are personal data: a log gets the domain alone.
+/// Addresses are personal data: the log gets the domain alone.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Email(…@{})", self.key.rsplit('@').next().unwrap_or_default())
@@ -106,7 +106,7 @@ fn check(typed: &str) -> Result<Email, &'static str> {
     let (local, domain) = typed.rsplit_once('@').ok_or("must look like name@example.com")?;
     let local = local_part::normal(local)
         .ok_or("must not have a letter before the @ that stands for others, such as \u{fb01} for fi")?;
-    // Composing can make it longer than it was typed.
+    // NFC can make it longer.
     if local.len() > Email::MAX_LOCAL_BYTES {
         return Err("must have at most 64 bytes before the @");
     }

@@ -1,18 +1,18 @@
-//! The forms in which texts are compared and searched.
+//! Normalized forms of text, for comparison and search.
 
 use unicode_normalization::{UnicodeNormalization, char::canonical_combining_class};
 
-use super::typed::{is_dash, is_unseen};
+use super::typed::{is_dash, is_invisible};
 
-/// A text without regard to case or to which of Unicode's spellings it came in: NFKC, and each letter by way of its
-/// upper case, so that both small forms of the Greek sigma are one.
+/// Normalizes case and Unicode spelling: NFKC, with each letter in the lower case of its upper case, so that both lower-case
+/// forms of the Greek sigma are equal.
 #[must_use]
 pub fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
-/// A text in the form in which it is searched, and searched for: without regard to case, accents, and what is not seen. A
-/// letter with a stroke is the letter without, as people type it who have no such key.
+/// Normalizes a text for search: drops case, accents and invisible characters. A letter with a stroke becomes the letter
+/// without, as people type it whose keyboard lacks it.
 #[must_use]
 pub fn searchable(text: &str) -> String {
     const TATWEEL: char = '\u{640}';
@@ -20,7 +20,7 @@ pub fn searchable(text: &str) -> String {
         return text.to_ascii_lowercase();
     }
     let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
-    let seen = spaced.nfkd().filter(|c| !is_accent(*c) && !is_unseen(*c) && *c != TATWEEL);
+    let seen = spaced.nfkd().filter(|c| !is_accent(*c) && !is_invisible(*c) && *c != TATWEEL);
     let small = seen.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     let mut plain = String::with_capacity(text.len());
     for c in small {
@@ -32,10 +32,10 @@ pub fn searchable(text: &str) -> String {
             'ŧ' => plain.push('t'),
             'æ' => plain.push_str("ae"),
             'œ' => plain.push_str("oe"),
-            // Of its own upper case, which has no small form but this.
+            // Reached from ẞ alone: the upper case of ß is SS.
             'ß' => plain.push_str("ss"),
             'þ' => plain.push_str("th"),
-            // Apostrophes as word processors write them, and letters that look like one.
+            // Typographic apostrophes, and letters that look like one.
             '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bb}' | '\u{2bc}' => plain.push('\''),
             c if is_dash(c) => plain.push('-'),
             c => plain.push(c),
@@ -44,7 +44,7 @@ pub fn searchable(text: &str) -> String {
     plain.nfc().collect()
 }
 
-/// The words of a text that is searched for, the longest first, each once. What is part of another word is found with it.
+/// The words to search for, the longest first. One that is part of another is left out, since it is found with that.
 #[must_use]
 pub fn search_words(text: &str) -> Vec<String> {
     let text = searchable(text);
@@ -59,9 +59,9 @@ pub fn search_words(text: &str) -> Vec<String> {
     words
 }
 
-/// Whether it is an accent or another sign that people leave out when they search: a mark above, below or through a letter,
-/// a nukta, a point of Hebrew, Arabic or Syriac. By class (Unicode Standard, table 4-3): what makes another letter of one of
-/// kana, ends a syllable of an Indic script, or is a vowel or tone of Thai, Lao or Tibetan, is none.
+/// Whether it is a mark that people leave out when they search: an accent, a nukta, a point of Hebrew, Arabic or Syriac. By
+/// combining class (Unicode Standard, table 4-3), which leaves the marks that make another letter or syllable: those of kana, the
+/// virama, and the vowels and tones of Thai, Lao and Tibetan.
 fn is_accent(c: char) -> bool {
     matches!(canonical_combining_class(c), 1..=7 | 10..=36 | 200..=240)
 }
@@ -115,13 +115,13 @@ mod tests {
         }
     }
 
-    /// Over every character there is.
+    /// Over all of Unicode.
     #[test]
-    fn no_case_of_a_letter_and_nothing_unseen_counts_in_a_search() {
+    fn no_case_of_a_letter_and_nothing_invisible_counts_in_a_search() {
         for c in char::MIN..=char::MAX {
-            if is_unseen(c) && !c.is_whitespace() {
+            if is_invisible(c) && !c.is_whitespace() {
                 assert_eq!(searchable(&format!("a{c}b")), "ab", "{c:?}");
-            // The iota below a letter of ancient Greek is an accent, though it stands beside it in upper case.
+            // Ancient Greek: the iota below a letter is an accent, and stands beside the letter in upper case.
             } else if c.is_alphabetic() && !std::iter::once(c).nfd().any(|part| part == '\u{345}') {
                 let form = searchable(&c.to_string());
                 assert_eq!(searchable(&c.to_uppercase().to_string()), form, "{c:?}");

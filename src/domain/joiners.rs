@@ -1,5 +1,4 @@
-//! Characters that are not seen, and yet belong where they stand: what joins letters or parts them, picks the form of a
-//! character, or makes one emoji of several.
+//! Invisible characters that a text needs: joiners, variation selectors, and those that make one emoji of several.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
@@ -7,69 +6,69 @@ use icu_properties::{
 };
 use unicode_normalization::char::canonical_combining_class;
 
-use super::typed::is_unseen;
+use super::typed::is_invisible;
 
 const NON_JOINER: char = '\u{200c}';
 const JOINER: char = '\u{200d}';
 const BLACK_FLAG: char = '\u{1f3f4}';
 const END_OF_TAGS: char = '\u{e007f}';
 
-/// The first character that is not seen and has no business where it stands.
+/// The first invisible character that the text does not need.
 #[must_use]
-pub fn hidden(text: &str) -> Option<char> {
+pub fn needless_invisible(text: &str) -> Option<char> {
     let chars: Vec<char> = text.chars().collect();
-    (0..chars.len()).find(|at| is_hidden(&chars, *at)).map(|at| chars[at])
+    (0..chars.len()).find(|at| is_needless(&chars, *at)).map(|at| chars[at])
 }
 
-/// A text less the spaces, and what hides, at either end.
+/// The text without spaces and needless invisible characters at either end.
 #[must_use]
 pub fn trimmed(text: &str) -> String {
     let mut chars: Vec<char> =
-        text.trim_start_matches(|c: char| c.is_whitespace() || is_unseen(c)).chars().collect();
+        text.trim_start_matches(|c: char| c.is_whitespace() || is_invisible(c)).chars().collect();
     while chars.last().is_some_and(|last| last.is_whitespace())
-        || is_hidden(&chars, chars.len().wrapping_sub(1))
+        || is_needless(&chars, chars.len().wrapping_sub(1))
     {
         chars.pop();
     }
     chars.into_iter().collect()
 }
 
-fn is_hidden(chars: &[char], at: usize) -> bool {
-    chars.get(at).is_some_and(|c| is_unseen(*c)) && !belongs(chars, at)
+fn is_needless(chars: &[char], at: usize) -> bool {
+    chars.get(at).is_some_and(|c| is_invisible(*c)) && !is_needed(chars, at)
 }
 
-fn belongs(chars: &[char], at: usize) -> bool {
+fn is_needed(chars: &[char], at: usize) -> bool {
     let (before, after) = (&chars[..at], &chars[at + 1..]);
     let Some(&last) = before.last() else { return false };
     match chars[at] {
         NON_JOINER => is_virama(last) || is_within_joined(before, after),
-        // In Bengali it stands before a virama, too.
+        // Bengali has it before a virama, too.
         JOINER => {
             is_virama(last)
                 || after.first().is_some_and(|next| is_virama(*next))
                 || is_within_joined(before, after)
                 || is_within_emoji(before, after)
         }
-        // Text or colour of an emoji, keycaps, and variants of characters that have no case.
+        // Text or emoji presentation, keycaps, and variants of caseless characters.
         '\u{fe00}'..='\u{fe0f}' => {
             is_pictographic(last) || is_symbol(last) || is_caseless(last) || "#*".contains(last)
         }
-        // The form of an ideograph, as in the names of people in Japan.
+        // Variants of ideographs, as in Japanese names.
         '\u{e0100}'..='\u{e01ef}' => is_caseless(last),
-        // The form of a letter of Mongolian.
+        // Variants of Mongolian letters.
         '\u{180b}'..='\u{180f}' => ('\u{1820}'..='\u{18aa}').contains(&last),
         '\u{e0020}'..=END_OF_TAGS => is_within_flag(chars, at),
         _ => false,
     }
 }
 
-/// The sign that takes the vowel off a letter of an Indic script; class 9 is for it (Unicode Standard, table 4-3).
+/// The sign that suppresses the vowel of an Indic letter: combining class 9 (Unicode Standard, table 4-3).
 fn is_virama(c: char) -> bool {
     canonical_combining_class(c) == 9
 }
 
-/// Between two letters of a script whose letters join, such as Arabic (RFC 5892, appendix A.1; more generous in that the
-/// letters need not join on this side: people write it after those, too).
+/// Whether it is between two letters of a joining script, such as Arabic (RFC 5892, appendix A.1). Unlike there, the letters need
+/// not join on this side, since people write it after those, too.
 fn is_within_joined(before: &[char], after: &[char]) -> bool {
     let joining = |c: &char| CodePointMapData::<JoiningType>::new().get(*c);
     let joins = |kind: JoiningType| {
@@ -80,14 +79,14 @@ fn is_within_joined(before: &[char], after: &[char]) -> bool {
         && after.iter().map(joining).find(is_letter).is_some_and(joins)
 }
 
-/// Between two emoji that are shown as one (UTS #51, ED-16).
+/// Whether it is between two emoji that are shown as one (UTS #51, ED-16).
 fn is_within_emoji(before: &[char], after: &[char]) -> bool {
-    let is_dress = |c: &char| matches!(c, '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
-    before.iter().rev().find(|c| !is_dress(c)).is_some_and(|c| is_pictographic(*c))
+    let is_modifier = |c: &char| matches!(c, '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
+    before.iter().rev().find(|c| !is_modifier(c)).is_some_and(|c| is_pictographic(*c))
         && after.first().is_some_and(|c| is_pictographic(*c))
 }
 
-/// In the flag of a part of a country (UTS #51, ED-14a): a black flag, a few letters in tags, and the end of them.
+/// Whether it is in the flag of a part of a country (UTS #51, ED-14a): a black flag, 3 to 6 tag characters, and the cancel tag.
 fn is_within_flag(chars: &[char], at: usize) -> bool {
     let is_tag = |c: &char| ('\u{e0020}'..END_OF_TAGS).contains(c);
     let start = chars[..at].iter().rposition(|c| !is_tag(c));
@@ -105,7 +104,7 @@ fn is_symbol(c: char) -> bool {
 }
 
 fn is_caseless(c: char) -> bool {
-    category(c) == GeneralCategory::OtherLetter && !is_unseen(c)
+    category(c) == GeneralCategory::OtherLetter && !is_invisible(c)
 }
 
 fn category(c: char) -> GeneralCategory {
@@ -140,13 +139,13 @@ mod tests {
     #[test]
     fn what_a_script_or_an_emoji_needs_is_kept() {
         for text in NEEDED {
-            assert_eq!(hidden(text), None, "{text}");
+            assert_eq!(needless_invisible(text), None, "{text}");
             assert_eq!(trimmed(&format!(" {text}\u{200b}\u{feff} ")), text);
         }
     }
 
     #[test]
-    fn where_nothing_needs_it_it_hides() {
+    fn where_nothing_needs_it_it_is_needless() {
         for (text, expected) in [
             ("an\u{200c}n", '\u{200c}'),
             ("an\u{200d}n", '\u{200d}'),
@@ -161,16 +160,16 @@ mod tests {
             ("🏴\u{e0067}\u{e0062}\u{e0073}", '\u{e0067}'),
             ("a\u{202e}b", '\u{202e}'),
         ] {
-            assert_eq!(hidden(text), Some(expected), "{text:?}");
+            assert_eq!(needless_invisible(text), Some(expected), "{text:?}");
         }
     }
 
-    /// Over every character there is: at the ends, and between Latin letters, nothing that is not seen is left.
+    /// Over all of Unicode: at the ends, and between Latin letters.
     #[test]
-    fn nothing_unseen_is_left_among_latin_letters() {
-        for c in (char::MIN..=char::MAX).filter(|c| is_unseen(*c)) {
+    fn nothing_invisible_is_left_among_latin_letters() {
+        for c in (char::MIN..=char::MAX).filter(|c| is_invisible(*c)) {
             assert_eq!(trimmed(&format!("{c}{c}An{c} {c}")), "An", "{c:?}");
-            assert_eq!(hidden(&format!("A{c}n")), Some(c), "{c:?}");
+            assert_eq!(needless_invisible(&format!("A{c}n")), Some(c), "{c:?}");
         }
     }
 }

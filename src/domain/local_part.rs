@@ -1,35 +1,31 @@
-//! What stands before the @ of an address: which letters it may have, and the form in which two of them are compared.
+//! The part of an address before the @: which letters it may have, and its form for comparison.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// Letters of living alphabets that folding takes for others or for two: the final sigma, the Thai and Lao letters for
-/// *am*, two letters of Lao that were made of others, and the Armenian *ev*. They are ordinary letters, each compared as
-/// what it is, like the German ß, which has no letter of its own in upper case either.
+/// Letters of living alphabets that NFKC or case folding replaces: the final sigma, the Thai and Lao letters for *am*, two Lao
+/// ligatures, and the Armenian *ev*. They are ordinary letters, each compared as itself, like the German ß.
 const ORDINARY: [char; 6] = ['ς', '\u{e33}', '\u{eb3}', '\u{edc}', '\u{edd}', 'և'];
 
-/// A local part in NFC, as RFC 6532 (section 3.1) has addresses written. None if a letter in it stands for another one, so
-/// that folding would change it by more than case: a full-width letter, a ligature, the long s, the dotless i, the Kelvin
-/// sign. Such an address is another mailbox than the one that it would be taken for.
+/// The local part in NFC (RFC 6532, section 3.1). `None` if folding would change a letter by more than case: a full-width letter,
+/// a ligature, the long s, the dotless i, the Kelvin sign. Such an address would be taken for another mailbox.
 pub(super) fn normal(typed: &str) -> Option<String> {
     let normal: String = typed.nfc().collect();
-    (!typed.chars().any(is_double) && normal.chars().all(is_ordinary)).then_some(normal)
+    (!typed.chars().any(is_duplicate) && normal.chars().all(is_ordinary)).then_some(normal)
 }
 
-/// The form in which two local parts in NFC are compared: in lower case. A sigma in upper case is the final one where a word
-/// ends, as people write it in lower case.
+/// The form for comparison of a local part in NFC: lower case, with the final sigma at the end of a word.
 pub(super) fn compared(normal: &str) -> String {
     let is_in_word = |c: char| c.is_alphanumeric() || is_combining_mark(c);
     normal.split_inclusive(|c| !is_in_word(c)).map(str::to_lowercase).collect::<String>().nfc().collect()
 }
 
-/// Whether a character is another one all the same by canonical equivalence.
-fn is_double(c: char) -> bool {
+/// Whether a character is canonically equivalent to another single one.
+fn is_duplicate(c: char) -> bool {
     let mut normal = std::iter::once(c).nfc();
     normal.next() != Some(c) && normal.next().is_none()
 }
 
-/// Whether folding leaves it but for case: it has no other form by compatibility, and of its upper case the lower case is
-/// itself.
+/// Whether folding changes its case alone: it has no compatibility form, and the lower case of its upper case is itself.
 fn is_ordinary(c: char) -> bool {
     if c.is_ascii() || ORDINARY.contains(&c) {
         return true;
@@ -39,7 +35,7 @@ fn is_ordinary(c: char) -> bool {
     only(std::iter::once(c).nfkc()) == Some(c) && only(large.to_lowercase()) == Some(small)
 }
 
-/// The one character that there is.
+/// The character, if there is exactly one.
 fn only(mut chars: impl Iterator<Item = char>) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
@@ -54,13 +50,13 @@ mod tests {
         normal(typed).map(|normal| compared(&normal))
     }
 
-    /// Each that an address can have, with what `x…y` with it in the middle is compared as.
+    /// Each character that an address can have, with the form for comparison of `x…y` around it.
     fn taken() -> impl Iterator<Item = (char, String)> {
         let letters = (char::MIN..=char::MAX).filter(|c| c.is_alphanumeric() || is_combining_mark(*c));
         letters.filter_map(|c| Some((c, key(&format!("x{c}y"))?)))
     }
 
-    /// Over every letter there is: a user with another one has another mailbox, unless they differ by case alone.
+    /// Over all of Unicode: two mailboxes are taken for one only if they differ by case alone.
     #[test]
     fn no_letter_is_compared_as_another_one() {
         let mut seen = HashMap::new();
@@ -75,7 +71,7 @@ mod tests {
     fn case_does_not_count_for_any_letter() {
         for (c, key_of_it) in taken() {
             for case in [c.to_lowercase().to_string(), c.to_uppercase().to_string()] {
-                // Two letters in place of one are other letters, and a sigma within a word is no final one.
+                // Two letters instead of one are other letters, and a sigma within a word is not a final one.
                 if c != 'ς' && case.chars().nth(1).is_none() {
                     assert_eq!(key(&format!("x{case}y")).as_deref(), Some(&*key_of_it), "{c:?}");
                 }

@@ -1,4 +1,4 @@
-//! A message to a person: what is said, whatever carries it.
+//! A message to a person, whichever transport sends it.
 
 use std::fmt;
 
@@ -8,52 +8,50 @@ use uuid::Uuid;
 
 use super::Timestamp;
 
-/// A message's id: a UUIDv7, stable over every attempt to deliver it.
+/// A UUIDv7, the same at every attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(pub Uuid);
 
-/// What a message is about; `delivery` has the words for each.
+/// What a message is about; `messaging` has the text for each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum MessageKind {
-    /// Confirm the address of a new account.
+    /// To a new account: confirm the address.
     #[serde(alias = "Confirm your e-mail")]
     VerifyEmail,
-    /// The account is about to be deleted: confirm the address.
+    /// To an account that is about to be deleted: confirm the address.
     VerifyReminder,
-    /// An admin made an account: choose a password.
+    /// To an account that an admin created: choose a password.
     Invitation,
-    /// The account is about to be deleted: choose a password.
+    /// To an invited account that is about to be deleted: choose a password.
     InvitationReminder,
-    /// Choose a new password.
     #[serde(alias = "Choose a new password")]
     ResetPassword,
-    /// Confirm the address that an account shall have from now on.
+    /// To the new address of an account: confirm it.
     ChangeEmail,
-    /// To the old address: somebody asked for that.
+    /// To the old address: a change was requested.
     #[serde(alias = "email_change_asked")]
     EmailChangeRequested {
-        /// The new address, made unreadable to strangers.
+        /// `Email::masked` of the new address.
         masked: String,
     },
-    /// To the old address: it was done.
+    /// To the old address: it was changed.
     EmailChanged {
-        /// The new address, made unreadable to strangers.
+        /// `Email::masked` of the new address.
         masked: String,
     },
-    /// The password was changed.
     PasswordChanged,
-    /// The account was deleted by whoever knew its password.
+    /// By a request with its password.
     AccountDeleted,
-    /// Somebody tried to sign up with the address of an account.
+    /// To an account: there was a sign-up with its address.
     AddressTaken,
-    /// Nothing: messages arrive.
+    /// To try the settings.
     Test,
 }
 
 impl MessageKind {
-    /// Whether it tells the owner of an account of a change that they may have to stop: nothing may delay it.
+    /// Whether it is a security notice, which must not be delayed: its reader may have to undo a change.
     #[must_use]
     pub const fn is_urgent(&self) -> bool {
         match self {
@@ -73,35 +71,30 @@ impl MessageKind {
     }
 }
 
-/// What is sent; sealed while it waits, for it carries what must not lie readable in a database.
+/// What is sent. Encrypted while it waits, since it carries secrets.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Message {
-    /// The address it goes to.
     pub to: String,
-    /// What it is about.
     #[serde(alias = "letter", alias = "subject", deserialize_with = "kind")]
     pub kind: MessageKind,
-    /// The six digits, if it has any.
     pub code: Option<String>,
-    /// Until when they count.
     #[serde(default)]
     pub code_until: Option<Timestamp>,
-    /// The link, if it has one.
     pub link: Option<String>,
-    /// Until when it counts; one without an end is the address of a page.
+    /// `None` if the link carries no token and does not expire.
     #[serde(default)]
     pub link_until: Option<Timestamp>,
 }
 
 impl Message {
-    /// A message that carries neither code nor link.
+    /// Without code and link.
     #[must_use]
     pub const fn plain(to: String, kind: MessageKind) -> Self {
         Self { to, kind, code: None, code_until: None, link: None, link_until: None }
     }
 }
 
-/// A letter, also as 0.1 wrote it before there were letters: by its subject, which named the shop in one case.
+/// Reads also what early databases contain: the subject instead of a kind, which named the shop in one case.
 fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageKind, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     match value.as_str() {
@@ -112,48 +105,41 @@ fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageKind, D::Er
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message").field("letter", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Message").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
-/// A message as its keeper sees it: where it goes and how it fares, not what it carries.
+/// A message that was not sent, as the operator sees it: without code and link.
 #[derive(Clone, Debug)]
 pub struct OutboxEntry {
-    /// Its id.
     pub id: MessageId,
-    /// The address it goes to.
     pub to: String,
-    /// What it is about; nothing if it cannot be read any more.
+    /// `None` if it cannot be decrypted.
     pub kind: Option<MessageKind>,
-    /// Whether it still waits to be sent.
     pub state: MessageState,
-    /// How often it was tried.
     pub attempts: u32,
-    /// Not to be tried before.
+    /// The time of the next attempt.
     pub due_at: Timestamp,
-    /// When it was written.
     pub created_at: Timestamp,
-    /// Worth nothing to its reader from then on.
+    /// From then on it is of no use to its reader.
     pub expires_at: Timestamp,
-    /// Why the latest attempt failed.
     pub last_error: Option<String>,
 }
 
 impl OutboxEntry {
-    /// The word for what it is about.
+    /// The name of the kind.
     #[must_use]
     pub fn about(&self) -> &'static str {
         self.kind.as_ref().map_or("unreadable", MessageKind::into_str)
     }
 }
 
-/// What became of a message that was not sent.
+/// Whether a message that was not sent is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, EnumString, VariantArray)]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum MessageState {
-    /// It is tried, or will be.
     Waiting,
-    /// Nobody tries any more.
+    /// Given up.
     Dead,
 }
 
@@ -186,6 +172,6 @@ mod tests {
             link: Some("https://shop.example/verify?token=abc".to_owned()),
             ..Message::plain("ann@example.com".to_owned(), MessageKind::VerifyEmail)
         };
-        assert_eq!(format!("{message:?}"), "Message { letter: VerifyEmail, .. }");
+        assert_eq!(format!("{message:?}"), "Message { kind: VerifyEmail, .. }");
     }
 }

@@ -1,4 +1,4 @@
-//! VALUES: what the shop talks about, checked on the way in; no I/O, no async.
+//! Values, checked when they are made; no I/O, no async.
 
 mod audit;
 mod clock;

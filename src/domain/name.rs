@@ -1,21 +1,20 @@
-//! A person's first or last name.
+//! A first or last name.
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::{FieldError, typed};
 
-/// A name as people write it: 1 to 100 characters in NFC, in which nothing hides, nor around it.
+/// 1 to 100 characters in NFC, without needless invisible ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
 impl Name {
-    /// The most characters a name may have.
     pub const MAX_CHARS: usize = 100;
 
-    /// The name in `typed`, which came as `field`.
+    /// Parses the value of `field`; drops spaces around it.
     ///
     /// # Errors
-    /// `empty`, `too_long`, or `forbidden_character` (one that is not seen where neither its script nor an emoji needs it).
+    /// `empty`, `too_long`, or `forbidden_character` for an invisible one that neither its script nor an emoji needs.
     pub fn parse(field: &'static str, typed: &str) -> Result<Self, FieldError> {
         let name = typed::trimmed(&typed.nfc().collect::<String>());
         if name.is_empty() {
@@ -26,21 +25,20 @@ impl Name {
             let message = format!("The field {field} must have at most {} characters.", Self::MAX_CHARS);
             return Err(FieldError::new(field, "too_long", message));
         }
-        if let Some(hidden) = typed::hidden(&name) {
+        if let Some(hidden) = typed::needless_invisible(&name) {
             let message =
-                format!("The field {field} must not contain the character {}.", typed::unseen(hidden));
+                format!("The field {field} must not contain {}.", typed::describe_invisible(hidden));
             return Err(FieldError::new(field, "forbidden_character", message));
         }
         Ok(Self(name))
     }
 
-    /// A name that was checked before it was stored.
+    /// A name from the store, which is not checked again.
     #[must_use]
     pub fn stored(name: String) -> Self {
         Self(name)
     }
 
-    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -61,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_is_refused() {
+    fn needless_invisible_characters_are_refused() {
         for name in ["a\nb", "a\u{0}b", "a\u{202e}b", "a\u{200b}b"] {
             assert_eq!(
                 Name::parse("last_name", name).map_err(|e| e.code),

@@ -1,18 +1,18 @@
-//! Whom a network address stands for: what has one address of a network can mostly have them all.
+//! The networks that rate limits count by: a client with one address of a network can usually use them all.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The network of a client: an IPv4 address, or the /64 of an IPv6 address. An IPv6 address that only carries an IPv4
-/// address through a translator or a tunnel stands for that: behind such a one there is all of IPv4.
+/// The network of a client: an IPv4 address, or the /64 of an IPv6 address. An IPv6 address that embeds an IPv4 address for a
+/// translator or tunnel counts as that, since its /64 would hold all of IPv4.
 #[must_use]
 pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
-        IpAddr::V6(ip) => carried(ip).map_or_else(|| masked(ip, 64), IpAddr::V4),
+        IpAddr::V6(ip) => embedded(ip).map_or_else(|| masked(ip, 64), IpAddr::V4),
         ip @ IpAddr::V4(_) => ip,
     }
 }
 
-/// The /48 of an IPv6 address, as much as one site is mostly given (RFC 6177); none for IPv4.
+/// The /48 of an IPv6 address, the usual size of a site (RFC 6177); `None` for IPv4.
 #[must_use]
 pub fn site(ip: IpAddr) -> Option<IpAddr> {
     match network(ip) {
@@ -25,15 +25,15 @@ fn masked(ip: Ipv6Addr, bits: u32) -> IpAddr {
     IpAddr::V6((u128::from(ip) & (u128::MAX << (128 - bits))).into())
 }
 
-/// The IPv4 address that an IPv6 address carries: behind a NAT64 translator (RFC 6052 and RFC 8215), in a 6to4 tunnel (RFC
-/// 3056), or in a Teredo tunnel (RFC 4380, section 4).
-fn carried(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The IPv4 address in an IPv6 address of a NAT64 translator (RFC 6052 and RFC 8215), a 6to4 tunnel (RFC 3056), or a Teredo
+/// tunnel (RFC 4380, section 4).
+fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let o = ip.octets();
     let last = [o[12], o[13], o[14], o[15]];
     let v4 = match o {
         [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, ..] => last,
-        // How long the prefix of a local translator is does not show, but what follows the address is zero (RFC 6052,
-        // section 2.2). An address that ends in zeros itself may be taken for another one, though never for all of them.
+        // The length of a local translator's prefix is unknown, but what follows the IPv4 address is zero (RFC 6052, section
+        // 2.2). An IPv4 address that ends in zeros may be taken for another one, but never are all taken for one.
         [0, 0x64, 0xff, 0x9b, 0, 1, ..] if o[13..] != [0; 3] => last,
         [0, 0x64, 0xff, 0x9b, 0, 1, ..] if o[12] != 0 => [o[9], o[10], o[11], o[12]],
         [0, 0x64, 0xff, 0x9b, 0, 1, ..] if o[11] != 0 => [o[7], o[9], o[10], o[11]],
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_carries_an_ipv4_address_stands_for_it() {
+    fn an_embedded_ipv4_address_counts_as_the_network() {
         for of in [
             "64:ff9b::192.0.2.33",
             // The examples of RFC 6052, section 2.4, under the prefix of RFC 8215.

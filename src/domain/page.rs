@@ -1,4 +1,4 @@
-//! Lists in pages: how many, in which order, from where on.
+//! Lists in pages: filter, order, limit and cursor.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -7,16 +7,13 @@ use uuid::Uuid;
 
 use super::{FieldError, Role, Status, Timestamp, User, UserId};
 
-/// How many items a page has at most: 1 to 200.
+/// The maximum number of items of a page: 1 to 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(u8);
 
 impl Limit {
-    /// The most a page may have.
     pub const MAX: u8 = 200;
 
-    /// A limit of `number` items.
-    ///
     /// # Errors
     /// `out_of_range` outside 1 to 200.
     pub fn new(number: i64) -> Result<Self, FieldError> {
@@ -29,7 +26,6 @@ impl Limit {
         }
     }
 
-    /// The number.
     #[must_use]
     pub fn get(self) -> usize {
         self.0.into()
@@ -46,114 +42,105 @@ impl Default for Limit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, EnumString, VariantArray)]
 #[strum(const_into_str)]
 pub enum UserSort {
-    /// Newest first.
     #[default]
     #[strum(serialize = "-created_at")]
     NewestFirst,
-    /// Oldest first.
     #[strum(serialize = "created_at")]
     OldestFirst,
-    /// By address.
     #[strum(serialize = "email")]
-    EmailUp,
-    /// By address, backwards.
+    Email,
     #[strum(serialize = "-email")]
-    EmailDown,
+    EmailDescending,
 }
 
-/// The last user of the page before, by what the list is sorted by.
+/// The last user of the previous page, by what the list is sorted by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserCursor {
-    /// In a list by age.
     Created(Timestamp, UserId),
-    /// In a list by address: its compared form.
+    /// `Email::key`.
     Email(String),
 }
 
 impl UserCursor {
-    /// The place right after `user` in a list in this order.
+    /// The position after `user`.
     #[must_use]
     pub fn after(user: &User, sort: UserSort) -> Self {
         match sort {
             UserSort::NewestFirst | UserSort::OldestFirst => Self::Created(user.created_at, user.id),
-            UserSort::EmailUp | UserSort::EmailDown => Self::Email(user.profile.email.key().to_owned()),
+            UserSort::Email | UserSort::EmailDescending => Self::Email(user.profile.email.key().to_owned()),
         }
     }
 
-    /// The place as clients hand it back, who need not know what is in it.
+    /// The opaque text that clients send back.
     #[must_use]
     pub fn encode(&self, sort: UserSort) -> String {
-        let place = match self {
-            Self::Created(at, id) => {
-                Place { sort: sort.into_str().into(), at: Some((at.millis(), *id.as_uuid())), key: None }
+        let content = match self {
+            Self::Created(at, id) => CursorContent {
+                sort: sort.into_str().into(),
+                at: Some((at.millis(), *id.as_uuid())),
+                key: None,
+            },
+            Self::Email(key) => {
+                CursorContent { sort: sort.into_str().into(), at: None, key: Some(key.clone()) }
             }
-            Self::Email(key) => Place { sort: sort.into_str().into(), at: None, key: Some(key.clone()) },
         };
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&place).unwrap_or_default())
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&content).unwrap_or_default())
     }
 
-    /// The place that a client hands back, if it is one in a list in this order.
+    /// Returns `None` if the text is no cursor of a list in this order.
     #[must_use]
     pub fn decode(text: &str, sort: UserSort) -> Option<Self> {
-        let place: Place = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        if place.sort != sort.into_str() {
+        let content: CursorContent = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        if content.sort != sort.into_str() {
             return None;
         }
-        match (sort, place.at, place.key) {
+        match (sort, content.at, content.key) {
             (UserSort::NewestFirst | UserSort::OldestFirst, Some((at, id)), None) => {
                 Some(Self::Created(Timestamp::from_millis(at), UserId::from_uuid(id)))
             }
-            (UserSort::EmailUp | UserSort::EmailDown, None, Some(key)) => Some(Self::Email(key)),
+            (UserSort::Email | UserSort::EmailDescending, None, Some(key)) => Some(Self::Email(key)),
             _ => None,
         }
     }
 }
 
-/// What is in a cursor. It is trusted no further than any other parameter: it can only move along the list.
+/// The content of a cursor. It needs no signature: a forged one can only move along the list.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Place {
+struct CursorContent {
     sort: String,
     at: Option<(i64, Uuid)>,
     key: Option<String>,
 }
 
-/// Which users a list has; without anything, all.
+/// Which users a list contains; all by default.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
-    /// Part of the address or the names, in any case.
+    /// Words in the address or names, see `search_words`.
     pub text: Option<String>,
-    /// Only this role.
     pub role: Option<Role>,
-    /// Only this status.
     pub status: Option<Status>,
-    /// Only disabled, or only not disabled ones.
     pub disabled: Option<bool>,
 }
 
-/// Which page of which list.
+/// A page of users.
 #[derive(Clone, Debug, Default)]
 pub struct UserQuery {
-    /// Which users.
     pub filter: UserFilter,
-    /// In which order.
     pub sort: UserSort,
-    /// From where on; from the start if there is none.
     pub cursor: Option<UserCursor>,
-    /// How many.
     pub limit: Limit,
-    /// Whether to count them all, too.
+    /// Whether to count all users that pass the filter.
     pub count: bool,
 }
 
-/// One page of a list.
+/// A page of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T, C> {
-    /// The items of this page.
     pub items: Vec<T>,
-    /// Where the next page starts, if there is one.
+    /// `None` on the last page.
     pub next: Option<C>,
-    /// How many there are in all pages, if that was asked.
+    /// The number of items of all pages, if requested.
     pub total: Option<u64>,
 }
 
@@ -191,7 +178,7 @@ mod tests {
         let email = UserCursor::Email("ann@example.com".to_owned());
         for (cursor, sort, other) in [
             (created, UserSort::NewestFirst, UserSort::OldestFirst),
-            (email, UserSort::EmailUp, UserSort::NewestFirst),
+            (email, UserSort::Email, UserSort::NewestFirst),
         ] {
             let text = cursor.encode(sort);
             assert_eq!(UserCursor::decode(&text, sort), Some(cursor));

@@ -1,4 +1,4 @@
-//! Passwords in their three states: typed, good enough to be set, and hashed.
+//! Passwords: as typed, checked against the policy, and hashed.
 
 use std::{fmt, sync::LazyLock};
 
@@ -6,18 +6,18 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{Email, FieldError, Profile, fold};
 
-/// What somebody typed to prove who they are, in NFC, so that two ways of typing é are one.
+/// A password as typed, in NFC, so that both encodings of é are equal.
 #[derive(Clone)]
 pub struct Password(String);
 
 impl Password {
-    /// A longer password is refused, never cut off.
+    /// A longer password is refused, never truncated.
     pub const MAX_CHARS: usize = 256;
 
-    /// The password in `typed`, which came as `field`.
+    /// Parses the value of `field`.
     ///
     /// # Errors
-    /// `too_long` past 256 characters: found out before any work is done with it.
+    /// `too_long`, before the rest is even normalized.
     pub fn parse(field: &'static str, typed: &str) -> Result<Self, FieldError> {
         let normal: String = typed.chars().take(Self::MAX_CHARS + 1).nfc().collect();
         if typed.chars().nth(Self::MAX_CHARS).is_some() || normal.chars().nth(Self::MAX_CHARS).is_some() {
@@ -27,7 +27,6 @@ impl Password {
         Ok(Self(normal))
     }
 
-    /// What is hashed.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -40,12 +39,11 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A password that met the policy.
+/// A password that meets the policy.
 #[derive(Clone, Debug)]
 pub struct NewPassword(Password);
 
 impl NewPassword {
-    /// What is hashed.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -57,13 +55,11 @@ impl NewPassword {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// The hash in a PHC string.
     #[must_use]
     pub fn from_phc(phc: String) -> Self {
         Self(phc)
     }
 
-    /// The PHC string.
     #[must_use]
     pub fn as_phc(&self) -> &str {
         &self.0
@@ -76,34 +72,34 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// What a new password must be, on every path that sets one (NIST SP 800-63B-4, section 3.1.1.2).
+/// The rules for a new password, wherever one is set (NIST SP 800-63B-4, section 3.1.1.2).
 #[derive(Clone, Debug)]
 pub struct PasswordPolicy {
-    /// The fewest characters; never below 8.
+    /// At least 8.
     pub min_chars: usize,
-    /// The shop's name, of which a password must not be made.
+    /// A password must not consist of it.
     pub shop_name: String,
 }
 
 impl PasswordPolicy {
-    /// How many guesses a good password takes at least, by zxcvbn's estimate. A common password, a name or a word,
-    /// alone or with the usual trimmings, takes fewer; eight random letters take a thousand times more.
+    /// The minimum of zxcvbn's estimate. A common password, a name or a word, alone or with the usual additions, takes fewer
+    /// guesses; eight random letters take a thousand times more.
     const MIN_GUESSES_LOG10: f64 = 5.0;
-    /// How much of a long password is rated: what that costs grows with the cube of it, and whoever types may choose
-    /// the worst case. So much takes 7 ms at most, a hundred characters would take half a second.
+    /// How much of a long password is rated. The time grows with the cube of it, and an attacker can send the worst case: 24
+    /// characters take 7 ms at most, 100 would take half a second.
     const RATED_CHARS: usize = 24;
 
-    /// The password in `typed`, good enough for the account of `profile`.
+    /// Checks a new password for the account of `profile`.
     ///
     /// # Errors
-    /// `too_short`, `too_long`, or `too_common`: there is no rule on composition.
+    /// `too_short`, `too_long`, or `too_common`. There is no rule on composition.
     pub fn check(
         &self,
         field: &'static str,
         typed: &str,
         profile: &Profile,
     ) -> Result<NewPassword, FieldError> {
-        let password = self.measure(field, typed)?;
+        let password = self.check_length(field, typed)?;
         if self.is_guessable(&password.0, profile) {
             let message = format!(
                 "The field {field} is too easy to guess: it is a common password, or made of your e-mail address, \
@@ -114,11 +110,11 @@ impl PasswordPolicy {
         Ok(NewPassword(password))
     }
 
-    /// The password in `typed`, of which only the length was looked at: that costs next to nothing.
+    /// Checks only the length, which is cheap.
     ///
     /// # Errors
     /// `too_short`, `too_long`.
-    pub fn measure(&self, field: &'static str, typed: &str) -> Result<Password, FieldError> {
+    pub fn check_length(&self, field: &'static str, typed: &str) -> Result<Password, FieldError> {
         let password = Password::parse(field, typed)?;
         if password.0.chars().count() < self.min_chars {
             let message = format!("The field {field} must have at least {} characters.", self.min_chars);
@@ -133,7 +129,7 @@ impl PasswordPolicy {
         }
         let context = self.context(profile);
         let folded = fold(password);
-        if context.iter().any(|told| fold(told) == folded) {
+        if context.iter().any(|part| fold(part) == folded) {
             return true;
         }
         let rated: String = password.chars().take(Self::RATED_CHARS).collect();
@@ -141,7 +137,7 @@ impl PasswordPolicy {
         zxcvbn::zxcvbn(&rated, &inputs).guesses_log10() < Self::MIN_GUESSES_LOG10
     }
 
-    /// What an attacker who knows the person and the shop would try first.
+    /// What an attacker who knows the user and the shop would try first.
     fn context(&self, profile: &Profile) -> Vec<String> {
         let mut context = vec!["coffeeshop".to_owned(), "coffee shop".to_owned(), self.shop_name.clone()];
         context.push(self.shop_name.split_whitespace().collect());
@@ -155,8 +151,8 @@ impl PasswordPolicy {
     }
 }
 
-/// Whether it is, in whatever case, one of the passwords that people were found to use most: those of at least eight
-/// characters among the first 20,000 of the collection known as Pwned Passwords, in order of the alphabet.
+/// Whether it is, in any case, one of the most used passwords: those of at least eight characters among the first 20,000 of Pwned
+/// Passwords, sorted.
 fn is_common(password: &str) -> bool {
     static COMMON: LazyLock<Vec<&str>> =
         LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
@@ -171,7 +167,7 @@ fn words_of_email(email: &Email) -> Vec<String> {
     context
 }
 
-/// The words of a text, less those too short to tell anything.
+/// The words of a text with at least three characters.
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2).map(str::to_owned)
 }
@@ -234,7 +230,7 @@ mod tests {
     #[test]
     fn every_password_of_the_list_is_refused_in_any_case() {
         let list: Vec<&str> = include_str!("common_passwords.txt").lines().collect();
-        assert!(list.len() > 8_000 && list.is_sorted(), "the list is searched by halves");
+        assert!(list.len() > 8_000 && list.is_sorted(), "binary search needs it sorted");
         for bad in list.iter().step_by(7) {
             assert_eq!(check(bad), Err("too_common"), "{bad}");
             assert_eq!(check(&bad.to_uppercase()), Err("too_common"), "{bad}");
@@ -242,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn ones_made_of_the_person_or_the_shop_are_refused() {
+    fn ones_made_of_the_user_or_the_shop_are_refused() {
         for bad in [
             "theodora.lark@roastery.example",
             "theodora.lark",

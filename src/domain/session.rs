@@ -1,4 +1,4 @@
-//! A session: one login on one device, until it is logged out or left alone for too long.
+//! A session: from a login to a logout, expiry or revocation.
 
 use std::net::IpAddr;
 
@@ -6,24 +6,21 @@ use uuid::Uuid;
 
 use super::{Timestamp, TokenHash, UserId};
 
-/// A session's id: a UUIDv7.
+/// A UUIDv7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId(Uuid);
 
 impl SessionId {
-    /// A fresh id.
     #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// An id that came from outside or from the store.
     #[must_use]
     pub const fn from_uuid(id: Uuid) -> Self {
         Self(id)
     }
 
-    /// The id as a UUID.
     #[must_use]
     pub const fn as_uuid(&self) -> &Uuid {
         &self.0
@@ -36,32 +33,29 @@ impl Default for SessionId {
     }
 }
 
-/// Where a login came from.
+/// Where a request came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
-    /// What the program calls itself, cut to 256 characters.
+    /// Cut to 256 characters.
     pub user_agent: Option<String>,
-    /// The address of the nearest party that is not a trusted proxy.
+    /// The nearest address that is not a trusted proxy.
     pub ip: Option<IpAddr>,
 }
 
-/// A session as it is stored.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Its id, the `sid` of its tokens.
+    /// The `sid` of its tokens.
     pub id: SessionId,
-    /// Whose it is.
     pub user_id: UserId,
-    /// When the login was.
     pub created_at: Timestamp,
-    /// When it was last renewed.
+    /// The time of the last refresh.
     pub last_used_at: Timestamp,
-    /// The first instant at which it is over.
+    /// From then on it is expired.
     pub expires_at: Timestamp,
-    /// Where the login came from.
+    /// Of the login.
     pub client: Client,
-    /// The refresh token that is good now.
+    /// The valid refresh token.
     pub current: TokenHash,
-    /// The one before it, for a client whose reply was lost.
+    /// The one before, accepted for a short time from a client that did not get the reply.
     pub previous: Option<TokenHash>,
 }

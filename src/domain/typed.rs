@@ -1,86 +1,85 @@
-//! What people type and paste: for each text field, what becomes of spaces, separators and characters that are not seen.
+//! How typed and pasted text is read: for each field, what happens to spaces, separators and invisible characters.
 //!
 //! | field | rule |
 //! | --- | --- |
 //! | password, typed | exactly as typed, in NFC |
-//! | password from a pipe, secret from a file | one line: a byte order mark before it and the line end behind it are dropped, all else counts |
-//! | `auth.secret`, from wherever it comes | spaces around it are dropped |
-//! | code | spaces, punctuation, dashes and what is not seen are dropped; a digit of any script is that digit; six are left |
-//! | token of a link | may be pasted with the link around it, in brackets, with a full stop behind it, broken over lines: the token is taken out |
-//! | refresh token | spaces, line ends and what is not seen are dropped |
-//! | e-mail address | spaces around it are dropped; one within, and anything that is not seen, is refused |
-//! | name | in NFC; spaces and what is not seen are dropped around it; within, what is not seen is refused, unless the script or an emoji needs it where it stands |
-//! | search | in NFKD without accents and case; what is not seen is dropped, spaces part the words, typographic apostrophes and dashes are the plain ones |
-//! | setting | spaces around it are dropped; within, what is not seen is refused as in a name |
+//! | password from a pipe, secret from a file | one line: a byte order mark before it and the line end after it are dropped, nothing else |
+//! | `auth.secret`, from any source | spaces around it are dropped |
+//! | code | spaces, punctuation, dashes and invisible characters are dropped; digits of any script are read; six must be left |
+//! | token of a link | may be pasted within the link, in brackets, followed by a full stop, broken over lines: the token is extracted |
+//! | refresh token | spaces, line ends and invisible characters are dropped |
+//! | e-mail address | spaces around it are dropped; spaces within and invisible characters are refused |
+//! | name | in NFC; spaces and invisible characters around it are dropped; invisible ones within are refused, unless the script or an emoji needs them |
+//! | search | in NFKD without accents and case; invisible characters are dropped, spaces separate the words, typographic apostrophes and dashes become plain ones |
+//! | setting | spaces around it are dropped; invisible characters within are refused as in a name |
 //! | id, address or name on the command line | as over HTTP, spaces around it are dropped |
-//! | id in a path, cursor, choice, number, access token | exactly as documented: programs write these |
+//! | id in a path, cursor, enum, number, access token | exactly as documented: programs write these |
 //! | `User-Agent` | ASCII, which is all that is kept of it |
 //!
-//! *Not seen* are control and format characters, what Unicode calls default ignorable, line and paragraph separators, and the
-//! blank of Braille, which looks like a space and is none.
+//! *Invisible* are control and format characters, default ignorable code points, line and paragraph separators, and the Braille
+//! blank, which looks like a space but is none.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup, PrependedConcatenationMark},
 };
 
-pub use super::joiners::{hidden, trimmed};
+pub use super::joiners::{needless_invisible, trimmed};
 
 const MINUS: char = '\u{2212}';
 
-/// A character that is not seen, as it is named to people: `U+200B, which is not seen`.
+/// Names an invisible character in messages: `the invisible character U+200B`.
 #[must_use]
-pub fn unseen(c: char) -> String {
-    format!("U+{:04X}, which is not seen", u32::from(c))
+pub fn describe_invisible(c: char) -> String {
+    format!("the invisible character U+{:04X}", u32::from(c))
 }
 
-/// Whether a character is not seen, and is no plain space either.
+/// Whether a character is invisible and no plain space.
 #[must_use]
-pub fn is_unseen(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     const BRAILLE_BLANK: char = '\u{2800}';
     match category(c) {
         GeneralCategory::Control | GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator => {
             true
         }
-        // The signs of Arabic that stand below a number are seen.
+        // The Arabic signs that enclose a number are visible.
         GeneralCategory::Format => !CodePointSetData::new::<PrependedConcatenationMark>().contains(c),
         _ => c == BRAILLE_BLANK || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c),
     }
 }
 
-/// Whether a character may part or surround a code: a space, punctuation, the minus sign, or one that is not seen.
+/// Whether a character may stand within or around a code: a space, punctuation, the minus sign, or an invisible one.
 pub(super) fn is_beside_code(c: char) -> bool {
     let beside = GeneralCategoryGroup::Separator.union(GeneralCategoryGroup::Punctuation);
-    beside.contains(category(c)) || c == MINUS || is_unseen(c)
+    beside.contains(category(c)) || c == MINUS || is_invisible(c)
 }
 
-/// Whether it is a hyphen, a dash or the minus sign.
 pub(super) fn is_dash(c: char) -> bool {
     category(c) == GeneralCategory::DashPunctuation || c == MINUS
 }
 
-/// The digit from `0` to `9` that a digit of any script stands for.
+/// Converts a digit of any script to `0` to `9`.
 pub(super) fn digit(c: char) -> Option<char> {
     let is_digit =
         |number: u32| char::from_u32(number).is_some_and(|c| category(c) == GeneralCategory::DecimalNumber);
     if !is_digit(c.into()) {
         return None;
     }
-    // The ten digits of a script stand in a row, from zero on, by Unicode's policy of stability; rows may touch.
+    // By Unicode's stability policy the ten digits of a script are consecutive from zero; such ranges may be adjacent.
     let before = (0..u32::from(c)).rev().take_while(|number| is_digit(*number)).count();
     char::from_digit(u32::try_from(before % 10).ok()?, 10)
 }
 
-/// A text less its spaces, its line ends and what is not seen: none of them belongs to a token.
+/// Removes spaces, line ends and invisible characters, none of which belongs to a token.
 #[must_use]
 pub fn without_spaces(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace() && !is_unseen(*c)).collect()
+    text.chars().filter(|c| !c.is_whitespace() && !is_invisible(*c)).collect()
 }
 
-/// The secret in a file or from a pipe: its one line. Editors write a byte order mark before it and a line end behind it.
+/// Reads the single line of a file or pipe. Editors write a byte order mark before it and a line end after it.
 ///
 /// # Errors
-/// In words, which go on after "the password" or "the file", if there is more than a line, or it is no text.
+/// The rest of a sentence that begins with "the password" or "the file", if there are more lines, or it is not UTF-8.
 pub fn secret_line(bytes: &[u8]) -> Result<&str, &'static str> {
     let text = str::from_utf8(bytes).map_err(|_| "is not text in UTF-8")?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -123,16 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_seen_and_a_control_is_not() {
+    fn a_letter_is_visible_and_a_control_is_not() {
         for c in all() {
             if c.is_control()
                 || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{e0000}'..='\u{e0fff}')
             {
-                assert!(is_unseen(c), "{c:?}");
+                assert!(is_invisible(c), "{c:?}");
             }
-            // Among letters there are the blanks of Hangul, and two vowels of Khmer that nobody writes.
+            // Unicode counts the Hangul fillers as letters.
             if c.is_alphanumeric() && !matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}') {
-                assert!(!is_unseen(c), "{c:?}");
+                assert!(!is_invisible(c), "{c:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Prints messages, as blocks that scripts can read: for trying out, and for shops that pipe them on.
+//! The console transport: prints messages in a form that scripts can read.
 
 use std::{
     io::{self, Write},
@@ -8,14 +8,12 @@ use std::{
 use super::{delivery_error::DeliveryError, texts::text, transport::Transport};
 use crate::{domain::Message, messaging::outbox::OutboxMessage};
 
-/// Prints to `W`.
 pub struct ConsoleTransport<W> {
     out: Arc<Mutex<W>>,
     shop_name: String,
 }
 
 impl<W> ConsoleTransport<W> {
-    /// A transport that prints to `out`.
     pub fn new(out: W, shop_name: &str) -> Self {
         Self { out: Arc::new(Mutex::new(out)), shop_name: shop_name.to_owned() }
     }
@@ -24,13 +22,13 @@ impl<W> ConsoleTransport<W> {
 impl<W: Write + Send + 'static> Transport for ConsoleTransport<W> {
     async fn send(&self, message: &OutboxMessage) -> Result<(), DeliveryError> {
         let (out, block) = (Arc::clone(&self.out), block(&message.message, &self.shop_name));
-        // A reader that does not read must not hold up anything but messages.
+        // A full pipe blocks: it must not block anything but messages.
         let printed = tokio::task::spawn_blocking(move || {
             print(&mut *out.lock().unwrap_or_else(PoisonError::into_inner), &block)
         });
         match printed.await {
             Ok(printed) => printed.map_err(|e| DeliveryError::unreachable(format!("standard output: {e}"))),
-            Err(_) => Err(DeliveryError::unreachable("standard output: printing was cut short".to_owned())),
+            Err(_) => Err(DeliveryError::unreachable("standard output: printing was interrupted".to_owned())),
         }
     }
 }

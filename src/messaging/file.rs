@@ -1,4 +1,4 @@
-//! Writes mails into a folder, one `.eml` file each: for trying out, and for shops that send them some other way.
+//! The file transport: writes each mail as an `.eml` file into a folder.
 
 use std::{
     fs,
@@ -11,14 +11,13 @@ use rustix::fs::Access;
 use super::{delivery_error::DeliveryError, mail::Sender, transport::Transport};
 use crate::{files, messaging::outbox::OutboxMessage};
 
-/// Writes into a folder.
 pub struct FileTransport {
     path: PathBuf,
     sender: Sender,
 }
 
 impl FileTransport {
-    /// A transport that writes into the folder at `path`, which is made if need be.
+    /// The folder is created with the first mail.
     pub const fn new(path: PathBuf, sender: Sender) -> Self {
         Self { path, sender }
     }
@@ -35,18 +34,18 @@ impl Transport for FileTransport {
                 Some(obstacle) => failed(&obstacle),
                 None => failed(&e),
             }),
-            Err(_) => Err(failed(&"writing was cut short")),
+            Err(_) => Err(failed(&"writing was interrupted")),
         }
     }
 }
 
-/// Whoever looks into the folder sees whole mails alone. A second attempt at a mail takes the place of the first.
+/// Renames the complete file, so that readers of the folder see no incomplete mail. A second attempt replaces the first file.
 fn write(folder: &Path, name: &str, mail: &[u8]) -> io::Result<()> {
     files::make_folder(folder)?;
-    let unfinished = folder.join(format!(".{name}"));
-    let mut file = files::create(&unfinished)?;
+    let incomplete = folder.join(format!(".{name}"));
+    let mut file = files::create(&incomplete)?;
     file.write_all(mail)?;
     file.sync_all()?;
-    fs::rename(&unfinished, folder.join(name))?;
+    fs::rename(&incomplete, folder.join(name))?;
     fs::File::open(folder)?.sync_all()
 }

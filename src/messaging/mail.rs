@@ -1,4 +1,4 @@
-//! A message as a mail: plain text and HTML, from templates that are checked when they are compiled.
+//! Composes a mail from a message: plain text and HTML.
 
 use std::time::UNIX_EPOCH;
 
@@ -15,7 +15,7 @@ use crate::{
     messaging::outbox::OutboxMessage,
 };
 
-/// Who sends mails, and for which shop.
+/// The sender of all mails.
 #[derive(Clone, Debug)]
 pub struct Sender {
     from: Mailbox,
@@ -24,14 +24,13 @@ pub struct Sender {
 
 /// A mail, ready for a transport.
 pub struct Mail {
-    /// From where to where.
     pub envelope: Envelope,
-    /// The mail itself: headers and both forms, in ASCII.
+    /// Headers and body, in ASCII.
     pub bytes: Vec<u8>,
 }
 
 impl Mail {
-    /// Whether the recipient's address has letters that not every mail server takes; the sender's never has.
+    /// Whether the recipient's address has non-ASCII characters, which not every mail server accepts. The sender's never has.
     pub fn is_international(&self) -> bool {
         self.envelope.to().iter().any(|address| !AsRef::<str>::as_ref(address).is_ascii())
     }
@@ -40,7 +39,7 @@ impl Mail {
 #[derive(Template)]
 #[template(path = "mail.txt")]
 struct Text<'a> {
-    words: &'a MessageText,
+    message: &'a MessageText,
     shop_name: &'a str,
     code: Option<Code<'a>>,
     link: Option<Link<'a>>,
@@ -49,7 +48,7 @@ struct Text<'a> {
 #[derive(Template)]
 #[template(path = "mail.html")]
 struct Html<'a> {
-    words: &'a MessageText,
+    message: &'a MessageText,
     shop_name: &'a str,
     code: Option<Code<'a>>,
     link: Option<Link<'a>>,
@@ -68,10 +67,10 @@ struct Link<'a> {
 }
 
 impl Sender {
-    /// A sender as `messages.from` says.
+    /// Parses `messages.from`.
     ///
     /// # Errors
-    /// If that is no address, or one that only some mail servers take (RFC 6531): no mail would be sure to arrive.
+    /// Startup error, shown to the operator, if it is no address, or one that not every mail server accepts (RFC 6531).
     pub fn new(from: &str, shop_name: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
@@ -82,60 +81,55 @@ impl Sender {
         let mut from: Mailbox = from.parse().map_err(|_| wrong())?;
         from.email = deliverable(from.email.as_ref()).ok_or_else(wrong)?;
         if !from.email.user().is_ascii() {
-            return Err(format!("messages.from: {} has letters before the @ that are not ASCII", from.email));
+            return Err(format!("messages.from: {} has non-ASCII characters before the @", from.email));
         }
         Ok(Self { from, shop_name: shop_name.to_owned() })
     }
 
-    /// The address that mails come from.
     pub const fn address(&self) -> &Address {
         &self.from.email
     }
 
-    /// A message as a mail.
-    ///
     /// # Errors
-    /// In words, if there is no such address, or no mail can be made of it.
+    /// The reason, for `DeliveryError::rejected`, if the recipient's address cannot be used.
     pub fn compose(&self, message: &OutboxMessage) -> Result<Mail, String> {
-        const NOT_MADE: &str = "no mail can be made of this message";
-        let (entry, message) = (message, &message.message);
-        let to = deliverable(&message.to).ok_or("the address cannot be written to")?;
-        let words = text(&message.kind, &self.shop_name);
+        const CANNOT_COMPOSE: &str = "the mail cannot be composed";
+        let OutboxMessage { id, written_at, message, .. } = message;
+        let to = deliverable(&message.to).ok_or("mail cannot be sent to this address")?;
+        let text = text(&message.kind, &self.shop_name);
         let code = message.code.as_deref().zip(message.code_until);
-        let code = code.map(|(text, until)| Code { text, until: in_words(until) });
+        let code = code.map(|(text, until)| Code { text, until: human_time(until) });
         let link = message.link.as_deref();
-        let link = link.map(|text| Link { text, until: message.link_until.map(in_words) });
+        let link = link.map(|text| Link { text, until: message.link_until.map(human_time) });
         let shop_name = &self.shop_name;
-        let text = Text { words: &words, shop_name, code: code.clone(), link: link.clone() };
-        let html = Html { words: &words, shop_name, code, link };
-        let render = |rendered: Result<String, askama::Error>| rendered.map_err(|_| NOT_MADE);
-        let parts = MultiPart::alternative_plain_html(render(text.render())?, render(html.render())?);
-        let id = format!("<{}@{}>", entry.id.0, self.from.email.domain());
+        let plain = Text { message: &text, shop_name, code: code.clone(), link: link.clone() };
+        let html = Html { message: &text, shop_name, code, link };
+        let render = |rendered: Result<String, askama::Error>| rendered.map_err(|_| CANNOT_COMPOSE);
+        let parts = MultiPart::alternative_plain_html(render(plain.render())?, render(html.render())?);
         let mail = lettre::Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to.clone()))
-            .subject(words.subject)
-            .message_id(Some(id))
-            .date(UNIX_EPOCH + entry.written_at.since(Timestamp::from_millis(0)))
-            // No out-of-office note in return (RFC 3834, section 5).
+            .subject(text.subject)
+            .message_id(Some(format!("<{}@{}>", id.0, self.from.email.domain())))
+            .date(UNIX_EPOCH + written_at.since(Timestamp::from_millis(0)))
+            // Prevents automatic replies (RFC 3834, section 5).
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),
             ))
             .multipart(parts)
-            .map_err(|_| NOT_MADE)?;
-        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to]).map_err(|_| NOT_MADE)?;
+            .map_err(|_| CANNOT_COMPOSE)?;
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to]).map_err(|_| CANNOT_COMPOSE)?;
         Ok(Mail { envelope, bytes: mail.formatted() })
     }
 }
 
-/// The address as mail is delivered to it.
 fn deliverable(typed: &str) -> Option<Address> {
     mailbox(typed)?.parse().ok()
 }
 
-/// An instant for people: `24 November 2026, 09:30 UTC`.
-fn in_words(instant: Timestamp) -> String {
+/// For example `24 November 2026, 09:30 UTC`.
+fn human_time(instant: Timestamp) -> String {
     let time = chrono::DateTime::UNIX_EPOCH + instant.since(Timestamp::from_millis(0));
     time.format("%-d %B %Y, %H:%M UTC").to_string()
 }

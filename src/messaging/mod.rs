@@ -16,7 +16,7 @@ mod worker;
 pub use self::{
     console::ConsoleTransport,
     delivery_error::DeliveryError,
-    outbox::{LEASE, Outbox, OutboxMessage, Retried, Room},
+    outbox::{Capacity, LEASE, Outbox, OutboxMessage, Retried},
     transport::Transport,
     transports::ConfiguredTransport,
     worker::Worker,

@@ -26,6 +26,7 @@ use crate::{
 pub const LEASE: Duration = Duration::from_mins(1);
 /// How long a message is retried.
 const RETRIED_FOR: Duration = Duration::from_hours(48);
+
 #[derive(Clone)]
 pub struct Outbox {
     core: Core,
@@ -45,10 +46,10 @@ pub struct OutboxMessage {
 
 /// How many messages a worker can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct Capacity {
     pub messages: u32,
     /// Of these, retries.
-    pub tried: u32,
+    pub retries: u32,
 }
 
 /// How many messages are retried.
@@ -58,7 +59,7 @@ pub struct Retried(pub usize);
 impl OutboxMessage {
     /// A message that is not in the outbox, to test a transport.
     #[must_use]
-    pub fn unkept(message: Message, now: Timestamp) -> Self {
+    pub fn unsaved(message: Message, now: Timestamp) -> Self {
         let mailbox = message.to.clone();
         Self { id: MessageId(Uuid::now_v7()), written_at: now, message, mailbox, attempts: 1 }
     }
@@ -85,22 +86,22 @@ impl Outbox {
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn take(&self, room: Room) -> Result<Vec<OutboxMessage>, Error> {
+    pub async fn take(&self, capacity: Capacity) -> Result<Vec<OutboxMessage>, Error> {
         let now = self.core.now();
         // No pause is longer: what is due later was postponed while the clock was ahead, and a code does not wait for that.
         let due =
             Due { now, furthest: now + LONGEST_PAUSE, furthest_deferred: now + LONGEST_UNCONFIRMED_PAUSE };
         let is_any = self.core.read(move |tx| {
-            Ok(room.messages > 0 && tx.has_sendable(due, Attempt::First)?
-                || room.tried > 0 && tx.has_sendable(due, Attempt::Further)?)
+            Ok(capacity.messages > 0 && tx.has_sendable(due, Attempt::First)?
+                || capacity.retries > 0 && tx.has_sendable(due, Attempt::Further)?)
         });
         if !is_any.await? {
             return Ok(Vec::new()); // no write that requests would have to wait for
         }
         let take = move |tx: &Tx<'_>| {
-            let mut taken = tx.take_messages(due, Attempt::First, now + LEASE, room.messages)?;
-            let left = room.messages.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
-            let mut left = left.min(room.tried);
+            let mut taken = tx.take_messages(due, Attempt::First, now + LEASE, capacity.messages)?;
+            let left = capacity.messages.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
+            let mut left = left.min(capacity.retries);
             // The index is by attempts, so the urgent ones are queried by themselves.
             for attempt in [Attempt::FurtherUrgent, Attempt::Further] {
                 let further = tx.take_messages(due, attempt, now + LEASE, left)?;

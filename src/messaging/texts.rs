@@ -1,130 +1,130 @@
-//! The words of every letter.
+//! The text of every kind of message.
 
 use crate::domain::MessageKind;
 
-/// What a letter says around its code and its link.
 #[derive(Debug)]
 pub struct MessageText {
-    /// The subject, in one line.
+    /// In one line.
     pub subject: String,
-    /// The first line.
     pub heading: &'static str,
-    /// What happened, and what is asked of its reader; an empty line between paragraphs.
+    /// What happened and what to do. An empty line separates paragraphs.
     pub opening: String,
-    /// What its link does.
+    /// The label of the link; empty if the message has none.
     pub button: &'static str,
-    /// What to do if it was a mistake.
+    /// What to do if the message was not expected.
     pub closing: &'static str,
 }
 
-/// The words of a letter of this shop.
-#[expect(clippy::too_many_lines, reason = "one arm for each letter, to be read side by side")]
+const IGNORE_ACCOUNT: &str =
+    "If you do not want the account, you can ignore this message; the account will be deleted automatically.";
+
+#[expect(clippy::too_many_lines, reason = "one arm for each kind, to be read side by side")]
 pub fn text(kind: &MessageKind, shop: &str) -> MessageText {
     match kind {
         MessageKind::VerifyEmail => MessageText {
             subject: "Confirm your e-mail".to_owned(),
             heading: "Confirm your e-mail",
-            opening: format!("Please confirm that this address is yours, for your account at {shop}."),
+            opening: format!("Please confirm your e-mail address for your account at {shop}."),
             button: "Confirm my address",
-            closing: "If you did not sign up, you need not do anything: the account is deleted by itself. The page behind \
-                      the link can delete it at once.",
+            closing: "If you did not sign up, you can ignore this message; the account will be deleted automatically. Or open \
+                      the link to delete it now.",
         },
         MessageKind::VerifyReminder => MessageText {
             subject: "Confirm your e-mail, or your account will be deleted".to_owned(),
-            heading: "Your account is about to be deleted",
+            heading: "Your account will soon be deleted",
             opening: format!(
-                "You signed up at {shop} and have not confirmed your address yet. Without that, your account will soon \
-                 be deleted. Here is a fresh link."
+                "You signed up at {shop} but have not confirmed your e-mail address yet. Confirm it now to keep your account."
             ),
             button: "Confirm my address",
-            closing: "If you do not want the account, you need not do anything: it is deleted by itself.",
+            closing: IGNORE_ACCOUNT,
         },
         MessageKind::Invitation => MessageText {
             subject: format!("You are invited to {shop}"),
             heading: "You are invited",
-            opening: format!("{shop} has made an account for you. Choose a password, and it is yours."),
+            opening: format!("{shop} has created an account for you. Choose a password to activate it."),
             button: "Choose my password",
-            closing: "If you do not want the account, you need not do anything: it is deleted by itself.",
+            closing: IGNORE_ACCOUNT,
         },
         MessageKind::InvitationReminder => MessageText {
             subject: format!("Your invitation to {shop} is about to end"),
             heading: "Your invitation is about to end",
             opening: format!(
-                "{shop} has made an account for you. If you do not choose a password, it will soon be deleted."
+                "{shop} has created an account for you. Choose a password now, or the account will soon be deleted."
             ),
             button: "Choose my password",
-            closing: "If you do not want the account, you need not do anything: it is deleted by itself.",
+            closing: IGNORE_ACCOUNT,
         },
         MessageKind::ResetPassword => MessageText {
             subject: "Choose a new password".to_owned(),
             heading: "Choose a new password",
-            opening: format!("Somebody, probably you, asked for a new password at {shop}."),
+            opening: format!("We received a request to reset your password at {shop}."),
             button: "Choose a new password",
-            closing: "If it was not you, you need not do anything: your password stays as it is.",
+            closing: "If it was not you, you can ignore this message; your password will not change.",
         },
         MessageKind::ChangeEmail => MessageText {
             subject: "Confirm your new e-mail".to_owned(),
             heading: "Confirm your new e-mail",
             opening: format!(
-                "An account at {shop} is to have this address from now on. Please confirm that it is yours."
+                "An account at {shop} will use this e-mail address from now on. Please confirm that it is yours."
             ),
             button: "Confirm my new address",
-            closing: "If you know nothing of it, you need not do anything: without you the account keeps its old address.",
+            closing: "If this is not your account, you can ignore this message; the account will keep its old address.",
         },
         MessageKind::EmailChangeRequested { masked } => MessageText {
             subject: "Your e-mail address is about to change".to_owned(),
             heading: "Your e-mail address is about to change",
             opening: format!(
-                "Somebody who knows your password asked {shop} to change the address of your account to {masked}. It \
-                 changes as soon as that address is confirmed.\n\nIf this was you, there is nothing to do here. If it was \
-                 not, choose a new password now: that cancels the change and ends every session."
+                "We received a request, made with your password, to change the e-mail address of your account at {shop} to \
+                 {masked}. It changes as soon as the new address is confirmed.\n\nIf this was you, there is nothing to do. If \
+                 it was not, choose a new password now: that cancels the change and ends all sessions."
             ),
             button: "This was not me",
-            closing: "The link works for as long as the change can be confirmed. When the change is done, tell the shop.",
+            closing: "The link works until the change is confirmed or its time is over. If your address has changed already, \
+                      please contact the shop.",
         },
         MessageKind::EmailChanged { masked } => MessageText {
             subject: "Your e-mail address was changed".to_owned(),
             heading: "Your e-mail address was changed",
             opening: format!(
-                "The address of your account at {shop} is {masked} from now on, and no longer this one."
+                "Your account at {shop} now uses the e-mail address {masked} instead of this one."
             ),
             button: "",
-            closing: "If this was not you, tell the shop at once: the people there can give your account back to you.",
+            closing: "If this was not you, please contact the shop at once: they can give you your account back.",
         },
         MessageKind::PasswordChanged => MessageText {
             subject: "Your password was changed".to_owned(),
             heading: "Your password was changed",
             opening: format!(
-                "Your account at {shop} has a new password.\n\nIf this was you, there is nothing to do here. If it was \
-                 not, choose another one now: that ends every session."
+                "The password of your account at {shop} was changed.\n\nIf this was you, there is nothing to do. If it was \
+                 not, choose a new password now: that ends all sessions."
             ),
             button: "This was not me",
-            closing: "Nobody at the shop ever asks you for your password.",
+            closing: "The shop will never ask you for your password.",
         },
         MessageKind::AccountDeleted => MessageText {
             subject: "Your account was deleted".to_owned(),
             heading: "Your account was deleted",
             opening: format!(
-                "Somebody who knows your password, probably you, has deleted your account at {shop} and everything that \
-                 belonged to it."
+                "Your account at {shop} was deleted, with everything that belonged to it. The request was made with your \
+                 password."
             ),
             button: "",
-            closing: "If it was not you, tell the shop. With this address you can sign up again at any time.",
+            closing: "If it was not you, please contact the shop. You can sign up again with this address at any time.",
         },
         MessageKind::AddressTaken => MessageText {
             subject: format!("You already have an account at {shop}"),
             heading: "You already have an account",
             opening: format!(
-                "Somebody, perhaps you, tried to sign up at {shop} with this address, which has an account already. Log in \
-                 with your password, or choose a new one if you have forgotten it."
+                "You, or another person, tried to sign up at {shop} with this e-mail address, which already has an account. \
+                 Log in with your password, or choose a new one if you have forgotten it."
             ),
             button: "Choose a new password",
-            closing: "If it was not you, you need not do anything: your account stays as it is.",
+            closing: "If it was not you, you can ignore this message; your account will not change.",
         },
         MessageKind::Test => MessageText {
             subject: format!("A test message from {shop}"),
-            heading: "Messages arrive",
-            opening: format!("This is a test of the mail settings of {shop}. If you can read it, they work."),
+            heading: "Test message",
+            opening: format!("The mail settings of {shop} work."),
             button: "",
             closing: "There is nothing to do.",
         },

@@ -1,4 +1,4 @@
-//! What a transport can do.
+//! The interface of a transport.
 
 use super::delivery_error::DeliveryError;
 use crate::{
@@ -25,7 +25,7 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// One sentence that says what is wrong.
     fn send_test(&self, to: &str, now: Timestamp) -> impl Future<Output = Result<(), DeliveryError>> + Send {
-        let message = OutboxMessage::unkept(Message::plain(to.to_owned(), MessageKind::Test), now);
+        let message = OutboxMessage::unsaved(Message::plain(to.to_owned(), MessageKind::Test), now);
         async move {
             let sent = self.send(&message).await;
             self.flush_idle().await;

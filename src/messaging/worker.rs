@@ -7,7 +7,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     delivery_error::DeliveryError,
-    outbox::{Outbox, OutboxMessage, Room},
+    outbox::{Capacity, Outbox, OutboxMessage},
     transport::Transport,
 };
 use crate::{
@@ -25,13 +25,12 @@ const MAX_QUICK: usize = 4;
 /// A message in flight for longer than this no longer counts as quick: it must not delay others.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// The worker that empties the outbox.
+/// Sends the messages of the outbox.
 pub struct Worker<T> {
     outbox: Outbox,
     transport: T,
 }
 
-/// A message that is on its way.
 struct InFlight {
     id: MessageId,
     since: Instant,
@@ -39,16 +38,15 @@ struct InFlight {
 }
 
 impl<T: Transport> Worker<T> {
-    /// A worker with this transport.
     pub const fn new(outbox: Outbox, transport: T) -> Self {
         Self { outbox, transport }
     }
 
-    /// Delivers until `stop` says so. Then it takes nothing more, and ends with the messages that are on their way: what is
-    /// cut off between its last byte and the receipt arrives twice.
+    /// Sends until `stop` is true. Then it takes no further messages, but waits for those in flight: one that is interrupted
+    /// before its confirmation may arrive twice.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            isolate_panics("delivering", self.deliver_all(&stop)).await;
+            isolate_panics("delivering", self.send_batch(&stop)).await;
             tokio::select! {
                 () = self.outbox.enqueued() => {}
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
@@ -57,37 +55,43 @@ impl<T: Transport> Worker<T> {
         }
     }
 
-    /// Delivers until nothing is due and nothing on its way; answers how many messages were taken.
+    /// Sends until nothing is due or in flight. Returns how many messages were attempted.
     ///
     /// # Errors
-    /// If the store does not answer: what was not reported as sent is sent again.
-    pub async fn deliver_due(&self) -> Result<usize, Error> {
+    /// If the store does not answer: messages that were not reported as sent are sent again.
+    pub async fn send_due(&self) -> Result<usize, Error> {
         let (_never, stop) = watch::channel(false);
-        self.deliver_until(&stop).await
+        self.send_until(&stop).await
     }
 
-    /// The same, but takes nothing more once `stop` says so.
-    async fn deliver_until(&self, stop: &watch::Receiver<bool>) -> Result<usize, Error> {
-        let (mut sends, mut under_way) = (FuturesUnordered::new(), Vec::new());
-        let (mut number, mut failure) = (0, None);
+    async fn send_batch(&self, stop: &watch::Receiver<bool>) {
+        if let Err(error) = self.send_until(stop).await {
+            tracing::error!(error = error.in_full(), "the outbox cannot be read, or written to");
+        }
+        self.transport.flush_idle().await;
+    }
+
+    async fn send_until(&self, stop: &watch::Receiver<bool>) -> Result<usize, Error> {
+        let (mut sends, mut in_flight) = (FuturesUnordered::new(), Vec::new());
+        let (mut attempted, mut failure) = (0, None);
         loop {
             if failure.is_none() && !*stop.borrow() {
-                match self.outbox.take(self.room(&under_way)).await {
+                match self.outbox.take(self.capacity(&in_flight)).await {
                     Ok(taken) => {
-                        number += taken.len();
-                        under_way.extend(taken.iter().map(InFlight::begun));
+                        attempted += taken.len();
+                        in_flight.extend(taken.iter().map(InFlight::new));
                         sends.extend(taken.into_iter().map(|message| self.send(message)));
                     }
                     Err(error) => failure = Some(error),
                 }
             }
             if sends.is_empty() {
-                return failure.map_or(Ok(number), Err);
+                return failure.map_or(Ok(attempted), Err);
             }
             tokio::select! {
                 Some((message, sent)) = sends.next() => {
-                    under_way.retain(|other| other.id != message.id);
-                    // What else is on its way comes to its end even so.
+                    in_flight.retain(|other| other.id != message.id);
+                    // Kept until the other messages in flight are done.
                     if let Err(error) = self.report(&message, sent).await {
                         failure.get_or_insert(error);
                     }
@@ -98,16 +102,16 @@ impl<T: Transport> Worker<T> {
         }
     }
 
-    /// How many more messages may be on their way. What was tried before takes at most half of it, so that there is room
-    /// for the others; and one alone, where it is the mail server's trouble.
-    fn room(&self, under_way: &[InFlight]) -> Room {
+    /// How many more messages can be in flight. Retries take at most half of the capacity, so that first attempts get the rest;
+    /// while the circuit breaker is half open there is one retry at a time.
+    fn capacity(&self, in_flight: &[InFlight]) -> Capacity {
         let most = self.transport.capacity();
-        let quick = under_way.iter().filter(|one| one.since.elapsed() < SLOW).count();
-        let messages = most.saturating_sub(under_way.len()).min(MAX_QUICK.saturating_sub(quick));
-        let most_tried = if self.outbox.is_half_open() { 1 } else { (most / 2).max(1) };
-        let tried = under_way.iter().filter(|one| !one.is_first_attempt).count();
+        let quick = in_flight.iter().filter(|one| one.since.elapsed() < SLOW).count();
+        let messages = most.saturating_sub(in_flight.len()).min(MAX_QUICK.saturating_sub(quick));
+        let most_retries = if self.outbox.is_half_open() { 1 } else { (most / 2).max(1) };
+        let retries = in_flight.iter().filter(|one| !one.is_first_attempt).count();
         let limit = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Room { messages: limit(messages), tried: limit(most_tried.saturating_sub(tried)) }
+        Capacity { messages: limit(messages), retries: limit(most_retries.saturating_sub(retries)) }
     }
 
     async fn send(&self, message: OutboxMessage) -> (OutboxMessage, Result<(), DeliveryError>) {
@@ -120,7 +124,7 @@ impl<T: Transport> Worker<T> {
         let (id, why) = (message.id.0, error.reason());
         match self.outbox.mark_failed(message, &error).await? {
             MessageState::Waiting if !error.is_attempted() => {
-                tracing::debug!(%id, why, "a message waits");
+                tracing::debug!(%id, why, "a message waits for a connection");
             }
             MessageState::Waiting => {
                 tracing::warn!(%id, why, "a message could not be sent; it will be tried again");
@@ -134,17 +138,10 @@ impl<T: Transport> Worker<T> {
         }
         Ok(())
     }
-
-    async fn deliver_all(&self, stop: &watch::Receiver<bool>) {
-        if let Err(error) = self.deliver_until(stop).await {
-            tracing::error!(error = error.in_full(), "the outbox cannot be read, or written to");
-        }
-        self.transport.flush_idle().await;
-    }
 }
 
 impl InFlight {
-    fn begun(message: &OutboxMessage) -> Self {
+    fn new(message: &OutboxMessage) -> Self {
         Self { id: message.id, since: Instant::now(), is_first_attempt: message.attempts() == 1 }
     }
 }

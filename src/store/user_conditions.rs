@@ -89,8 +89,8 @@ impl Statement {
     /// A further condition to come after the cursor, if there is one.
     pub(super) fn after(&mut self, query: &UserQuery) -> String {
         let sign = match query.sort {
-            UserSort::OldestFirst | UserSort::EmailUp => '>',
-            UserSort::NewestFirst | UserSort::EmailDown => '<',
+            UserSort::OldestFirst | UserSort::Email => '>',
+            UserSort::NewestFirst | UserSort::EmailDescending => '<',
         };
         match &query.cursor {
             None => String::new(),

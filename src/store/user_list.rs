@@ -56,8 +56,8 @@ fn order(sort: UserSort, table: &str) -> String {
     match sort {
         UserSort::NewestFirst => format!("{table}created_at DESC, {table}id DESC"),
         UserSort::OldestFirst => format!("{table}created_at, {table}id"),
-        UserSort::EmailUp => format!("{table}email_key"),
-        UserSort::EmailDown => format!("{table}email_key DESC"),
+        UserSort::Email => format!("{table}email_key"),
+        UserSort::EmailDescending => format!("{table}email_key DESC"),
     }
 }
 
@@ -172,8 +172,8 @@ mod tests {
         for (sort, cursor, index, place) in [
             (UserSort::NewestFirst, &created, "users_by_age", "(created_at,id)<(?,?)"),
             (UserSort::OldestFirst, &created, "users_by_age", "(created_at,id)>(?,?)"),
-            (UserSort::EmailUp, &email, "users_by_email", "email_key>?"),
-            (UserSort::EmailDown, &email, "users_by_email", "email_key<?"),
+            (UserSort::Email, &email, "users_by_email", "email_key>?"),
+            (UserSort::EmailDescending, &email, "users_by_email", "email_key<?"),
         ] {
             for filter in &filters {
                 let query = UserQuery {

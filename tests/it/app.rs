@@ -125,7 +125,7 @@ impl App {
         config.database.path = folder.path().join("data/coffeeshop.db");
         (config.password.memory_kib, config.password.iterations) = (64, 1);
         change(&mut config);
-        let clock = Clock::by_hand(START);
+        let clock = Clock::manual(START);
         let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
         let app = app::App::open(&config, store, clock.clone()).await.unwrap();
         let printed = Printed::default();
@@ -259,7 +259,7 @@ impl App {
     /// Everything that the console printed so far.
     pub async fn printed(&self) -> String {
         let worker = self.worker.lock().await;
-        while worker.deliver_due().await.unwrap() > 0 {}
+        while worker.send_due().await.unwrap() > 0 {}
         String::from_utf8(self.printed.0.lock().unwrap().clone()).unwrap()
     }
 

@@ -47,7 +47,7 @@ const BESIDE_A_STORE: [&[&str]; 17] = [
 
 /// Signs up people who have not verified, this long ago.
 async fn signed_up(shop: &Shop, ago: Duration, emails: &[&str]) {
-    let clock = Clock::by_hand(Clock::system().now() - ago);
+    let clock = Clock::manual(Clock::system().now() - ago);
     let app = shop.app(clock).await;
     for email in emails {
         let draft = SignupDraft {

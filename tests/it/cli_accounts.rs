@@ -280,7 +280,7 @@ fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_reminds_who_has_a_day_left_as_soon_as_it_starts() {
     let shop = Shop::with_store();
-    let clock = Clock::by_hand(Clock::system().now() - Duration::from_hours(25));
+    let clock = Clock::manual(Clock::system().now() - Duration::from_hours(25));
     let app = shop.app(clock).await;
     let draft =
         SignupDraft { email: ANN.to_owned(), password: PASSWORD.to_owned(), ..SignupDraft::default() };

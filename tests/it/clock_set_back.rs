@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, App, PASSWORD},
-    outbox::ROOM,
+    outbox::CAPACITY,
 };
 
 const ANN: &str = "ann@example.com";
@@ -220,7 +220,7 @@ async fn a_mail_server_that_failed_in_the_future_is_asked_now() {
         let app = ahead(by).await;
         app.new_mails().await;
         app.anyone().post("/auth/password/forgot", json!({ "email": ANN })).await.is(202);
-        let taken = app.outbox.take(ROOM).await.unwrap();
+        let taken = app.outbox.take(CAPACITY).await.unwrap();
         app.outbox
             .mark_failed(
                 &taken[0],

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, App, Caller, MOMENT, Mail, PASSWORD, START},
-    outbox::ROOM,
+    outbox::CAPACITY,
     verification::wrong,
 };
 
@@ -113,7 +113,7 @@ async fn the_notice_says_until_when_a_change_can_be_cancelled() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     ask(&ann, NEW).await.is(202);
-    let messages = app.outbox.take(ROOM).await.unwrap();
+    let messages = app.outbox.take(CAPACITY).await.unwrap();
     let notice = messages.iter().find(|outgoing| outgoing.message.to == ANN).unwrap();
     assert_eq!(notice.message.link_until, Some(START + TWO_DAYS));
 }

@@ -9,8 +9,8 @@ use std::{
 use coffeeshop::{
     core::Admin,
     domain::{MessageId, MessageState, OutboxEntry, Timestamp},
+    messaging::{Capacity, LEASE, OutboxMessage, Retried},
     messaging::{DeliveryError, Transport, Worker},
-    messaging::{LEASE, OutboxMessage, Retried, Room},
 };
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ use crate::app::{App, Caller, MOMENT, PASSWORD, START};
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
 /// As many as there are in these tests.
-pub const ROOM: Room = Room { messages: 100, tried: 100 };
+pub const CAPACITY: Capacity = Capacity { messages: 100, retries: 100 };
 const TWO_DAYS: Duration = Duration::from_hours(48);
 
 /// A message as it was handed over.
@@ -86,7 +86,7 @@ impl Post {
 
     /// All that is due; answers what was handed over since the last look.
     async fn all(&self) -> Vec<Handed> {
-        self.worker.deliver_due().await.unwrap();
+        self.worker.send_due().await.unwrap();
         self.handed()
     }
 
@@ -174,7 +174,7 @@ async fn messages_to_one_address_are_sent_in_order() {
     for _ in 0..3 {
         forgot(&app, ANN).await;
     }
-    let taken = app.outbox.take(ROOM).await.unwrap();
+    let taken = app.outbox.take(CAPACITY).await.unwrap();
     let first: Vec<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
     assert_eq!(first, [ANN, BOB], "one for each mailbox at a time");
     app.wait(LEASE);
@@ -216,7 +216,7 @@ async fn another_spelling_of_an_address_holds_back_nothing() {
     let body = json!({ "new_email": "Victim@example.com", "current_password": PASSWORD });
     mallory.post("/me/email", body).await.is(202);
     app.sign_up("victim@example.com").await;
-    let taken = app.outbox.take(ROOM).await.unwrap();
+    let taken = app.outbox.take(CAPACITY).await.unwrap();
     let to: HashSet<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
     assert_eq!(to, HashSet::from(["Victim@example.com", "mallory@example.com", "victim@example.com"]));
 }
@@ -230,7 +230,7 @@ async fn a_security_notice_waits_for_nothing_and_comes_first() {
     forgot(&app, ANN).await;
     let body = json!({ "current_password": PASSWORD, "new_password": "lungo hums at dawn" });
     ann.post("/me/password", body).await.is(204);
-    let taken = app.outbox.take(ROOM).await.unwrap();
+    let taken = app.outbox.take(CAPACITY).await.unwrap();
     let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.into_str()).collect();
     assert_eq!(about, ["password_changed", "verify_email", "reset_password"]);
 }
@@ -399,7 +399,7 @@ async fn a_first_attempt_that_is_deferred_puts_off_no_other() {
     let due = async || posted(&app).await.iter().take(5).map(|message| message.due_at).collect::<Vec<_>>();
     let before = due().await;
     app.sign_up("guest5@example.com").await;
-    let taken = app.outbox.take(Room { messages: 1, tried: 0 }).await.unwrap();
+    let taken = app.outbox.take(Capacity { messages: 1, retries: 0 }).await.unwrap();
     app.outbox.mark_failed(&taken[0], &deferral()).await.unwrap();
     assert_eq!(due().await, before);
 }
@@ -411,9 +411,9 @@ async fn a_security_notice_is_not_put_off_with_the_others() {
     Post::taking(&app).all().await;
     many_deferred(&app).await;
     app.wait(Duration::from_mins(20));
-    let guests = app.outbox.take(ROOM).await.unwrap();
+    let guests = app.outbox.take(CAPACITY).await.unwrap();
     changed_password(&app.log_in(ANN).await).await;
-    let notice = app.outbox.take(ROOM).await.unwrap();
+    let notice = app.outbox.take(CAPACITY).await.unwrap();
     assert_eq!((guests.len(), notice.len()), (5, 1));
     for outgoing in notice.iter().chain(&guests) {
         app.outbox.mark_failed(outgoing, &deferral()).await.unwrap();
@@ -430,7 +430,7 @@ async fn a_security_notice_comes_first_at_further_attempts_too() {
     let ann = app.signed_in(ANN).await;
     Post::taking(&app).all().await;
     let defer = async || {
-        for outgoing in app.outbox.take(ROOM).await.unwrap() {
+        for outgoing in app.outbox.take(CAPACITY).await.unwrap() {
             app.outbox.mark_failed(&outgoing, &deferral()).await.unwrap();
         }
     };
@@ -441,7 +441,7 @@ async fn a_security_notice_comes_first_at_further_attempts_too() {
     app.sign_up(BOB).await;
     defer().await;
     app.wait(Duration::from_mins(20));
-    let taken = app.outbox.take(Room { messages: 1, tried: 1 }).await.unwrap();
+    let taken = app.outbox.take(Capacity { messages: 1, retries: 1 }).await.unwrap();
     assert_eq!((taken[0].message.to.as_str(), taken[0].attempts()), (ANN, 3));
 }
 
@@ -449,9 +449,9 @@ async fn a_security_notice_comes_first_at_further_attempts_too() {
 async fn a_report_after_the_lease_changes_nothing() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    let late = app.outbox.take(ROOM).await.unwrap();
+    let late = app.outbox.take(CAPACITY).await.unwrap();
     app.wait(LEASE);
-    assert_eq!(app.outbox.take(ROOM).await.unwrap().len(), 1);
+    assert_eq!(app.outbox.take(CAPACITY).await.unwrap().len(), 1);
     let due = only(&app).await.due_at;
     for delivery_error in [refusal(), deferral(), DeliveryError::not_attempted("no room".to_owned())] {
         app.outbox.mark_failed(&late[0], &delivery_error).await.unwrap();
@@ -616,7 +616,7 @@ async fn nothing_is_lost_if_the_worker_stops() {
     for email in [ANN, BOB] {
         app.sign_up(email).await;
     }
-    let taken = app.outbox.take(ROOM).await.unwrap();
+    let taken = app.outbox.take(CAPACITY).await.unwrap();
     let ids: Vec<_> = taken.iter().map(|outgoing| outgoing.id).collect();
     assert_eq!(ids.len(), 2);
     drop(taken);
@@ -633,7 +633,7 @@ async fn a_message_without_a_connection_is_due_at_once_and_was_not_tried() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     for _ in 0..3 {
-        let taken = app.outbox.take(ROOM).await.unwrap();
+        let taken = app.outbox.take(CAPACITY).await.unwrap();
         assert_eq!(taken.len(), 1);
         app.outbox.mark_failed(&taken[0], &DeliveryError::not_attempted("no room".to_owned())).await.unwrap();
         assert_eq!(only(&app).await.attempts, 0);
@@ -646,13 +646,13 @@ async fn there_is_room_for_what_was_not_tried_before() {
     for number in 0..4 {
         app.sign_up(&format!("guest{number}@example.com")).await;
     }
-    let taken = app.outbox.take(ROOM).await.unwrap();
+    let taken = app.outbox.take(CAPACITY).await.unwrap();
     for outgoing in &taken {
         app.outbox.mark_failed(outgoing, &deferral()).await.unwrap();
     }
     app.wait(Duration::from_secs(5));
     app.sign_up(ANN).await;
-    let taken = app.outbox.take(Room { messages: 4, tried: 2 }).await.unwrap();
+    let taken = app.outbox.take(Capacity { messages: 4, retries: 2 }).await.unwrap();
     let to: Vec<_> = taken.iter().map(|outgoing| outgoing.message.to.as_str()).collect();
     assert_eq!(to, [ANN, "guest0@example.com", "guest1@example.com"]);
 }
@@ -674,7 +674,7 @@ async fn two_workers_at_once_send_each_message_once() {
 async fn a_message_that_was_sent_twice_is_forgotten_all_the_same() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    let taken = app.outbox.take(ROOM).await.unwrap();
+    let taken = app.outbox.take(CAPACITY).await.unwrap();
     app.wait(LEASE);
     assert_eq!(Post::taking(&app).all().await.len(), 1);
     app.outbox.mark_sent(taken[0].id).await.unwrap();
@@ -687,7 +687,7 @@ async fn messages_go_with_the_account() {
     let app = App::start().await;
     let boss = app.admin().await;
     let id = app.sign_up(ANN).await["id"].as_str().unwrap().to_owned();
-    let taken = app.outbox.take(ROOM).await.unwrap();
+    let taken = app.outbox.take(CAPACITY).await.unwrap();
     boss.delete(&format!("/users/{id}")).await.is(204);
     app.outbox.mark_failed(&taken[0], &timed_out()).await.unwrap();
     app.wait(Duration::from_mins(5));
@@ -834,7 +834,7 @@ async fn what_an_older_version_wrote_waits_for_nothing() {
     )
     .unwrap();
     sql.execute_batch(include_str!("../../migrations/sqlite/V13__outbox_by_mailbox.sql")).unwrap();
-    let taken = app.outbox.take(ROOM).await.unwrap();
+    let taken = app.outbox.take(CAPACITY).await.unwrap();
     let about: Vec<_> = taken.iter().map(|outgoing| outgoing.message.kind.into_str()).collect();
     assert_eq!(about, ["password_changed", "reset_password", "reset_password"]);
 }

@@ -316,7 +316,7 @@ fn values_take_anything() {
         if let Some(code) = PlainCode::typed(&typed) {
             prop_assert!(code.as_str().len() == 6 && code.as_str().bytes().all(|b| b.is_ascii_digit()));
         }
-        for sort in [UserSort::NewestFirst, UserSort::EmailUp] {
+        for sort in [UserSort::NewestFirst, UserSort::Email] {
             if let Some(cursor) = UserCursor::decode(&typed, sort) {
                 prop_assert!(UserCursor::decode(&cursor.encode(sort), sort).is_some());
             }

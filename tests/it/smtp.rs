@@ -40,7 +40,7 @@ async fn shop_with(server: &SmtpServer, change: impl FnOnce(&mut Config)) -> App
 /// Sends what is due.
 async fn deliver(app: &App) {
     let worker = Worker::new(app.outbox.clone(), ConfiguredTransport::new(&app.config).unwrap());
-    worker.deliver_due().await.unwrap();
+    worker.send_due().await.unwrap();
 }
 
 async fn posted(app: &App) -> Vec<OutboxEntry> {

@@ -43,7 +43,7 @@ impl Kept {
         config.database.path = folder.path().join("coffeeshop.db");
         (config.password.memory_kib, config.password.iterations) = (64, 1);
         let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
-        let app = app::App::open(&config, store.clone(), Clock::by_hand(START)).await.unwrap();
+        let app = app::App::open(&config, store.clone(), Clock::manual(START)).await.unwrap();
         Self { store, app, folder }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, App, MOMENT, Mail, START},
-    outbox::ROOM,
+    outbox::CAPACITY,
 };
 
 const ANN: &str = "ann@example.com";
@@ -154,7 +154,7 @@ async fn an_address_is_sent_ten_codes_and_then_links_alone_and_then_nothing() {
 async fn a_message_says_until_when_its_code_and_its_link_are_good() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    let messages = app.outbox.take(ROOM).await.unwrap();
+    let messages = app.outbox.take(CAPACITY).await.unwrap();
     let message = &messages[0].message;
     assert_eq!(message.code_until, Some(START + Duration::from_mins(30)));
     assert_eq!(message.link_until, Some(START + TWO_DAYS));

@@ -52,8 +52,7 @@ fn a_mail_says_the_same_in_plain_text_and_in_html() {
     let mail = mail_server().mail_to("forms@example.com");
     assert_eq!(mail.kind, "multipart/alternative");
     assert!(
-        mail.text
-            .contains("Please confirm that this address is yours, for your account at Tom & Jerry's <Café>."),
+        mail.text.contains("Please confirm your e-mail address for your account at Tom & Jerry's <Café>."),
         "{}",
         mail.text
     );

@@ -111,9 +111,9 @@ pub enum UserSort {
     #[oai(rename = "created_at")]
     OldestFirst,
     #[oai(rename = "email")]
-    EmailUp,
+    Email,
     #[oai(rename = "-email")]
-    EmailDown,
+    EmailDescending,
 }
 
 impl From<&User> for UserView {

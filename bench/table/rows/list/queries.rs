@@ -124,8 +124,8 @@ fn last_page(connection: &Connection, condition: &str, sort: UserSort) -> Option
     let backwards = match sort {
         UserSort::NewestFirst => "created_at, id",
         UserSort::OldestFirst => "created_at DESC, id DESC",
-        UserSort::EmailUp => "email_key DESC",
-        UserSort::EmailDown => "email_key",
+        UserSort::Email => "email_key DESC",
+        UserSort::EmailDescending => "email_key",
     };
     let sql = format!(
         "SELECT created_at, id, email_key FROM users WHERE {condition} ORDER BY {backwards} LIMIT 1 OFFSET 50"
@@ -136,7 +136,7 @@ fn last_page(connection: &Connection, condition: &str, sort: UserSort) -> Option
         UserSort::NewestFirst | UserSort::OldestFirst => {
             UserCursor::Created(Timestamp::from_millis(created_at), UserId::from_uuid(Uuid::from_bytes(id)))
         }
-        UserSort::EmailUp | UserSort::EmailDown => UserCursor::Email(key),
+        UserSort::Email | UserSort::EmailDescending => UserCursor::Email(key),
     };
     Some(cursor.encode(sort))
 }
