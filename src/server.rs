@@ -60,6 +60,7 @@ pub async fn run(
 }
 
 /// The endpoint of the server: pages at their paths and the API at all others, within one middleware.
+#[must_use]
 pub fn endpoint(app: &App, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     RequestMiddleware {
         inner: Site { pages: web::endpoint(app, config), api: api::endpoint(app, config) },
