@@ -9,6 +9,7 @@ use super::{read, root};
 /// Compares a document with what the program says now, or writes it anew if asked to.
 #[track_caller]
 fn holds(path: &str, expected: &str) {
+    #[expect(clippy::disallowed_methods, reason = "the switch of the snapshots, which is no setting")]
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
         fs::write(root().join(path), expected).unwrap();
     }
