@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{delivery_error::DeliveryError, texts::text, transport::Transport};
-use crate::{domain::Message, messaging::outbox::OutboxMessage};
+use super::{delivery_error::DeliveryError, outbox::OutboxMessage, texts::text, transport::Transport};
+use crate::domain::Message;
 
 pub struct ConsoleTransport<W> {
     out: Arc<Mutex<W>>,

@@ -8,8 +8,8 @@ use std::{
 
 use rustix::fs::Access;
 
-use super::{delivery_error::DeliveryError, mail::Sender, transport::Transport};
-use crate::{files, messaging::outbox::OutboxMessage};
+use super::{delivery_error::DeliveryError, mail::Sender, outbox::OutboxMessage, transport::Transport};
+use crate::files;
 
 pub struct FileTransport {
     path: PathBuf,

@@ -9,11 +9,11 @@ use lettre::{
     message::{Mailbox, MultiPart, header::HeaderName, header::HeaderValue},
 };
 
-use super::texts::{MessageText, text};
-use crate::{
-    domain::{Timestamp, mailbox},
-    messaging::outbox::OutboxMessage,
+use super::{
+    outbox::OutboxMessage,
+    texts::{MessageText, text},
 };
+use crate::domain::{Timestamp, mailbox};
 
 /// The sender of all mails.
 #[derive(Clone, Debug)]

@@ -150,8 +150,8 @@ impl Outbox {
     }
 
     /// Reports that a message could not be sent: it is retried with a growing back-off until it is rejected for good, was
-    /// retried for two days or has expired. Then it is dead, and stays in the list. Answers which. A report that comes after
-    /// the lease, when another attempt was begun, changes nothing in the outbox.
+    /// retried for two days or has expired. Then it is dead, and stays in the list. Returns which. A report after the lease, when
+    /// another attempt has begun, changes nothing in the outbox.
     ///
     /// # Errors
     /// If the store does not answer.
@@ -175,10 +175,11 @@ impl Outbox {
         self.core.outbox.pause_until(self.circuit_breaker.open_until());
         let (scope, others) = (impact.scope, impact.others_wait_until);
         let own = now + retry_delay(attempts, error, scope);
+        // A security notice does not wait for the other retries.
         let is_alone = scope == Scope::Retries && message.message.kind.is_urgent();
         let due_at = if is_alone { own } else { own.max(others.unwrap_or(own)) };
         let why = error.with_response();
-        let noted = self.core.write(move |tx| {
+        let state = self.core.write(move |tx| {
             if !tx.message_failed(id, attempts, state, due_at, &why)? {
                 return Ok(state);
             }
@@ -193,7 +194,7 @@ impl Outbox {
             }
             Ok(state)
         });
-        noted.await
+        state.await
     }
 
     /// A page of the messages that were not sent (yet), oldest first.

@@ -124,7 +124,7 @@ pub fn text(kind: &MessageKind, shop: &str) -> MessageText {
         MessageKind::Test => MessageText {
             subject: format!("A test message from {shop}"),
             heading: "Test message",
-            opening: format!("The mail settings of {shop} work."),
+            opening: format!("This is a test of the mail settings of {shop}. If you can read it, they work."),
             button: "",
             closing: "There is nothing to do.",
         },

@@ -1,10 +1,7 @@
 //! The interface of a transport.
 
-use super::delivery_error::DeliveryError;
-use crate::{
-    domain::{Message, MessageKind, Timestamp},
-    messaging::outbox::OutboxMessage,
-};
+use super::{delivery_error::DeliveryError, outbox::OutboxMessage};
+use crate::domain::{Message, MessageKind, Timestamp};
 
 /// Sends messages to people.
 pub trait Transport: Send + Sync {

@@ -75,7 +75,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("hyper", &["http/"]),
     ("hyper_util", &["http/"]),
     ("askama", &["web/layout.rs", "messaging/mail.rs"]),
-    ("lettre", &["messaging/"]),
+    ("lettre", &["messaging/mail.rs"]),
     ("tokio_rustls", &["messaging/smtp/tls.rs"]),
     ("webpki", &["messaging/smtp/tls.rs"]),
     ("webpki_roots", &["messaging/smtp/tls.rs"]),

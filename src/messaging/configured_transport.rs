@@ -4,14 +4,10 @@ use std::io;
 
 use super::{
     console::ConsoleTransport, delivery_error::DeliveryError, file::FileTransport, mail::Sender,
-    smtp::SmtpTransport, transport::Transport,
+    outbox::OutboxMessage, smtp::SmtpTransport, transport::Transport,
 };
-use crate::{
-    config::{self, Config},
-    messaging::outbox::OutboxMessage,
-};
+use crate::config::{self, Config};
 
-/// The transport that the settings name.
 pub enum ConfiguredTransport {
     Console(ConsoleTransport<io::Stdout>),
     File(FileTransport),
