@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{args, open, output, user};
 use crate::{
+    accounts::Users,
     api,
-    app::App,
     config::Config,
     core::{Admin, Error},
     domain::{Action, AuditCursor, AuditEvent, AuditQuery, UserId},
@@ -50,15 +50,15 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
         None => bail!("--cursor must be the one that the previous page of this list ended with"),
     });
     let query = AuditQuery {
-        user_id: id(&app, &by, args.user).await?,
-        actor_id: id(&app, &by, args.actor).await?,
+        user_id: id(&app.users, &by, args.user).await?,
+        actor_id: id(&app.users, &by, args.actor).await?,
         action: args.action,
         cursor: cursor.transpose()?,
         limit: args::page_size(args.limit)?,
     };
     let page = app.audit.list(&by, query).await?;
     let next = page.next.map(AuditCursor::encode);
-    let emails = emails(&app, &by, &page.items).await?;
+    let emails = emails(&app.users, &by, &page.items).await?;
     if args.json {
         let items: Vec<_> = page.items.into_iter().map(|event| in_json(event, &emails)).collect();
         output::data(json!({ "items": items, "next_cursor": next }))?;
@@ -74,20 +74,20 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
 }
 
 /// Finds the id of a user to filter by. An id need not exist: events of deleted users are kept.
-async fn id(app: &App, by: &Admin, id_or_email: Option<String>) -> Result<Option<UserId>> {
+async fn id(users: &Users, by: &Admin, id_or_email: Option<String>) -> Result<Option<UserId>> {
     let Some(text) = id_or_email else { return Ok(None) };
     match uuid::Uuid::try_parse(text.trim()) {
         Ok(id) => Ok(Some(UserId::from_uuid(id))),
-        Err(_) => Ok(Some(user::find(&app.users, by, &text).await?.id)),
+        Err(_) => Ok(Some(user::find(users, by, &text).await?.id)),
     }
 }
 
 /// Looks up the e-mail addresses of actors and users who still exist: the audit itself stores none.
-async fn emails(app: &App, by: &Admin, events: &[AuditEvent]) -> Result<HashMap<UserId, String>> {
+async fn emails(users: &Users, by: &Admin, events: &[AuditEvent]) -> Result<HashMap<UserId, String>> {
     let ids = events.iter().flat_map(|event| event.actor_id.into_iter().chain([event.user_id]));
     let mut emails = HashMap::new();
     for id in ids.collect::<HashSet<_>>() {
-        match app.users.get(by, id).await {
+        match users.get(by, id).await {
             Ok(user) => drop(emails.insert(id, user.profile.email.as_str().to_owned())),
             Err(Error::NotFound) => {}
             Err(error) => return Err(error.into()),

@@ -6,8 +6,7 @@ use anyhow::Result;
 
 use super::{open, output, prompt, user};
 use crate::{
-    accounts::{InvitationDraft, SignupDraft},
-    app::App,
+    accounts::{InvitationDraft, SignupDraft, Users},
     config::Config,
     core::{Admin, Error},
     domain::{Email, Role, Status},
@@ -42,13 +41,13 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let admin = InvitationDraft { email, first_name, last_name, role: Role::Admin };
     admin.check()?;
     let app = open::or_make(config).await?;
-    refuse_taken(&app, &admin.email).await?;
+    refuse_taken(&app.users, &admin.email).await?;
     let password = prompt::new_password(password_stdin)?;
     let InvitationDraft { email, first_name, last_name, .. } = admin;
     let draft = SignupDraft { email: email.clone(), password, first_name, last_name, malformed: Vec::new() };
     let created = match app.registration.create_admin(&Admin::from_cli(), draft).await {
         Err(Error::EmailTaken) => {
-            return refuse_taken(&app, &email).await.and(Err(Error::EmailTaken.into()));
+            return refuse_taken(&app.users, &email).await.and(Err(Error::EmailTaken.into()));
         }
         created => created?,
     };
@@ -59,9 +58,9 @@ pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
 
 /// Refuses an address that is taken, with a hint. An account that was never verified may have been created by a stranger,
 /// whose password must not become an admin's.
-async fn refuse_taken(app: &App, email: &str) -> Result<()> {
+async fn refuse_taken(users: &Users, email: &str) -> Result<()> {
     let Ok(parsed) = Email::parse("email", email) else { return Ok(()) };
-    let hint = match app.users.get_by_email(&Admin::from_cli(), parsed).await.map(|owner| owner.status()) {
+    let hint = match users.get_by_email(&Admin::from_cli(), parsed).await.map(|owner| owner.status()) {
         Err(Error::NotFound) => return Ok(()),
         Err(error) => return Err(error.into()),
         Ok(Status::Unverified) => {

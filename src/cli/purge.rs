@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 use super::{open, output};
 use crate::{
     api,
-    app::App,
     config::{Config, Period},
     core::cli,
-    operations::{PurgePlan, PurgeScope, Purged},
+    operations::{Purge, PurgePlan, PurgeScope, Purged},
 };
 
 /// Between two batches.
@@ -39,9 +38,9 @@ pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
     let which = args.older_than.map_or(PurgeScope::Expired, |age| PurgeScope::OlderThan(age.get()));
     let plan = app.purge.plan(which, cli());
     if args.dry_run {
-        list(&app, &plan, args.json).await?;
+        list(&app.purge, &plan, args.json).await?;
     } else {
-        let purged = purge(&app, &plan).await?;
+        let purged = run_with_progress(&app.purge, &plan).await?;
         print("deleted", purged, args.json)?;
     }
     app.close().await;
@@ -49,8 +48,8 @@ pub async fn run(args: &Args, config: &Config) -> Result<ExitCode> {
 }
 
 /// Deletes, and shows a progress bar on a terminal.
-async fn purge(app: &App, plan: &PurgePlan) -> Result<Purged> {
-    let due = app.purge.count_due(plan).await?;
+async fn run_with_progress(purge: &Purge, plan: &PurgePlan) -> Result<Purged> {
+    let due = purge.count_due(plan).await?;
     let bar = ProgressBar::new(due.total());
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}") {
         bar.set_style(style);
@@ -62,7 +61,7 @@ async fn purge(app: &App, plan: &PurgePlan) -> Result<Purged> {
         }
         bar.set_position(purged.total());
     };
-    let purged = app.purge.run(plan, progress).await;
+    let purged = purge.run(plan, progress).await;
     bar.finish_and_clear();
     purged.map_err(|cut| {
         let so_far = format!("{cut} after it had deleted {}", in_words(cut.purged));
@@ -71,11 +70,11 @@ async fn purge(app: &App, plan: &PurgePlan) -> Result<Purged> {
 }
 
 /// Lists the users who would be deleted, page by page: there may be many.
-async fn list(app: &App, plan: &PurgePlan, as_json: bool) -> Result<()> {
+async fn list(purge: &Purge, plan: &PurgePlan, as_json: bool) -> Result<()> {
     let mut users = Vec::new();
     let mut after = None;
     loop {
-        let page = app.purge.due_users(plan, after).await?;
+        let page = purge.due_users(plan, after).await?;
         for user in page.items {
             if as_json {
                 users.push(api::user_json(&user));
@@ -93,7 +92,7 @@ async fn list(app: &App, plan: &PurgePlan, as_json: bool) -> Result<()> {
             break;
         }
     }
-    let due = app.purge.count_due(plan).await?;
+    let due = purge.count_due(plan).await?;
     if as_json {
         output::data(json!({ "dry_run": true, "would_delete": counts(due), "users": users }))?;
     } else {

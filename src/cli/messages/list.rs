@@ -4,11 +4,11 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
-    app::App,
     cli::{args, open, output},
     config::Config,
     core::Admin,
     domain::{MessageState, OutboxEntry},
+    messaging::Outbox,
 };
 
 /// List messages that wait to be sent (waiting), and those that were given up (dead).
@@ -24,7 +24,7 @@ pub struct Args {
 
 pub async fn run(args: Args, config: &Config) -> Result<()> {
     let app = open::to_read(config).await?;
-    let messages = all(&app, args.state).await?;
+    let messages = all(&app.outbox, args.state).await?;
     if args.json {
         let items: Vec<_> = messages.iter().map(in_json).collect();
         output::data(json!({ "items": items }))?;
@@ -38,11 +38,11 @@ pub async fn run(args: Args, config: &Config) -> Result<()> {
     Ok(())
 }
 
-async fn all(app: &App, state: Option<MessageState>) -> Result<Vec<OutboxEntry>> {
+async fn all(outbox: &Outbox, state: Option<MessageState>) -> Result<Vec<OutboxEntry>> {
     let mut messages = Vec::new();
     let mut after = None;
     loop {
-        let page = app.outbox.list(&Admin::from_cli(), after).await?;
+        let page = outbox.list(&Admin::from_cli(), after).await?;
         let found = page.items.into_iter();
         messages.extend(found.filter(|message| state.is_none_or(|state| state == message.state)));
         after = page.next;

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::{
-    app::App,
+    accounts::Users,
     cli::{output, prompt, user},
     core::Admin,
 };
@@ -21,14 +21,14 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(app: &App, by: &Admin, args: Args) -> Result<()> {
-    let user = user::find(&app.users, by, &args.user).await?;
+pub async fn run(users: &Users, by: &Admin, args: Args) -> Result<()> {
+    let user = user::find(users, by, &args.user).await?;
     let question =
         format!("Delete {} and all their data? This cannot be undone.", user.profile.email.as_str());
     if !args.yes && !prompt::confirm(&question)? {
         bail!("nothing was deleted");
     }
-    app.users.delete(by, user.id).await?;
+    users.delete(by, user.id).await?;
     if args.json {
         user::print(&user, true)?;
     }

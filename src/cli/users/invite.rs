@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    accounts::InvitationDraft,
-    app::App,
+    accounts::{InvitationDraft, Invitations},
     cli::{args, output, user},
     core::Admin,
     domain::Role,
@@ -29,10 +28,10 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(app: &App, by: &Admin, args: Args) -> Result<()> {
+pub async fn run(invitations: &Invitations, by: &Admin, args: Args) -> Result<()> {
     let Args { email, first_name, last_name, role, json } = args;
     let invitee = InvitationDraft { email, first_name, last_name, role }.check()?;
-    let user = app.invitations.invite(by, invitee).await?;
+    let user = invitations.invite(by, invitee).await?;
     user::print(&user, json)?;
     output::message(format_args!(
         "the server will send {} a link to choose a password",

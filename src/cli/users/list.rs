@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use crate::{
+    accounts::Users,
     api,
-    app::App,
     cli::{args, output},
     core::Admin,
     domain::{Name, Role, Status, User, UserCursor, UserFilter, UserQuery, UserSort},
@@ -43,7 +43,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(app: &App, by: &Admin, args: Args) -> Result<()> {
+pub async fn run(users: &Users, by: &Admin, args: Args) -> Result<()> {
     let cursor = args.cursor.map(|text| match UserCursor::decode(&text, args.sort) {
         Some(cursor) => Ok(cursor),
         None => bail!("--cursor must be the one that the previous page of this list ended with"),
@@ -55,7 +55,7 @@ pub async fn run(app: &App, by: &Admin, args: Args) -> Result<()> {
         limit: args::page_size(args.limit)?,
         count: args.total,
     };
-    let page = app.users.list(by, query).await?;
+    let page = users.list(by, query).await?;
     let next = page.next.map(|cursor| cursor.encode(args.sort));
     if args.json {
         let items: Vec<_> = page.items.iter().map(api::user_json).collect();

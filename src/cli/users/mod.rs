@@ -47,19 +47,19 @@ pub async fn run(command: Command, config: &Config) -> Result<ExitCode> {
     };
     let by = Admin::from_cli();
     match command {
-        Command::List(args) => list::run(&app, &by, args).await?,
+        Command::List(args) => list::run(&app.users, &by, args).await?,
         Command::Show(args) => user::print(&user::find(&app.users, &by, &args.user).await?, args.json)?,
-        Command::SetRole(args) => set_role::run(&app, &by, args).await?,
-        Command::Disable(args) => change::disable(&app, &by, args).await?,
-        Command::Enable(args) => change::enable(&app, &by, args).await?,
-        Command::Verify(args) => change::verify(&app, &by, args).await?,
-        Command::Delete(args) => delete::run(&app, &by, args).await?,
+        Command::SetRole(args) => set_role::run(&app.users, &by, args).await?,
+        Command::Disable(args) => change::disable(&app.users, &by, args).await?,
+        Command::Enable(args) => change::enable(&app.users, &by, args).await?,
+        Command::Verify(args) => change::verify(&app.users, &by, args).await?,
+        Command::Delete(args) => delete::run(&app.users, &by, args).await?,
         Command::ResetPassword(args) => {
             reset_password::run(&app, &by, args).await?;
             warn_of_local_links(config);
         }
         Command::Invite(args) => {
-            invite::run(&app, &by, args).await?;
+            invite::run(&app.invitations, &by, args).await?;
             warn_of_local_links(config);
         }
         Command::Sessions(args) => sessions::list(&app, &by, args).await?,

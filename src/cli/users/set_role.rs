@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::change;
 use crate::{
-    app::App,
+    accounts::Users,
     cli::args,
     core::Admin,
     domain::{Change, Role, UserChange},
@@ -23,7 +23,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(app: &App, by: &Admin, args: Args) -> Result<()> {
+pub async fn run(users: &Users, by: &Admin, args: Args) -> Result<()> {
     let change = UserChange { role: Change::Set(args.role), ..UserChange::default() };
-    change::apply(app, by, &args.user, change, args.json).await
+    change::apply(users, by, &args.user, change, args.json).await
 }
