@@ -157,8 +157,8 @@ fn an_invitation_by_the_cli_follows_the_rules() {
     assert!(plain.out.contains(BOB) && plain.out.contains("unverified"), "{plain:?}");
     assert!(plain.err.contains("link") && !plain.err.contains("token="), "{plain:?}");
     assert!(!plain.out.contains("token="), "{plain:?}");
-    shop.run(&["users", "invite", "BOSS@example.com"]).refused("taken");
-    shop.run(&["users", "invite", BOB]).refused("taken");
+    shop.run(&["users", "invite", "BOSS@example.com"]).refused("Another account has this e-mail address");
+    shop.run(&["users", "invite", BOB]).refused("Another account has this e-mail address");
     for bad in ["bob", "", "Bob <bob@example.com>"] {
         shop.run(&["users", "invite", bad]).refused("The address must");
     }
