@@ -18,7 +18,7 @@ pub mod operations; // USE CASES: purge, health
 pub mod app; // the list of all use cases, built in one place
 
 mod files; // files and folders that are made, and who may open them
-mod isolate_panics; // work that comes again and again: a run that panics ends alone
+mod isolate_panics; // catches and logs a panic so that a periodic task goes on
 
 pub mod http; // connections and requests: listener, limits and timeouts, middleware, refusals
 pub mod api; // JSON: parse, call, present

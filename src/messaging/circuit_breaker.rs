@@ -1,4 +1,4 @@
-//! The circuit breaker: stops all sending while no message would fare better.
+//! The circuit breaker: pauses sending while every message would fail.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! Why a message was not sent, and whether other messages and further attempts would fare better.
+//! Why a message was not sent, and whether other messages or further attempts can succeed.
 
 /// Why a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,19 +34,19 @@ impl DeliveryError {
         Self::new(Kind::NotAttempted, reason, None)
     }
 
-    /// Nothing answered, or not in time: no other message would fare better.
+    /// Nothing answered, or not in time: every other message would fail, too.
     #[must_use]
     pub const fn unreachable(reason: String) -> Self {
         Self::new(Kind::Unreachable, reason, None)
     }
 
-    /// The server takes no messages for now: no other message would fare better.
+    /// The server takes no messages for now: every other message would fail, too.
     #[must_use]
     pub const fn unavailable(reason: String, response: Option<String>) -> Self {
         Self::new(Kind::Unavailable, reason, response)
     }
 
-    /// The server rejected the login, the sender or the connection: no other message would fare better, and repeated attempts
+    /// The server rejected the login, the sender or the connection: every other message would fail, too, and repeated attempts
     /// can get the account blocked.
     #[must_use]
     pub const fn auth_rejected(reason: String, response: Option<String>) -> Self {
@@ -86,13 +86,13 @@ impl DeliveryError {
         self.kind != Kind::NotAttempted
     }
 
-    /// Whether other messages would fare no better.
+    /// Whether every other message would fail, too.
     #[must_use]
     pub fn is_transport_wide(&self) -> bool {
         matches!(self.kind, Kind::Unreachable | Kind::Unavailable | Kind::AuthRejected)
     }
 
-    /// Whether no further attempt would fare better.
+    /// Whether every further attempt would fail, too.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.kind == Kind::Rejected

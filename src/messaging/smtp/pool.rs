@@ -30,7 +30,7 @@ struct State {
 }
 
 impl Pool {
-    /// How many connections there may be. Only one until a sender was accepted: the others would fare no better.
+    /// How many connections there may be. Only one until a sender was accepted: the others would fail, too.
     pub fn capacity(&self) -> usize {
         let state = self.state();
         if state.is_reachable { state.max_connections() } else { 1 }
