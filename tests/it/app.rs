@@ -41,7 +41,7 @@ pub const MOMENT: Duration = Duration::from_millis(1);
 
 /// A shop.
 pub struct App {
-    app: app::App,
+    nouns: app::App,
     pub clock: Clock,
     pub config: Config,
     endpoint: BoxEndpoint<'static, Response>,
@@ -56,7 +56,7 @@ impl Deref for App {
     type Target = app::App;
 
     fn deref(&self) -> &Self::Target {
-        &self.app
+        &self.nouns
     }
 }
 
@@ -138,7 +138,7 @@ impl App {
             )
             .into(),
             printed,
-            app,
+            nouns: app,
             clock,
             config,
             _folder: folder,

@@ -119,7 +119,7 @@ impl<'a> Shop<'a> {
         match operation.id.as_str() {
             "signup" => (body["email"], body["password"]) = (json!("ann"), json!("mocha")),
             "login" | "resend_verification" | "forgot_password" | "invite_user" => {
-                body["email"] = json!("ann")
+                body["email"] = json!("ann");
             }
             "verify" => body = json!({ "email": ANN }),
             "reset_password" => return self.weak_reset().await,

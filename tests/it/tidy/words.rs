@@ -36,7 +36,9 @@ fn each_file(path: &Path, found: &mut impl FnMut(&str, &str)) {
     let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
     if path.is_dir() {
         if path.file_name().is_some_and(|name| name != "node_modules" && name != "__pycache__") {
-            entries(path).iter().for_each(|path| each_file(path, found));
+            for path in entries(path) {
+                each_file(&path, found);
+            }
         }
     } else if let Ok(text) = fs::read_to_string(path) {
         found(name, &text);
