@@ -39,6 +39,7 @@ pub async fn read_body(body: Body, request: &Request) -> ApiResult<Bytes> {
     })
 }
 
+#[must_use]
 pub fn payload_too_large() -> ApiError {
     ApiError::new(Code::PayloadTooLarge, format!("The body must have at most {MAX_BODY_BYTES} bytes."))
 }

@@ -220,8 +220,8 @@ mod tests {
     #[tokio::test]
     async fn an_answer_has_one_deadline_however_steadily_it_is_read() {
         let (mut client, mut stream, state) = answered().await;
-        let mut settings = config::Server::default();
-        settings.request_timeout = serde_json::from_value("1s".into()).expect("a period");
+        let request_timeout = serde_json::from_value("1s".into()).expect("a period");
+        let settings = config::Server { request_timeout, ..config::Server::default() };
         let mut answering = JoinSet::new();
         answering.spawn(async move { stream.write_all(&vec![0; 16 * LARGE]).await });
         sleep(Duration::from_millis(100)).await;

@@ -118,7 +118,11 @@ impl Drop for Permit {
 /// Closes one of these connections, if none is closing already or that is not enough; false if there is none to close.
 fn make_room(open: &Connections, is_meant: impl Fn(&Connection) -> bool, force: bool) -> bool {
     let is_closing = open.values().any(|connection| is_meant(connection) && connection.state.is_closing());
-    (is_closing && !force) || evict_slowest(open, is_meant) || is_closing
+    if is_closing && !force {
+        return true;
+    }
+    let has_evicted = evict_slowest(open, is_meant);
+    is_closing || has_evicted
 }
 
 /// Closes the one that has stalled for longest, of the client with most connections; false if none stalls.

@@ -120,15 +120,18 @@ fn check_head(request: &Request) -> Result<(), ApiError> {
     Ok(())
 }
 
+#[must_use]
 pub fn timeout() -> ApiError {
     ApiError::new(Code::RequestTimeout, "The request took too long. Send it again.")
 }
 
+#[must_use]
 pub fn uri_too_long() -> ApiError {
     let detail = format!("The path and query must have at most {MAX_URI_BYTES} bytes.");
     ApiError::new(Code::UriTooLong, detail)
 }
 
+#[must_use]
 pub fn headers_too_large() -> ApiError {
     let detail =
         format!("A request may have at most {MAX_HEADERS} headers, with {MAX_HEADER_BYTES} bytes in all.");

@@ -52,6 +52,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
+    #[must_use]
     pub fn new(trusted: Vec<Proxy>) -> Self {
         Self { trusted, named: Mutex::default() }
     }

@@ -149,6 +149,7 @@ impl ApiError {
         Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, allow: None, cause: None }
     }
 
+    #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
@@ -157,6 +158,7 @@ impl ApiError {
         Self { errors, ..Self::new(Code::ValidationFailed, detail) }
     }
 
+    #[must_use]
     pub fn malformed_query(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
@@ -166,6 +168,7 @@ impl ApiError {
     }
 
     /// `allowed` are the methods of the path.
+    #[must_use]
     pub fn method_not_allowed(allowed: &[String]) -> Self {
         let allow = allowed.join(", ");
         let detail = format!("This path supports the methods {allow}.");
@@ -173,6 +176,7 @@ impl ApiError {
     }
 
     /// A refusal on its way through poem, or one of poem's own; `allowed` are the methods of the path.
+    #[must_use]
     pub fn from_poem(error: poem::Error, allowed: &[String]) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(ours) => return ours,
@@ -194,6 +198,7 @@ impl ApiError {
     }
 
     /// A defect; the cause is logged.
+    #[must_use]
     pub fn internal(cause: String) -> Self {
         core::Error::Internal(cause).into()
     }

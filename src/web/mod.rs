@@ -16,11 +16,13 @@ const PATHS: [(&str, &[&str]); 3] = [
     ("/pages.css", &["GET", "HEAD"]),
 ];
 
+#[must_use]
 pub fn endpoint(app: &App, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     Pages(links::add(Route::new(), app, config).at("/pages.css", layout::style()))
 }
 
 /// Whether there is a page at this path.
+#[must_use]
 pub fn has(path: &str) -> bool {
     PATHS.iter().any(|(page, _)| *page == path)
 }
