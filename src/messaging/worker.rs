@@ -45,12 +45,17 @@ impl<T: Transport> Worker<T> {
     /// Sends until `stop` is true. Then it takes no further messages, but waits for those in flight: one that is interrupted
     /// before its confirmation may arrive twice.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
+        loop {
             isolate_panics("delivering", self.send_batch(&stop)).await;
+            if *stop.borrow() {
+                return;
+            }
             tokio::select! {
+                // A message that was enqueued before the stop is still taken.
+                biased;
                 () = self.outbox.enqueued() => {}
+                _ = stop.wait_for(|stop| *stop) => return,
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
-                _ = stop.wait_for(|stop| *stop) => break,
             }
         }
     }
@@ -74,8 +79,10 @@ impl<T: Transport> Worker<T> {
     async fn send_until(&self, stop: &watch::Receiver<bool>) -> Result<usize, Error> {
         let (mut sends, mut in_flight) = (FuturesUnordered::new(), Vec::new());
         let (mut attempted, mut failure) = (0, None);
+        let mut is_first_take = true;
         loop {
-            if failure.is_none() && !*stop.borrow() {
+            if failure.is_none() && (is_first_take || !*stop.borrow()) {
+                is_first_take = false;
                 match self.outbox.take(self.capacity(&in_flight)).await {
                     Ok(taken) => {
                         attempted += taken.len();
