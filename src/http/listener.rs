@@ -89,7 +89,7 @@ async fn accept(socket: &TcpListener, limiter: &ConnectionLimiter) -> (TcpStream
                 let _ = stream.set_nodelay(true);
                 return (stream, peer);
             }
-            Err(_) if limiter.evict_some() => {}
+            Err(_) if limiter.evict_some() => pause = FIRST_PAUSE,
             Err(error) => tracing::warn!(%error, "a connection cannot be accepted"),
         }
         sleep(pause).await;
