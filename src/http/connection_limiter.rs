@@ -115,23 +115,19 @@ impl Drop for Permit {
     }
 }
 
-/// Closes one of these connections, if none is closing already or that is not enough; false if there is none to close.
-fn make_room(open: &Connections, is_meant: impl Fn(&Connection) -> bool, force: bool) -> bool {
-    let is_closing = open.values().any(|connection| is_meant(connection) && connection.state.is_closing());
-    if is_closing && !force {
-        return true;
-    }
-    let has_evicted = evict_slowest(open, is_meant);
-    is_closing || has_evicted
+/// Closes one of these connections, unless one is closing already and that is enough; false if there is none to close.
+fn make_room(open: &Connections, which: impl Fn(&Connection) -> bool, force: bool) -> bool {
+    let is_closing = open.values().any(|connection| which(connection) && connection.state.is_closing());
+    if force { evict_slowest(open, which) || is_closing } else { is_closing || evict_slowest(open, which) }
 }
 
 /// Closes the one that has stalled for longest, of the client with most connections; false if none stalls.
-fn evict_slowest(open: &Connections, is_meant: impl Fn(&Connection) -> bool) -> bool {
+fn evict_slowest(open: &Connections, which: impl Fn(&Connection) -> bool) -> bool {
     let (now, mut counts) = (Instant::now(), HashMap::new());
     for client in open.values().filter_map(|connection| connection.client) {
         *counts.entry(Some(client)).or_insert(0) += 1;
     }
-    let meant = open.values().filter(|connection| is_meant(connection));
+    let meant = open.values().filter(|connection| which(connection));
     let stalled = meant.filter_map(|connection| Some((connection.state.stalled_for(now)?, connection)));
     let slowest = stalled.max_by_key(|(time, connection)| (counts.get(&connection.client), *time));
     slowest.inspect(|(_, connection)| connection.state.request_close()).is_some()
