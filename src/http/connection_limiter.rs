@@ -118,7 +118,8 @@ impl Drop for Permit {
 /// Closes one of these connections, unless one is closing already and that is enough; false if there is none to close.
 fn make_room(open: &Connections, which: impl Fn(&Connection) -> bool, force: bool) -> bool {
     let is_closing = open.values().any(|connection| which(connection) && connection.state.is_closing());
-    if force { evict_slowest(open, which) || is_closing } else { is_closing || evict_slowest(open, which) }
+    let has_evicted = (force || !is_closing) && evict_slowest(open, which);
+    is_closing || has_evicted
 }
 
 /// Closes the one that has stalled for longest, of the client with most connections; false if none stalls.
