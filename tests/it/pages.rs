@@ -201,7 +201,7 @@ async fn who_did_not_sign_up_has_the_account_deleted() {
 }
 
 #[tokio::test]
-async fn disowning_again_and_again_buys_a_stranger_no_new_codes() {
+async fn rejecting_again_and_again_buys_no_new_codes() {
     let app = App::start().await;
     for _ in 0..10 {
         let mail = signed_up(&app).await;
@@ -263,7 +263,7 @@ async fn a_forgotten_password_is_chosen_anew_on_a_page() {
     let page = follow(&app, &mail).await;
     assert_eq!(heading(&page), "Choose a new password");
     assert!(page.contains("autocomplete=\"username\"") && page.contains(ANN), "{page}");
-    assert!(!page.contains("value=\"reject\""), "an account in use is not disowned: {page}");
+    assert!(!page.contains("value=\"reject\""), "an account in use is not rejected: {page}");
     let done = choose(&app, mail.token(), NEXT_PASSWORD).await;
     assert!(heading(&done) == "Your password is set" && !done.contains(NEXT_PASSWORD), "{done}");
     ann.get("/me").await.refused(401, "invalid_token");
@@ -334,7 +334,7 @@ async fn who_does_not_want_the_account_has_it_deleted() {
 }
 
 #[tokio::test]
-async fn an_account_that_has_been_somebodys_is_not_disowned() {
+async fn an_account_that_was_in_use_is_not_rejected() {
     for link in ["an invitation", "a verification"] {
         let app = App::start().await;
         let (page, id, mail) = if link == "an invitation" {

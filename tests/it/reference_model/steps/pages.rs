@@ -44,7 +44,7 @@ impl Story {
         Ok(())
     }
 
-    pub(super) async fn disown_on_the_page(&mut self, kind: &str) -> Same {
+    pub(super) async fn reject_on_the_page(&mut self, kind: &str) -> Same {
         let Some(mail) = self.chance.any(&self.mails) else { return Ok(()) };
         let expected = self.shop.reject(mail.token()).unwrap_or("This link no longer works");
         let path = if mail.link.contains("/reset") { "/reset" } else { "/verify" };
