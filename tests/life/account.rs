@@ -54,7 +54,7 @@ fn an_account_lives_from_sign_up_to_deletion() {
     browser.open(&post.mail(ANN_SMITH, 1).link());
     browser.has_heading("Confirm your new address");
     browser.says(ANN_SMITH);
-    browser.press("Yes, this is my address now");
+    browser.press("Yes, use this address");
     browser.has_heading("Your address is confirmed");
     browser.says("Log in with this address");
     assert_eq!(post.mail(ANN, 3).shown("Subject"), "Your e-mail address was changed");
