@@ -91,18 +91,18 @@ fn the_cache_serves_no_user_that_the_cli_has_disabled() {
         let login = server.post("/auth/login", &body).is(200).json();
         let token = login["access_token"].as_str().unwrap().to_owned();
         let (disabled, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (served, late) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (answered, late) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let clients: Vec<_> = (0..8)
             .map(|_| {
                 let (server, token) = (Arc::clone(&server), token.clone());
                 let (disabled, ended) = (Arc::clone(&disabled), Arc::clone(&ended));
-                let (served, late) = (Arc::clone(&served), Arc::clone(&late));
+                let (answered, late) = (Arc::clone(&answered), Arc::clone(&late));
                 thread::spawn(move || {
                     while !ended.load(Ordering::SeqCst) {
                         let is_late = disabled.load(Ordering::SeqCst);
                         let status = server.get_as(&token, "/me").status;
                         assert!(matches!(status, 200 | 401), "{status}");
-                        served.fetch_add(usize::from(status == 200), Ordering::SeqCst);
+                        answered.fetch_add(usize::from(status == 200), Ordering::SeqCst);
                         if is_late {
                             assert_eq!(status, 401);
                             late.fetch_add(1, Ordering::SeqCst);
@@ -111,14 +111,16 @@ fn the_cache_serves_no_user_that_the_cli_has_disabled() {
                 })
             })
             .collect();
-        wait_for("a request to be served", || (served.load(Ordering::SeqCst) > 0).then_some(()));
+        wait_for("a request to be served", || (answered.load(Ordering::SeqCst) > 0).then_some(()));
         shop.run(&["users", "disable", ANN]).is(0);
         disabled.store(true, Ordering::SeqCst);
         while late.load(Ordering::SeqCst) < 20 && clients.iter().all(|client| !client.is_finished()) {
             thread::yield_now();
         }
         ended.store(true, Ordering::SeqCst);
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        for client in clients {
+            client.join().unwrap();
+        }
         shop.run(&["users", "enable", ANN]).is(0);
     }
 }
