@@ -7,7 +7,7 @@ use std::{
         fd::AsFd,
         unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown},
     },
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use rustix::{
@@ -21,10 +21,10 @@ pub const OWNER_HINT: &str =
     "give the folder and its files to the user that runs coffeeshop, with chown -R, or run it as their owner";
 
 /// The folder of a file; `.` if the path names none.
-pub fn folder_of(path: &Path) -> PathBuf {
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 
@@ -36,7 +36,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
-    make_folder(&folder_of(path))?;
+    make_folder(folder_of(path))?;
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
         created => created?,

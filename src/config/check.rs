@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, net::IpAddr, path::Path};
 
-use super::{Config, Database, Period, Security, Transport, origin::is_page, values::quoted};
+use super::{Config, Database, Period, Security, Transport, page::is_page, values::quoted};
 
 /// A setting, and why it is rejected.
 type Wrong = (&'static str, String);

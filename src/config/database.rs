@@ -7,6 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::folder_of;
+
 /// The name of the SQLite file in the data folder.
 const FILE: &str = "coffeeshop.db";
 
@@ -36,13 +38,7 @@ impl Database {
     /// Where the installation secret and all other files of this installation are.
     #[must_use]
     pub fn data_folder(&self) -> &Path {
-        if !self.has_path() {
-            return &self.folder;
-        }
-        match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        }
+        if self.has_path() { folder_of(&self.path) } else { &self.folder }
     }
 
     /// Whether `path` is set, so that `folder` is ignored.

@@ -6,6 +6,7 @@ mod error;
 mod load;
 mod names;
 mod origin;
+mod page;
 mod period;
 pub mod secret_file;
 mod sections;
@@ -81,7 +82,7 @@ impl Config {
     /// Whether reset links, such as those made on the command line, work on this machine only.
     #[must_use]
     pub fn has_local_links(&self) -> bool {
-        origin::is_local(&self.reset_url())
+        page::is_local(&self.reset_url())
     }
 
     /// Whether mail servers will reject the sender, such as the default one.

@@ -1,9 +1,9 @@
-//! Origins and URLs of web pages and apps, in the form in which browsers write them.
+//! Origins of web pages and apps, in the form in which browsers write them.
 
 use std::{
     borrow::Cow,
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr},
     str::FromStr,
 };
 
@@ -114,33 +114,9 @@ fn has_subdomains(host: &str) -> bool {
     host.contains('.') && host.parse::<Ipv4Addr>().is_err()
 }
 
-/// Whether a text is the URL of a web page, judged by scheme, host and port, without characters that could end it in HTML or
-/// in a mail.
-pub(super) fn is_page(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>\\".contains(c));
-    is_plain && ["http", "https"].contains(&scheme) && web_authority(scheme, authority).is_ok()
-}
-
-/// Whether the URL of a page works on this machine only.
-pub(super) fn is_local(page: &str) -> bool {
-    let rest = page.split_once("://").map_or(page, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority
-        .rsplit_once(':')
-        .filter(|(_, port)| !port.contains(']'))
-        .map_or(authority, |(host, _)| host);
-    let ip: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
-    host == "localhost" || host.ends_with(".localhost") || ip.is_ok_and(|ip| ip.is_loopback())
-}
-
 /// Host and port as browsers write them (URL Standard, host parsing).
-fn web_authority(scheme: &str, text: &str) -> Result<String, &'static str> {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (text, None),
-    };
+pub(super) fn web_authority(scheme: &str, text: &str) -> Result<String, &'static str> {
+    let (host, port) = split_port(text);
     let host = web_host(host)?;
     let port = match port {
         None => None,
@@ -174,6 +150,14 @@ fn web_host(text: &str) -> Result<String, &'static str> {
         return Err("its host is no IPv4 address of four numbers");
     }
     Ok(host)
+}
+
+/// The colons of an IPv6 address are within brackets.
+pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    }
 }
 
 #[cfg(test)]
@@ -260,58 +244,6 @@ mod tests {
             "",
         ] {
             assert!(!shops.allows(origin.as_bytes()), "{origin}");
-        }
-    }
-
-    #[test]
-    fn a_page_on_this_machine_is_known_by_its_host() {
-        for page in [
-            "http://localhost:8080/reset",
-            "http://localhost",
-            "http://shop.localhost/#/reset",
-            "http://127.0.0.1:8080",
-            "http://127.1.2.3/",
-            "http://[::1]:8080/reset",
-        ] {
-            assert!(is_local(page), "{page}");
-        }
-        for page in [
-            "https://shop.example/reset",
-            "https://localhost.example:80/",
-            "http://192.0.2.7",
-            "http://[2001:db8::1]/",
-        ] {
-            assert!(!is_local(page), "{page}");
-        }
-    }
-
-    #[test]
-    fn a_page_has_a_host_and_may_have_a_query_and_a_fragment() {
-        for text in [
-            "https://shop.example",
-            "https://shop.example/#/verify",
-            "https://shop.example/?page_id=5",
-            "http://localhost:5173/index.html?a=b#!/reset",
-            "https://bücher.example/coffee",
-        ] {
-            assert!(is_page(text), "{text}");
-        }
-        for text in [
-            "",
-            "shop.example",
-            "https://",
-            "https:///verify",
-            "https://?a",
-            "https://#/verify",
-            "ftp://shop.example",
-            "javascript://shop.example/%0aalert(1)",
-            "https://shop.example:port",
-            "https://ann:secret@shop.example",
-            "https://shop.example/a b",
-            "https://shop.example/\"><b>",
-            "https://shop.example/\u{7}",
-        ] {
-            assert!(!is_page(text), "{text}");
         }
     }
 }

@@ -34,7 +34,10 @@ impl<'c> Tx<'c> {
 
     /// Runs one statement; returns the number of rows changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
-        let run = || Ok(self.prepare(sql)?.execute(params)?);
+        let run = || {
+            let mut statement = self.prepare(sql)?;
+            statement.execute(params).map_err(|error| self.snapshot.failed(error, sql))
+        };
         run().inspect_err(|error: &Error| self.note(error))
     }
 
@@ -83,7 +86,7 @@ impl<'c> Snapshot<'c> {
     ) -> Result<Option<T>, Error> {
         let mut statement = self.prepare(sql)?;
         let found = statement.query(params).and_then(|mut rows| rows.next()?.map(read).transpose());
-        found.map_err(|error| Error::reading(error, &statement, sql))
+        found.map_err(|error| self.failed(error, sql))
     }
 
     /// All rows of a query.
@@ -95,7 +98,7 @@ impl<'c> Snapshot<'c> {
     ) -> Result<Vec<T>, Error> {
         let mut statement = self.prepare(sql)?;
         let found = statement.query_map(params, read).and_then(Iterator::collect);
-        found.map_err(|error| Error::reading(error, &statement, sql))
+        found.map_err(|error| self.failed(error, sql))
     }
 
     /// Reads the rows of a query one by one, until `read` breaks.
@@ -114,7 +117,7 @@ impl<'c> Snapshot<'c> {
             }
             Ok(())
         });
-        read_all.map_err(|error| Error::reading(error, &statement, sql))
+        read_all.map_err(|error| self.failed(error, sql))
     }
 
     /// Merges lists of numbers, each in descending order, until `read` breaks. A number that is in several lists is read once,
@@ -124,18 +127,25 @@ impl<'c> Snapshot<'c> {
         lists: Vec<(&str, P)>,
         mut read: impl FnMut(i64) -> Result<ControlFlow<()>, Error>,
     ) -> Result<(), Error> {
-        let statements = lists.iter().map(|(sql, _)| self.prepare(sql));
+        let sqls: Vec<_> = lists.iter().map(|(sql, _)| *sql).collect();
+        let statements = sqls.iter().map(|sql| self.prepare(sql));
         let mut statements = statements.collect::<Result<Vec<_>, _>>()?;
-        let rows = statements.iter_mut().zip(lists).map(|(statement, (_, params))| statement.query(params));
-        let mut rows = rows.collect::<RowResult<Vec<_>>>()?;
-        let next = |rows: &mut Rows<'_>| rows.next()?.map(|row| row.get::<_, i64>(0)).transpose();
-        let mut heads = rows.iter_mut().map(next).collect::<RowResult<Vec<_>>>()?;
+        let rows = statements.iter_mut().zip(lists).map(|(statement, (sql, params))| {
+            statement.query(params).map_err(|error| self.failed(error, sql))
+        });
+        let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let next = |(rows, sql): (&mut Rows<'_>, &&str)| {
+            let number = rows.next().and_then(|row| row.map(|row| row.get::<_, i64>(0)).transpose());
+            number.map_err(|error| self.failed(error, sql))
+        };
+        let mut heads = rows.iter_mut().zip(&sqls).map(next).collect::<Result<Vec<_>, _>>()?;
         while let Some(highest) = heads.iter().copied().flatten().max() {
             if read(highest)?.is_break() {
                 break;
             }
-            for (head, rows) in heads.iter_mut().zip(&mut rows).filter(|(head, _)| **head == Some(highest)) {
-                *head = next(rows)?;
+            let lists = heads.iter_mut().zip(rows.iter_mut().zip(&sqls));
+            for (head, list) in lists.filter(|(head, _)| **head == Some(highest)) {
+                *head = next(list)?;
             }
         }
         Ok(())
@@ -149,6 +159,10 @@ impl<'c> Snapshot<'c> {
 
     fn prepare(&self, sql: &str) -> Result<CachedStatement<'c>, Error> {
         tracing::trace!(sql, "statement"); // without its values
-        Ok(self.0.prepare_cached(sql)?)
+        self.0.prepare_cached(sql).map_err(|error| self.failed(error, sql))
+    }
+
+    fn failed(&self, error: rusqlite::Error, sql: &str) -> Error {
+        Error::of_statement(error, self.0, sql)
     }
 }

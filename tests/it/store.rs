@@ -270,6 +270,33 @@ async fn an_impossible_value_is_damage_and_reported_by_column_only() {
     }
 }
 
+#[tokio::test]
+async fn a_schema_that_differs_from_the_migrations_is_damage() {
+    for (from, to) in [
+        ("    first_name ", "    first_nane "),
+        ("    last_login_at ", "    last_lkgin_at "),
+        ("    search_text ", "    rearch_text "),
+        ("CREATE TABLE users ", "CREATE TABLE userq "),
+    ] {
+        let kept = Kept::new().await;
+        sign_up(kept.app.clone(), "ann@example.com".to_owned()).await.unwrap();
+        let file = Connection::open(kept.path()).unwrap();
+        let next: i64 = file.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0)).unwrap() + 1;
+        file.execute_batch(&format!(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, '{from}', '{to}') WHERE name = 'users';
+             PRAGMA schema_version = {next};"
+        ))
+        .unwrap();
+        let email = Email::parse("email", "ann@example.com").unwrap();
+        let shown = kept.app.users.get_by_email(&Admin::from_cli(), email).await;
+        let Err(Error::Unavailable(why)) = shown else { panic!("{from}: {shown:?}") };
+        assert!(why.contains("the database is damaged: "), "{why}");
+        let written = sign_up(kept.app.clone(), "bob@example.com".to_owned()).await;
+        assert!(matches!(written, Err(Error::Unavailable(_))), "{from}: {written:?}");
+    }
+}
+
 /// Puts the entries of one index in the place of another's, as a write that went to the wrong place does.
 fn misplace(file: &Connection, from: &str, to: &str) {
     let next: i64 = file.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0)).unwrap() + 1;

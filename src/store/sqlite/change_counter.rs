@@ -9,6 +9,7 @@ use std::{
 
 use deadpool_sqlite::Object;
 
+use super::errors::with_suffix;
 use crate::store::{error::Error, tx::Tx};
 
 /// The header of SQLite's index of the write-ahead log (<https://www.sqlite.org/walformat.html>, section 2.1). Every
@@ -41,9 +42,7 @@ impl ChangeCounter {
 
     /// That of the store at `database`, to which there must be a connection.
     pub(super) fn open(database: &Path) -> Self {
-        let mut index = database.as_os_str().to_owned();
-        index.push("-shm");
-        Self { index: File::open(index).ok(), proven: AtomicBool::new(false) }
+        Self { index: File::open(with_suffix(database, "-shm")).ok(), proven: AtomicBool::new(false) }
     }
 
     /// Changes with every commit by any process. None if the file cannot be read.

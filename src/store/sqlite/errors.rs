@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{ErrorCode, Statement, ffi};
+use rusqlite::{Connection, ErrorCode, ffi};
 use rustix::fs::Access;
 
 use crate::{
@@ -34,7 +34,7 @@ impl From<rusqlite::Error> for Error {
             | ErrorCode::PermissionDenied
             | ErrorCode::FileLockingProtocolFailed => Self::Unavailable(text),
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged(text),
-            _ if is_damage(&text) => Self::Damaged(text),
+            _ if is_damaged_search(&text) => Self::Damaged(text),
             _ => Self::Defect(text),
         }
     }
@@ -46,29 +46,41 @@ fn violated(extended_code: i32, text: &str) -> Option<Unique> {
     is_email.then_some(Unique::Email)
 }
 
-/// Whether the schema's text is not as the migrations left it, or the tables of the search are not as FTS5 left them: SQLite
-/// has no code of its own for that.
-fn is_damage(text: &str) -> bool {
-    ["no such table", "no such column", "vtable constructor failed", "invalid fts5 file format"]
-        .iter()
-        .any(|start| text.starts_with(start))
+/// Whether the tables of the search are not as FTS5 left them: SQLite has no code of its own for that.
+fn is_damaged_search(text: &str) -> bool {
+    ["vtable constructor failed", "invalid fts5 file format"].iter().any(|start| text.starts_with(start))
 }
 
 impl Error {
-    /// Why the rows of a statement cannot be read.
-    pub(in crate::store) fn reading(error: rusqlite::Error, statement: &Statement<'_>, sql: &str) -> Self {
+    /// Why a statement cannot be prepared, run or read.
+    pub(in crate::store) fn of_statement(error: rusqlite::Error, connection: &Connection, sql: &str) -> Self {
         use rusqlite::Error as E;
-        // A value that this program cannot have written. The error omits the value, which may be personal data.
-        let (E::FromSqlConversionFailure(column, ..)
-        | E::IntegralValueOutOfRange(column, _)
-        | E::Utf8Error(column, _)
-        | E::InvalidColumnType(column, ..)) = error
-        else {
-            return error.into();
-        };
-        let column = statement.column_name(column).unwrap_or("?");
-        Self::Damaged(format!("an unexpected value in column {column} of {sql}"))
+        match error {
+            E::FromSqlConversionFailure(column, ..)
+            | E::IntegralValueOutOfRange(column, _)
+            | E::Utf8Error(column, _)
+            | E::InvalidColumnType(column, ..) => Self::unexpected_value(connection, sql, column),
+            error if is_generic(&error) => match connection.prepare(sql) {
+                Err(error) if is_generic(&error) => Self::Damaged(error.to_string()),
+                _ => error.into(),
+            },
+            error => error.into(),
+        }
     }
+
+    /// A value that this program cannot have written. The error omits the value, which may be personal data.
+    fn unexpected_value(connection: &Connection, sql: &str, column: usize) -> Self {
+        let statement = connection.prepare(sql);
+        let column = statement.as_ref().ok().and_then(|statement| statement.column_name(column).ok());
+        Self::Damaged(format!("an unexpected value in column {} of {sql}", column.unwrap_or("?")))
+    }
+}
+
+/// Whether SQLite has no code for it. That a statement cannot be prepared is such an error. The tests prepare every statement
+/// on the schema that the migrations leave: if it cannot be prepared, the schema in the file is another one.
+fn is_generic(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqlInputError { .. })
+        || error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }
 
 impl OpenError {
@@ -89,18 +101,21 @@ impl OpenError {
         if !matches!(self, Self::Failed { .. }) {
             return self;
         }
-        let beside = |end: &str| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(end);
-            PathBuf::from(name)
-        };
         let all = Access::READ_OK | Access::WRITE_OK;
-        let mut obstacles = ["", "-wal", "-shm"].iter().filter_map(|end| obstacle(&beside(end), all));
+        let mut obstacles =
+            ["", "-wal", "-shm"].iter().filter_map(|end| obstacle(&with_suffix(path, end), all));
         match obstacles.next().or_else(|| obstacle(&nearest_folder(path), Access::WRITE_OK)) {
             Some(obstacle) => Self::Denied { path: path.display().to_string(), obstacle },
             None => self,
         }
     }
+}
+
+/// The path of a file that SQLite keeps beside the database.
+pub(super) fn with_suffix(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 pub(super) fn failed(path: &Path, why: &dyn Display) -> OpenError {
@@ -116,8 +131,6 @@ fn nearest_folder(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) async fn migrate(
 
 /// Creates the file with access for its owner alone from the first moment, and a missing folder likewise.
 fn create(path: &Path) -> io::Result<()> {
-    files::make_folder(&folder_of(path))?;
+    files::make_folder(folder_of(path))?;
     match files::create_new(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             OpenOptions::new().append(true).open(path).map(|_| ())

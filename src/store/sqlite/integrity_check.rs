@@ -15,7 +15,11 @@ use std::{
 
 use rusqlite::{Connection, InterruptHandle};
 
-use super::{change_counter::ChangeCounter, connection::configure};
+use super::{
+    change_counter::ChangeCounter,
+    connection::configure,
+    errors::{self, with_suffix},
+};
 use crate::store::{
     error::Error,
     open::{OpenError, RESTORE},
@@ -54,13 +58,7 @@ impl IntegrityCheck {
     }
 
     pub(super) fn is_small(&self) -> bool {
-        bytes(&self.path) + bytes(&self.log()) <= SMALL
-    }
-
-    fn log(&self) -> PathBuf {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        log.into()
+        bytes(&self.path) + bytes(&with_suffix(&self.path, "-wal")) <= SMALL
     }
 
     /// An error once damage was found: rows may be another user's, or be missing.
@@ -74,7 +72,7 @@ impl IntegrityCheck {
 
     /// The startup error of a check that did not finish.
     pub(super) fn failed(&self, error: &Error) -> OpenError {
-        OpenError::Failed { path: self.path.display().to_string(), why: error.to_string() }
+        errors::failed(&self.path, error)
     }
 
     /// Starts a scan on a thread of its own, which ends with the store.
@@ -98,7 +96,7 @@ impl IntegrityCheck {
         let connection = self.open()?;
         let handle = connection.get_interrupt_handle();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
-        let (interrupted, log) = (Arc::clone(interrupted), self.log());
+        let (interrupted, log) = (Arc::clone(interrupted), with_suffix(&self.path, "-wal"));
         let blocks_checkpoint = move || {
             let is_long = bytes(&log) > LONGEST_LOG;
             interrupted.fetch_or(is_long, Ordering::Relaxed);

@@ -41,7 +41,7 @@ fn the_settings_reference_is_made_from_config_toml() {
     let mut page = String::from(
         "# Settings\n\n<!-- Made from config.toml by tests/it/documents/generated.rs. -->\n\n\
          Each setting can be given in `config.toml`, in the working directory or where `--config` says, and in the environment,\n\
-         which takes precedence. An unknown setting, a bad value, and one that has no effect beside the others stop the start\n\
+         which takes precedence. An unknown setting, a bad value, and one that has no effect beside the others stop the start (database.folder beside database.path is only reported)\n\
          and are named. `coffeeshop config` prints the settings in force.\n\n\
          Lengths of time are written `\"30s\"`, `\"15m\"`, `\"12h\"` or `\"2d\"`. In the environment a list is written with commas and\n\
          text without quotes. `auth.secret`, `smtp.username` and `smtp.password` can each be read from a file: add `_FILE` to the\n\
