@@ -1,4 +1,4 @@
--- The audit and the rate limits in the words of the field, from the API to the column.
+-- The audit, the rate limits and the clean-up in the words of the field, from the API to the column.
 ALTER TABLE audit_events RENAME COLUMN door TO channel;
 UPDATE audit_events SET channel = iif(channel = 'console', 'cli', 'job') WHERE channel IN ('console', 'timer');
 UPDATE audit_events SET action = CASE action
@@ -15,3 +15,5 @@ ALTER TABLE rate_limits RENAME COLUMN spent TO used;
 ALTER TABLE rate_limits RENAME COLUMN whole_at TO refilled_at;
 DROP INDEX limits_whole_at;
 CREATE INDEX rate_limits_refilled_at ON rate_limits (refilled_at);
+
+ALTER TABLE clean_up RENAME COLUMN leapt TO jumped;

@@ -9,7 +9,7 @@ use crate::{
     core::Error,
     domain::Origin,
     isolate_panics::isolate_panics,
-    operations::{Purge, PurgeInterrupted, PurgeScope},
+    operations::{Purge, PurgeInterrupted, PurgePlan, PurgeScope},
 };
 
 pub async fn run(purge: Purge, trigger: Arc<Notify>, mut stop: watch::Receiver<bool>) {
@@ -17,8 +17,9 @@ pub async fn run(purge: Purge, trigger: Arc<Notify>, mut stop: watch::Receiver<b
     let mut guard = PurgeGuard::default();
     loop {
         let run = async {
-            if guard.allows(&purge, Instant::now()).await {
-                run_once(&purge).await;
+            let plan = purge.plan(PurgeScope::Expired, Origin::job());
+            if guard.allows(&purge, &plan, Instant::now()).await {
+                run_once(&purge, &plan).await;
             }
         };
         tokio::select! {
@@ -33,13 +34,12 @@ pub async fn run(purge: Purge, trigger: Arc<Notify>, mut stop: watch::Receiver<b
 }
 
 /// An error is logged; the next run comes on schedule.
-async fn run_once(purge: &Purge) {
-    let plan = purge.plan(PurgeScope::Expired, Origin::job());
-    let mut purged = purge.run(&plan, |_| {}).await;
+async fn run_once(purge: &Purge, plan: &PurgePlan) {
+    let mut purged = purge.run(plan, |_| {}).await;
     if let Err(PurgeInterrupted { purged: before, why: Error::StorageFull(_) }) = purged
         && purge.release_disk_reserve()
     {
-        let rest = purge.run(&plan, |_| {}).await;
+        let rest = purge.run(plan, |_| {}).await;
         purged = rest
             .map(|more| before + more)
             .map_err(|interrupted| PurgeInterrupted { purged: before + interrupted.purged, ..interrupted });

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    domain::{Origin, Timestamp},
-    operations::{ClockCheck, HoldReason, MAX_JUMP, Purge, PurgeHold, PurgePlan, PurgeScope},
+    domain::Timestamp,
+    operations::{ClockCheck, HoldReason, MAX_JUMP, Purge, PurgeHold, PurgePlan},
 };
 
 /// Holds the purge if the system clock jumped while the server ran, is far from the time of the last purge, or if most users,
@@ -20,11 +20,10 @@ pub struct PurgeGuard {
 }
 
 impl PurgeGuard {
-    /// Whether a purge may run at `tick` of the monotonic clock.
-    pub async fn allows(&mut self, purge: &Purge, tick: Instant) -> bool {
-        let plan = purge.plan(PurgeScope::Expired, Origin::job());
+    /// Whether this purge may run at `tick` of the monotonic clock.
+    pub async fn allows(&mut self, purge: &Purge, plan: &PurgePlan, tick: Instant) -> bool {
         let now = plan.now();
-        let held = purge.held(&plan, self.compare_clocks(now, tick)).await;
+        let held = purge.held(plan, self.compare_clocks(now, tick)).await;
         if held.is_ok() {
             // Only now: a jump that the store has not recorded must be seen again at the next run.
             self.last = Some((tick, now));
@@ -37,7 +36,7 @@ impl PurgeGuard {
             Ok(Some(held)) if self.warned_of == Some(held.why) => {}
             Ok(Some(held)) => {
                 self.warned_of = Some(held.why);
-                warn(purge, &plan, &held).await;
+                warn(purge, plan, &held).await;
             }
             Err(error) => {
                 tracing::error!(

@@ -71,7 +71,7 @@ impl fmt::Display for PurgeHold {
         let away = self.last_run.map_or(Duration::ZERO, |last_run| self.now.distance(last_run));
         match self.why {
             HoldReason::FarAhead => write!(f, "the clock is {} ahead of the last clean-up", InWords(away)),
-            HoldReason::Jumped => f.write_str("the clock leapt"),
+            HoldReason::Jumped => f.write_str("the clock jumped"),
             HoldReason::Behind => write!(f, "the clock is {} behind the last clean-up", InWords(away)),
             HoldReason::MostUsers => f.write_str("most users would be deleted"),
             HoldReason::MostSessions => f.write_str("most sessions would be deleted"),
@@ -113,7 +113,7 @@ impl Purge {
             let mut row = tx.clean_up()?;
             match clock {
                 ClockCheck::Steady(held) => row.held += held,
-                ClockCheck::Jumped => (row.leapt, row.held) = (true, Duration::ZERO),
+                ClockCheck::Jumped => (row.jumped, row.held) = (true, Duration::ZERO),
             }
             let Some(why) = why(tx, &row, &seen)? else { return Ok(None) };
             tx.put_clean_up(row)?;
@@ -131,7 +131,7 @@ fn why(tx: &Snapshot<'_>, row: &CleanUpRow, plan: &PurgePlan) -> Result<Option<H
     if row.last_run.is_some_and(|last_run| now > last_run + FAR) {
         return Ok(Some(HoldReason::FarAhead));
     }
-    if row.leapt {
+    if row.jumped {
         return Ok(Some(HoldReason::Jumped));
     }
     if row.last_run.is_some_and(|last_run| now + MAX_JUMP < last_run) {

@@ -4,6 +4,25 @@ use std::{ops::Add, time::Duration};
 
 use crate::{core::AuditActor, domain::Timestamp};
 
+/// What a purge deletes.
+#[derive(Clone, Debug)]
+pub struct PurgePlan {
+    /// Unverified users that expire by then.
+    pub(super) by: Timestamp,
+    pub(super) now: Timestamp,
+    /// Events that happened before.
+    pub(super) kept_since: Timestamp,
+    pub(super) audit_actor: AuditActor,
+}
+
+impl PurgePlan {
+    /// When it was made.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
 /// Which unverified users a purge deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PurgeScope {
@@ -30,14 +49,6 @@ pub struct Purged {
     pub events: u64,
 }
 
-impl PurgePlan {
-    /// When it was made.
-    #[must_use]
-    pub const fn now(&self) -> Timestamp {
-        self.now
-    }
-}
-
 impl Purged {
     #[must_use]
     pub const fn total(&self) -> u64 {
@@ -58,15 +69,4 @@ impl Add for Purged {
             events: self.events + more.events,
         }
     }
-}
-
-/// What a purge deletes.
-#[derive(Clone, Debug)]
-pub struct PurgePlan {
-    /// Unverified users that expire by then.
-    pub(super) by: Timestamp,
-    pub(super) now: Timestamp,
-    /// Events that happened before.
-    pub(super) kept_since: Timestamp,
-    pub(super) audit_actor: AuditActor,
 }

@@ -14,17 +14,17 @@ pub struct CleanUpRow {
     /// By the clock at that time; none before the first purge.
     pub last_run: Option<Timestamp>,
     /// Whether the clock has jumped since, while a server ran.
-    pub leapt: bool,
+    pub jumped: bool,
     /// For how long servers have run since the next purge was first delayed.
     pub held: Duration,
 }
 
 impl Snapshot<'_> {
     pub(crate) fn clean_up(&self) -> Result<CleanUpRow, Error> {
-        let found = self.first("SELECT last_run, leapt, held FROM clean_up", [], |row| {
+        let found = self.first("SELECT last_run, jumped, held FROM clean_up", [], |row| {
             Ok(CleanUpRow {
                 last_run: maybe_timestamp(row, 0)?,
-                leapt: row.get(1)?,
+                jumped: row.get(1)?,
                 held: Duration::from_millis(row.get::<_, i64>(2)?.unsigned_abs()),
             })
         });
@@ -36,8 +36,8 @@ impl Tx<'_> {
     pub(crate) fn put_clean_up(&self, row: CleanUpRow) -> Result<(), Error> {
         let held = i64::try_from(row.held.as_millis()).unwrap_or(i64::MAX);
         self.execute_one(
-            "INSERT OR REPLACE INTO clean_up (one, last_run, leapt, held) VALUES (1, ?1, ?2, ?3)",
-            (row.last_run.map(Timestamp::millis), row.leapt, held),
+            "INSERT OR REPLACE INTO clean_up (one, last_run, jumped, held) VALUES (1, ?1, ?2, ?3)",
+            (row.last_run.map(Timestamp::millis), row.jumped, held),
         )
     }
 }
