@@ -1,11 +1,13 @@
 //! coffeeshop: user accounts for a small shop's own server, in one binary.
 //!
-//! The layers, in reading order. Each uses only those above it; `api`, `messaging` and `jobs` never see `store`. A user, a
+//! The layers, in reading order. Each uses only those above it; `api`, `web`, `jobs` and `cli` never see `store`. A user, a
 //! session, a code has the same name on every layer, from the SQL to the URL.
 
 pub mod domain; // VALUES: checked on the way in, no I/O
 
 pub mod config; // settings: defaults, config.toml, environment
+mod files; // files and folders that are made, and who may open them
+mod isolate_panics; // catches and logs a panic so that a periodic task goes on
 
 pub mod store; // SQL, no rules: one writer that groups commits, a few readers
 mod crypto; // secrets: hashing, sealing, tokens
@@ -16,9 +18,6 @@ pub mod auth; // USE CASES: sessions and signing keys
 pub mod messaging; // USE CASES: the outbox, its worker and transports
 pub mod operations; // USE CASES: purge, health
 pub mod app; // the list of all use cases, built in one place
-
-mod files; // files and folders that are made, and who may open them
-mod isolate_panics; // catches and logs a panic so that a periodic task goes on
 
 pub mod http; // connections and requests: listener, limits and timeouts, middleware, refusals
 pub mod api; // JSON: parse, call, present

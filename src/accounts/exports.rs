@@ -2,7 +2,7 @@
 
 use crate::{
     core::{
-        Actor, Core, Error, charge_export, outbox,
+        Actor, Core, Error, charge_export, find_user, outbox,
         settings::{MAX_EXPORTED_EVENTS, MAX_EXPORTED_MESSAGES},
     },
     crypto::Hasher,
@@ -52,7 +52,7 @@ impl Exports {
         let id = actor.user().id;
         charge_export(&self.core, id, now).await?;
         let read = self.core.read(move |tx| {
-            let user = tx.user(id)?.ok_or(Error::InvalidToken)?;
+            let user = find_user(tx, id, now)?.ok_or(Error::InvalidToken)?;
             let messages = tx.messages_of(&user, MAX_EXPORTED_MESSAGES)?;
             let export = Export {
                 exported_at: now,

@@ -28,10 +28,10 @@ impl Sessions {
         &self,
         email: Email,
         password: Password,
-        along: Option<SessionId>,
+        session: Option<SessionId>,
         origin: Origin,
     ) -> Result<TokenPair, Error> {
-        let claim = Claim::at_login(email.clone(), origin.client.clone(), along);
+        let claim = Claim::at_login(email.clone(), origin.client.clone(), session);
         let sessions = self.clone();
         let logged_in = attempt(&self.core, claim, async move |attempt| {
             let now = sessions.core.now();
@@ -92,7 +92,7 @@ impl Sessions {
         let (new, email) = (session.clone(), user.profile.email.clone());
         let issuer = self.keys.tokens.issuer().to_owned();
         let found = self.core.write(move |tx| {
-            let found = tx.user_by_email(&email)?.filter(|(user, _)| user.id == new.user_id);
+            let found = find_user_by_email(tx, &email, now)?.filter(|(user, _)| user.id == new.user_id);
             let Some((user, _)) = found.filter(|(_, current)| current.as_ref() == Some(&hash)) else {
                 return Ok(None);
             };

@@ -7,7 +7,7 @@ use super::{
     client_limits::buckets_of,
     context::{Core, Tx},
     error::Error,
-    live::find_session,
+    live::{find_session, find_user_by_email},
     rate_limits::Rate,
     token_bucket::TokenBucket,
 };
@@ -76,7 +76,7 @@ impl Price {
                 client: Vec::new(),
             });
         }
-        let user = tx.user_by_email(email)?.map(|(user, _)| user.id);
+        let user = find_user_by_email(tx, email, now)?.map(|(user, _)| user.id);
         let account = match user {
             Some(id) if is_trusted_network(core, tx, id, email, client, now)? => {
                 of_account(RESERVE, limits.trusted)

@@ -8,7 +8,7 @@ use super::{
     client_limits::buckets_of,
     context::{Core, Tx},
     error::Error,
-    rate_limits::Rate,
+    rate_limits::{EXPORTS, Rate},
     token_bucket::{TokenBucket, take_from_all},
 };
 use crate::domain::{Timestamp, UserId};
@@ -55,7 +55,7 @@ pub async fn charge_export(core: &Core, id: UserId, now: Timestamp) -> Result<()
     if !core.rate_limits.enabled {
         return Ok(());
     }
-    let bucket = account_bucket(core, "exports", core.rate_limits.export, id);
+    let bucket = account_bucket(core, "exports", EXPORTS, id);
     core.write(move |tx| take_from_all(tx, &[bucket], now)).await
 }
 

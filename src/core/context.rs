@@ -81,10 +81,7 @@ impl Core {
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let core = self.clone();
-        let (done, has_enqueued) = self.store.write(move |tx| core.run(tx, work)).await?;
-        if has_enqueued {
-            self.outbox.notify();
-        }
+        let (done, _wake) = self.store.write(move |tx| core.run(tx, work)).await?;
         Ok(done)
     }
 
@@ -97,10 +94,7 @@ impl Core {
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let core = self.clone();
-        let (done, has_enqueued) = self.store.write_background(move |tx| core.run(tx, work)).await?;
-        if has_enqueued {
-            self.outbox.notify();
-        }
+        let (done, _wake) = self.store.write_background(move |tx| core.run(tx, work)).await?;
         Ok(done)
     }
 
@@ -126,15 +120,28 @@ impl Core {
         self.tasks.drain(timeout).await
     }
 
-    /// Runs `work`; answers with its result whether a message was enqueued.
+    /// Runs `work`; its result comes with what wakes the outbox worker.
     fn run<T>(
         &self,
         store: &store::Tx<'_>,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
-    ) -> Result<(T, bool), Error> {
+    ) -> Result<(T, Wake), Error> {
         let tx = Tx { store, core: self, has_enqueued: Cell::new(false) };
         let done = work(&tx)?;
-        Ok((done, tx.has_enqueued.get()))
+        let enqueued = tx.has_enqueued.get().then(|| self.clone());
+        Ok((done, Wake(enqueued)))
+    }
+}
+
+/// Wakes the outbox worker when it is dropped, if a message was enqueued. It travels with the result of a write, which the
+/// store hands out, or drops if its caller has gone, after the commit.
+struct Wake(Option<Core>);
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        if let Some(core) = &self.0 {
+            core.outbox.notify();
+        }
     }
 }
 

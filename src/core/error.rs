@@ -91,7 +91,7 @@ impl From<HashError> for Error {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Busy => Self::Busy,
-            HashError::Damaged(why) => Self::Unavailable(format!("the database is damaged: {why}")),
+            HashError::Damaged(_) => Self::Unavailable(format!("the database is damaged: {error}")),
             HashError::Failed(why) => Self::Internal(why),
         }
     }

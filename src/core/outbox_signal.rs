@@ -6,18 +6,12 @@ use tokio::sync::Notify;
 
 use crate::domain::Timestamp;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct OutboxSignal {
     /// Notified when a message was enqueued.
     enqueued: Notify,
     /// Until when nothing is sent at all; milliseconds.
     paused_until: AtomicI64,
-}
-
-impl Default for OutboxSignal {
-    fn default() -> Self {
-        Self { enqueued: Notify::new(), paused_until: AtomicI64::new(0) }
-    }
 }
 
 impl OutboxSignal {

@@ -36,7 +36,6 @@ pub struct RateLimits {
     pub change: Rate,
     /// Changes from one network.
     pub client_change: Rate,
-    pub export: Rate,
     pub in_progress: AttemptsInProgress,
     pub waiting: Semaphore,
 }
@@ -76,7 +75,6 @@ impl RateLimits {
             mail: rate(settings.mail_burst, settings.mail_refill),
             change: rate(settings.change_burst, settings.change_refill),
             client_change: rate(settings.client_change_burst, settings.client_change_refill),
-            export: EXPORTS,
             in_progress: AttemptsInProgress::default(),
             waiting: Semaphore::new(MAX_WAITING),
         }

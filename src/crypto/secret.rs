@@ -66,7 +66,8 @@ impl InstallationSecret {
         CountKey(bytes(context.sign().as_ref()))
     }
 
-    /// The key of a token bucket. No part may contain a NUL, which separates them.
+    /// The key of a token bucket. No part may contain a NUL, which separates them. The kinds are stored by this: another word
+    /// forgets what was used.
     pub fn hash_limit(&self, kind: &str, parts: &[&str]) -> CountKey {
         let mut context = hmac::Context::with_key(&self.counts);
         context.update(b"limit\0");
@@ -105,7 +106,11 @@ impl fmt::Debug for InstallationSecret {
 
 /// What is stored of a token. A fast hash without a key is enough: a token has 256 random bits.
 pub fn hash_token(token: &PlainToken) -> TokenHash {
-    TokenHash(bytes(digest::digest(&digest::SHA256, token.as_str().as_bytes()).as_ref()))
+    TokenHash(sha256(token.as_str()))
+}
+
+pub(super) fn sha256(text: &str) -> [u8; 32] {
+    bytes(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 /// Compares in constant time.

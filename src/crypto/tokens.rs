@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::decode_header;
 use quick_cache::sync::Cache;
@@ -15,6 +14,7 @@ use super::{
     key_ring::{KeyError, KeyRing, PublicKey},
     random,
     secret::InstallationSecret,
+    secret::sha256,
 };
 use crate::{
     config::Config,
@@ -169,8 +169,11 @@ impl Tokens {
     /// If anything about the token is not as it must be, or it has expired.
     pub fn check_access(&self, token: &str, now: Timestamp) -> Result<Access, TokenError> {
         let keys = self.keys();
-        let access = self.access(token, &keys).filter(|access| access.validity.covers(now));
-        access.ok_or_else(|| self.refusal(token, &keys))
+        match self.access(token, &keys) {
+            Some(access) if access.validity.covers(now) => Ok(access),
+            Some(_) => Err(TokenError::Invalid),
+            None => Err(self.refusal(token, &keys)),
+        }
     }
 
     /// The session that an access token names, also after the token has expired.
@@ -276,10 +279,4 @@ impl Validity {
     fn covers(self, now: Timestamp) -> bool {
         self.until > now && self.from.is_none_or(|from| from <= now + SKEW)
     }
-}
-
-fn sha256(token: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-    hash
 }

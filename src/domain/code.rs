@@ -117,7 +117,7 @@ pub struct TokenHash(pub [u8; 32]);
 #[derive(Clone, Copy, Debug)]
 pub struct CodeHash(pub [u8; 32]);
 
-/// A keyed hash of an address and a kind of message, under which sent messages are counted.
+/// A keyed hash of what is counted or limited, and for whom: the key of `sent_codes` and `rate_limits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CountKey(pub [u8; 32]);
 

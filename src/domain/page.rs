@@ -13,6 +13,7 @@ pub struct Limit(u8);
 
 impl Limit {
     pub const MAX: u8 = 200;
+    pub const DEFAULT: u8 = 50;
 
     /// # Errors
     /// `out_of_range` outside 1 to 200.
@@ -34,7 +35,7 @@ impl Limit {
 
 impl Default for Limit {
     fn default() -> Self {
-        Self(50)
+        Self(Self::DEFAULT)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The table `rate_limits`: the used tokens of each bucket; a full bucket has no row.
+//! The table `rate_limits`: the used tokens of each bucket until the purge finds it full, and trusted networks.
 
 use super::{
     error::Error,
