@@ -20,7 +20,7 @@ impl EmailChange {
     ///
     /// Sends a code and a link to the new address, and to the old one a notice with a link to cancel the change. The old
     /// address stays in force until the new one is confirmed with `POST /auth/verify`, with the new address as `email`.
-    /// Then all sessions of the user end. If another account has verified the new address by then, that operation answers
+    /// Then sessions end as described there. If another account has verified the new address by then, that operation answers
     /// `email_taken`.
     ///
     /// Errors:

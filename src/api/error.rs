@@ -11,8 +11,8 @@ use crate::{
     http::{ApiError, Code},
 };
 
-/// An error of the framework; `allowed` are the methods of the path.
-pub fn from_poem(error: poem::Error, allowed: &[String]) -> ApiError {
+/// An error of the framework; `allowed` finds the methods of the path.
+pub fn from_poem(error: poem::Error, allowed: impl FnOnce() -> Vec<String>) -> ApiError {
     if error.is::<ParsePathError>() {
         return Error::NotFound.into();
     }

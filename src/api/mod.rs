@@ -34,7 +34,7 @@ mod views;
 use std::sync::Arc;
 
 use poem::{Endpoint, IntoEndpoint, Request, Response, Route};
-use poem_openapi::{OpenApiService, types::ToJSON};
+use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use self::{guards::Context, operations::Operations};
@@ -97,19 +97,19 @@ pub fn openapi(config: &Config) -> Value {
 /// A user as the API shows it.
 #[must_use]
 pub fn user_json(user: &User) -> Value {
-    views::UserView::from(user).to_json().unwrap_or_default()
+    serde_json::to_value(views::UserView::from(user)).unwrap_or_default()
 }
 
 /// A session as the API shows it to an admin.
 #[must_use]
 pub fn session_json(session: Session) -> Value {
-    views::SessionView::new(session, None).to_json().unwrap_or_default()
+    serde_json::to_value(views::SessionView::new(session, None)).unwrap_or_default()
 }
 
 /// An audit event as the API shows it.
 #[must_use]
 pub fn audit_json(event: AuditEvent) -> Value {
-    views::AuditEventView::from(event).to_json().unwrap_or_default()
+    serde_json::to_value(views::AuditEventView::from(event)).unwrap_or_default()
 }
 
 /// The documentation at its few paths, the API at all others. A route around the API's own would match each path twice.
@@ -125,7 +125,7 @@ impl<A: Endpoint<Output = Response>> Endpoint for Site<A> {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let uri = request.uri().clone();
         let answer = self.answer(request).await;
-        answer.map_err(|error| error::from_poem(error, &self.methods(uri.path())).into())
+        answer.map_err(|error| error::from_poem(error, || self.methods(uri.path())).into())
     }
 }
 

@@ -65,7 +65,8 @@ impl Passwords {
     /// Change your password
     ///
     /// Replaces the current password by a new one. All other sessions of the user end; the current one goes on. Codes and
-    /// links that were sent before are no longer valid, and the user gets a message about the change.
+    /// links that were sent before are no longer valid. A verified user gets a message about the change, an unverified one a
+    /// new code and link.
     ///
     /// Errors:
     /// - `401 invalid_credentials`: the current password is wrong. This counts towards the limit on failed logins.

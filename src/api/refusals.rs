@@ -9,7 +9,7 @@ use poem::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{examples::Example, schemas::reference};
-use crate::http::Code;
+use crate::{domain::VariantArray, http::Code};
 
 /// The responses of an operation that are refusals, by status.
 pub fn responses(method: &str, operation: &Value, schemas: &Value) -> BTreeMap<StatusCode, Value> {
@@ -64,7 +64,7 @@ fn listed(description: &str) -> impl Iterator<Item = Code> {
     let items = description.lines().filter_map(|line| line.strip_prefix("- `")?.split_once('`'));
     items.filter_map(|(error, _)| {
         let (_, code) = error.split_once(' ')?;
-        Code::ALL.into_iter().find(|known| known.as_str() == code)
+        Code::VARIANTS.iter().copied().find(|known| known.as_str() == code)
     })
 }
 

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::{domain::FieldError, http::Code};
+use crate::{
+    domain::{FieldError, VariantArray},
+    http::Code,
+};
 
 const PREFIX: &str = "#/components/schemas/";
 
@@ -113,7 +116,7 @@ fn problem() -> Value {
 }
 
 fn problem_code() -> Value {
-    let words: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let words: Vec<_> = Code::VARIANTS.iter().map(|code| code.as_str()).collect();
     let description = "The problem. Codes never change, but new ones can be added: treat an unknown one by its HTTP status.";
     json!({ "type": "string", "title": "ProblemCode", "description": description, "enum": words })
 }

@@ -10,7 +10,7 @@ use super::{
     answers::{Json, NoContent},
     body::Body,
     guards::{AdminOnly, SelfOrAdmin},
-    inputs::{EditUser, EmailText, Invite, UserCursorText, page},
+    inputs::{EditUser, Invite, SearchText, UserCursorText, page},
     tags::Tag,
     views::{Role, Status, UserPage, UserSort, UserView},
 };
@@ -54,7 +54,7 @@ impl Users {
         cursor: Query<Option<UserCursorText>>,
         /// Only users whose e-mail address or names contain each word of this text, in any order. Case and accents are
         /// ignored.
-        q: Query<Option<EmailText>>,
+        q: Query<Option<SearchText>>,
         /// Only users with this role.
         role: Query<Option<Role>>,
         /// Only users with this status.
@@ -94,7 +94,7 @@ impl Users {
     /// Errors:
     /// - `403 forbidden`: the caller is not an active admin.
     /// - `409 email_taken`: another account has the address.
-    /// - `429 too_many_requests`: too many changes by the admin, or too many messages to the address.
+    /// - `429 too_many_requests`: too many changes by the admin or the client, or too many messages to the address.
     #[oai(path = "/users", method = "post", operation_id = "invite_user")]
     async fn invite(&self, admin: AdminOnly, body: Body<Invite>) -> ApiResult<Invited> {
         let invitee = body.check(|invite| InvitationDraft::from(invite).check())?;
@@ -125,7 +125,8 @@ impl Users {
     /// change their own names, as with `PATCH /me`; admins can change all fields of all users.
     ///
     /// A new role, a new status and `disabled` count from the next request of the user. All sessions of the user end with a
-    /// new e-mail address, with the status `verified` after `unverified`, and with `disabled`.
+    /// new e-mail address, with the status `verified` after `unverified`, with `disabled`, and, where unverified users cannot log in, with the
+    /// status `unverified`.
     ///
     /// Errors:
     /// - `403 forbidden`: the caller is not an active admin, and this is another user or a field other than a name. The answer
@@ -133,7 +134,7 @@ impl Users {
     /// - `409 email_taken`: another account has the address.
     /// - `409 last_admin`: the last active admin cannot be demoted, disabled or set to unverified. An invited admin is
     ///   active only after choosing a password.
-    /// - `429 too_many_requests`: too many changes by the caller.
+    /// - `429 too_many_requests`: too many changes by the caller or the client.
     #[oai(path = "/users/:id", method = "patch", operation_id = "edit_user")]
     async fn edit(
         &self,
@@ -156,7 +157,7 @@ impl Users {
     /// Errors:
     /// - `403 forbidden`: the caller is not an active admin.
     /// - `409 last_admin`: the last active admin cannot be deleted.
-    /// - `429 too_many_requests`: too many changes by the admin.
+    /// - `429 too_many_requests`: too many changes by the admin or the client.
     #[oai(path = "/users/:id", method = "delete", operation_id = "delete_user")]
     async fn delete(
         &self,

@@ -50,7 +50,7 @@ impl Verification {
 
     /// Send the code and link again
     ///
-    /// Sends a new code and link if the address belongs to an unverified account: the invitation, if the account has no
+    /// Sends a new code and link if the address belongs to an unverified account that is not disabled: the invitation, if the account has no
     /// password yet. Earlier ones are no longer valid. After {max-codes} codes to an address, its messages contain a link
     /// alone.
     ///

@@ -2,7 +2,7 @@
 
 use std::{error::Error, str::FromStr};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, anyhow};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use uuid::Uuid;
 
@@ -17,14 +17,33 @@ pub struct UserArgs {
     pub json: bool,
 }
 
-/// Parses a whole number; `page_size` then checks its range.
-pub fn number(text: &str) -> Result<i64, String> {
-    text.trim().parse().map_err(|_| format!("must be a whole number from 1 to {}", Limit::MAX))
+/// Which page of a list.
+#[derive(clap::Args)]
+pub struct PageArgs {
+    /// Page size, 1 to 200.
+    #[arg(long, default_value_t = Limit::DEFAULT.into(), value_parser = number)]
+    limit: i64,
+    /// Show the page after this cursor, which the previous page ended with.
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
 }
 
-pub fn page_size(number: i64) -> Result<Limit> {
-    Limit::new(number)
-        .map_err(|_| anyhow::anyhow!("--limit is {number}; it must be from 1 to {}", Limit::MAX))
+impl PageArgs {
+    pub fn limit(&self) -> Result<Limit> {
+        let Self { limit, .. } = self;
+        Limit::new(*limit).map_err(|_| anyhow!("--limit is {limit}; it must be from 1 to {}", Limit::MAX))
+    }
+
+    pub fn cursor<C>(&self, decode: impl FnOnce(&str) -> Option<C>) -> Result<Option<C>> {
+        let Some(text) = &self.cursor else { return Ok(None) };
+        let cursor = decode(text);
+        Ok(Some(cursor.context("--cursor must be the one that the previous page of this list ended with")?))
+    }
+}
+
+/// Parses a whole number; its range is checked later.
+fn number(text: &str) -> Result<i64, String> {
+    text.trim().parse().map_err(|_| format!("must be a whole number from 1 to {}", Limit::MAX))
 }
 
 pub fn id(text: &str) -> Result<Uuid, &'static str> {

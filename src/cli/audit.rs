@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{args, open, output, user};
@@ -31,12 +31,8 @@ pub struct Args {
     /// Only events with this action.
     #[arg(long, value_parser = args::choice::<Action>())]
     action: Option<Action>,
-    /// Page size, 1 to 200.
-    #[arg(long, default_value_t = 50, value_parser = args::number)]
-    limit: i64,
-    /// Show the page after this cursor, which the previous page ended with.
-    #[arg(long, value_name = "CURSOR")]
-    cursor: Option<String>,
+    #[command(flatten)]
+    page: args::PageArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -45,16 +41,12 @@ pub struct Args {
 pub async fn run(args: Args, config: &Config) -> Result<ExitCode> {
     let app = open::to_read(config).await?;
     let by = Admin::from_cli();
-    let cursor = args.cursor.map(|text| match AuditCursor::decode(&text) {
-        Some(cursor) => Ok(cursor),
-        None => bail!("--cursor must be the one that the previous page of this list ended with"),
-    });
     let query = AuditQuery {
         user_id: id(&app.users, &by, args.user).await?,
         actor_id: id(&app.users, &by, args.actor).await?,
         action: args.action,
-        cursor: cursor.transpose()?,
-        limit: args::page_size(args.limit)?,
+        cursor: args.page.cursor(AuditCursor::decode)?,
+        limit: args.page.limit()?,
     };
     let page = app.audit.list(&by, query).await?;
     let next = page.next.map(AuditCursor::encode);

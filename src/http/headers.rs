@@ -29,8 +29,6 @@ const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
 /// Adds the headers; an answer may have set `Cache-Control` and `Content-Security-Policy` itself.
 pub fn add(headers: &mut HeaderMap, request_id: &str, is_https: bool) {
     headers.reserve(ALWAYS.len() + 5);
@@ -45,11 +43,5 @@ pub fn add(headers: &mut HeaderMap, request_id: &str, is_https: bool) {
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     if is_https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
-    }
-    // The media type of JSON has no charset (RFC 8259, section 11).
-    if let Some(media_type) = headers.get_mut(header::CONTENT_TYPE)
-        && media_type.as_bytes().starts_with(b"application/json;")
-    {
-        *media_type = JSON;
     }
 }

@@ -86,7 +86,7 @@ impl<E: Endpoint, P: ErrorPages> RequestMiddleware<E, P> {
         let as_page = self.error_pages.apply_to(&request);
         let error = match self.limited(request).await {
             Ok(Ok(Ok(output))) => return output.into_response(),
-            Ok(Ok(Err(error))) => ApiError::from_poem(error, &[]),
+            Ok(Ok(Err(error))) => ApiError::from_poem(error, Vec::new),
             Ok(Err(_)) => ApiError::internal("a handler panicked".to_owned()),
             Err(error) => error,
         };

@@ -7,15 +7,18 @@ use poem::{
 };
 use serde_json::{Value, json};
 
-use crate::{core, domain::FieldError};
+use crate::{
+    core,
+    domain::{FieldError, VariantArray},
+};
 
 /// In seconds, where the server does not know better.
 const RETRY_AFTER: u64 = 2;
 
 pub type ApiResult<T> = Result<T, ApiError>;
 
-/// Why a request was refused, for programs: codes do not change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Why a request was refused, for programs: codes do not change. In the order of their statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub enum Code {
     MalformedRequest,
     VerificationFailed,
@@ -42,32 +45,6 @@ pub enum Code {
 }
 
 impl Code {
-    /// In the order of their statuses.
-    pub const ALL: [Self; 22] = [
-        Self::MalformedRequest,
-        Self::VerificationFailed,
-        Self::InvalidCredentials,
-        Self::InvalidToken,
-        Self::InvalidRefreshToken,
-        Self::Forbidden,
-        Self::AccountDisabled,
-        Self::EmailNotVerified,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::EmailTaken,
-        Self::LastAdmin,
-        Self::PayloadTooLarge,
-        Self::UnsupportedMediaType,
-        Self::ValidationFailed,
-        Self::RequestTimeout,
-        Self::UriTooLong,
-        Self::HeadersTooLarge,
-        Self::TooManyRequests,
-        Self::Internal,
-        Self::Unavailable,
-        Self::StorageFull,
-    ];
-
     #[must_use]
     pub const fn status(self) -> StatusCode {
         self.describe().0
@@ -151,20 +128,20 @@ impl ApiError {
 
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let detail = match errors.as_slice() {
-            [only] => only.message.clone(),
-            several => format!("{} fields are invalid; errors names each one.", several.len()),
-        };
-        Self { errors, ..Self::new(Code::ValidationFailed, detail) }
+        Self::of_fields(Code::ValidationFailed, "fields", errors)
     }
 
     #[must_use]
     pub fn malformed_query(errors: Vec<FieldError>) -> Self {
+        Self::of_fields(Code::MalformedRequest, "query parameters", errors)
+    }
+
+    fn of_fields(code: Code, nouns: &str, errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
-            several => format!("{} query parameters are invalid; errors names each one.", several.len()),
+            several => format!("{} {nouns} are invalid; errors names each one.", several.len()),
         };
-        Self { errors, ..Self::new(Code::MalformedRequest, detail) }
+        Self { errors, ..Self::new(code, detail) }
     }
 
     /// `allowed` are the methods of the path.
@@ -175,9 +152,9 @@ impl ApiError {
         Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
-    /// A refusal on its way through poem, or one of poem's own; `allowed` are the methods of the path.
+    /// A refusal on its way through poem, or one of poem's own; `allowed` finds the methods of the path, which a `405` names.
     #[must_use]
-    pub fn from_poem(error: poem::Error, allowed: &[String]) -> Self {
+    pub fn from_poem(error: poem::Error, allowed: impl FnOnce() -> Vec<String>) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(ours) => return ours,
             Err(theirs) => theirs,
@@ -189,7 +166,7 @@ impl ApiError {
             );
         }
         if error.is::<MethodNotAllowedError>() {
-            return Self::method_not_allowed(allowed);
+            return Self::method_not_allowed(&allowed());
         }
         if error.status().is_client_error() {
             return Self::new(Code::MalformedRequest, "The request is malformed.");

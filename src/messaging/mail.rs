@@ -39,28 +39,28 @@ impl Mail {
 #[derive(Template)]
 #[template(path = "mail.txt")]
 struct Text<'a> {
-    message: &'a MessageText,
-    shop_name: &'a str,
-    code: Option<Code<'a>>,
-    link: Option<Link<'a>>,
+    mail: &'a Content<'a>,
 }
 
 #[derive(Template)]
 #[template(path = "mail.html")]
 struct Html<'a> {
+    mail: &'a Content<'a>,
+}
+
+/// What both forms of a mail say.
+struct Content<'a> {
     message: &'a MessageText,
     shop_name: &'a str,
     code: Option<Code<'a>>,
     link: Option<Link<'a>>,
 }
 
-#[derive(Clone)]
 struct Code<'a> {
     text: &'a str,
     until: String,
 }
 
-#[derive(Clone)]
 struct Link<'a> {
     text: &'a str,
     until: Option<String>,
@@ -94,16 +94,15 @@ impl Sender {
     /// The reason, for `DeliveryError::rejected`, if the recipient's address cannot be used.
     pub fn compose(&self, message: &OutboxMessage) -> Result<Mail, String> {
         const CANNOT_COMPOSE: &str = "the mail cannot be composed";
-        let OutboxMessage { id, written_at, message, .. } = message;
+        let OutboxMessage { id, created_at, message, .. } = message;
         let to = deliverable(&message.to).ok_or("mail cannot be sent to this address")?;
         let text = text(&message.kind, &self.shop_name);
         let code = message.code.as_deref().zip(message.code_until);
         let code = code.map(|(text, until)| Code { text, until: human_time(until) });
         let link = message.link.as_deref();
         let link = link.map(|text| Link { text, until: message.link_until.map(human_time) });
-        let shop_name = &self.shop_name;
-        let plain = Text { message: &text, shop_name, code: code.clone(), link: link.clone() };
-        let html = Html { message: &text, shop_name, code, link };
+        let mail = Content { message: &text, shop_name: &self.shop_name, code, link };
+        let (plain, html) = (Text { mail: &mail }, Html { mail: &mail });
         let render = |rendered: Result<String, askama::Error>| rendered.map_err(|_| CANNOT_COMPOSE);
         let parts = MultiPart::alternative_plain_html(render(plain.render())?, render(html.render())?);
         let mail = lettre::Message::builder()
@@ -111,7 +110,7 @@ impl Sender {
             .to(Mailbox::new(None, to.clone()))
             .subject(text.subject)
             .message_id(Some(format!("<{}@{}>", id.0, self.from.email.domain())))
-            .date(UNIX_EPOCH + written_at.since(Timestamp::from_millis(0)))
+            .date(UNIX_EPOCH + created_at.since(Timestamp::from_millis(0)))
             // Prevents automatic replies (RFC 3834, section 5).
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),

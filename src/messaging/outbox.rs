@@ -38,7 +38,7 @@ pub struct Outbox {
 pub struct OutboxMessage {
     /// The same at every attempt.
     pub id: MessageId,
-    pub written_at: Timestamp,
+    pub created_at: Timestamp,
     pub message: Message,
     mailbox: String,
     attempts: u32,
@@ -61,7 +61,7 @@ impl OutboxMessage {
     #[must_use]
     pub fn unsaved(message: Message, now: Timestamp) -> Self {
         let mailbox = message.to.clone();
-        Self { id: MessageId(Uuid::now_v7()), written_at: now, message, mailbox, attempts: 1 }
+        Self { id: MessageId(Uuid::now_v7()), created_at: now, message, mailbox, attempts: 1 }
     }
 
     /// How many attempts there were, with this one.
@@ -87,12 +87,15 @@ impl Outbox {
     /// # Errors
     /// If the store does not answer.
     pub async fn take(&self, capacity: Capacity) -> Result<Vec<OutboxMessage>, Error> {
+        if capacity.messages == 0 {
+            return Ok(Vec::new());
+        }
         let now = self.core.now();
         // No pause is longer: what is due later was postponed while the clock was ahead, and a code does not wait for that.
         let due =
             Due { now, furthest: now + LONGEST_PAUSE, furthest_deferred: now + LONGEST_UNCONFIRMED_PAUSE };
         let is_any = self.core.read(move |tx| {
-            Ok(capacity.messages > 0 && tx.has_sendable(due, Attempt::First)?
+            Ok(tx.has_sendable(due, Attempt::First)?
                 || capacity.retries > 0 && tx.has_sendable(due, Attempt::Further)?)
         });
         if !is_any.await? {
@@ -113,11 +116,11 @@ impl Outbox {
         let taken = self.core.write(take).await?;
         let mut messages = Vec::new();
         for sealed in taken {
-            let (id, written_at, attempts) = (sealed.id, sealed.created_at, sealed.attempts);
+            let (id, created_at, attempts) = (sealed.id, sealed.created_at, sealed.attempts);
             match open(&self.core.secret, &sealed) {
                 Ok(message) => {
                     let mailbox = sealed.mailbox;
-                    messages.push(OutboxMessage { id, written_at, message, mailbox, attempts });
+                    messages.push(OutboxMessage { id, created_at, message, mailbox, attempts });
                 }
                 // Sealed under a secret that is gone, or of a version that is: it stays in the list.
                 Err(error) => {
@@ -166,7 +169,7 @@ impl Outbox {
             self.core.write(move |tx| Ok(tx.put_back_message(id, attempts, now)?)).await?;
             return Ok(MessageState::Waiting);
         }
-        let is_over = error.is_final() || now >= message.written_at + RETRIED_FOR;
+        let is_over = error.is_final() || now >= message.created_at + RETRIED_FOR;
         let state = if is_over { MessageState::Dead } else { MessageState::Waiting };
         if error.is_final() && self.circuit_breaker.record_rejection(&message.mailbox) {
             tracing::error!("every recipient is refused: check messages.from and smtp.username");
@@ -186,11 +189,10 @@ impl Outbox {
             if scope != Scope::All {
                 tx.defer_message(id)?;
             }
-            if let Some(until) = others {
-                match scope {
-                    Scope::Retries => tx.postpone_tried_messages(until)?,
-                    Scope::Message | Scope::All => tx.postpone_messages(until)?,
-                }
+            match (scope, others) {
+                (Scope::Retries, Some(until)) => tx.postpone_tried_messages(until)?,
+                (Scope::All, Some(until)) => tx.postpone_messages(until)?,
+                _ => {}
             }
             Ok(state)
         });

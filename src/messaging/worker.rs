@@ -42,7 +42,7 @@ impl<T: Transport> Worker<T> {
         Self { outbox, transport }
     }
 
-    /// Sends until `stop` is true. Then it takes no further messages, but waits for those in flight: one that is interrupted
+    /// Sends until `stop` is true. Then it takes no further messages but those enqueued just before, and waits for those in flight: one that is interrupted
     /// before its confirmation may arrive twice.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         loop {

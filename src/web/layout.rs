@@ -8,6 +8,7 @@ use poem::{
     http::{StatusCode, header},
 };
 
+use super::paths::is_from_browser;
 use crate::http::{ApiError, ErrorPages, headers};
 
 const STYLE: &str = include_str!("../../templates/pages.css");
@@ -95,12 +96,12 @@ pub struct ErrorPage {
 
 impl ErrorPages for ErrorPage {
     fn apply_to(&self, request: &Request) -> bool {
-        super::is_from_browser(request)
+        is_from_browser(request)
     }
 
     /// Status and headers are those of the problem details.
     fn show(&self, error: ApiError, request_id: &str) -> Response {
-        let next = format!("If this keeps happening, give the shop this number: {request_id}");
+        let next = format!("If this keeps happening, give the shop this reference: {request_id}");
         let page = Page::note("That did not work", [error.to_string(), next]).into_answer(&self.shop_name, 0);
         let mut answer = error.into_answer(request_id);
         for (name, value) in page.headers() {

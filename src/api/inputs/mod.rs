@@ -18,7 +18,7 @@ pub use self::{
     profile::{DeleteMe, EditMe},
     registration::Signup,
     session::{Login, Refresh},
-    text::{AuditCursorText, EmailText, UserCursorText},
+    text::{AuditCursorText, SearchText, UserCursorText},
     user::EditUser,
     verification::{Address, Verify, proof},
 };

@@ -14,6 +14,8 @@ use crate::domain::{Email, Name, Password};
 pub struct Text<const MAX: usize>(pub String);
 
 pub type EmailText = Text<{ Email::MAX_BYTES }>;
+/// Words to search for in addresses and names.
+pub type SearchText = Text<{ Email::MAX_BYTES }>;
 pub type NameText = Text<{ Name::MAX_CHARS }>;
 pub type PasswordText = Text<{ Password::MAX_CHARS }>;
 /// A code with spaces and punctuation around its digits.

@@ -4,7 +4,7 @@ use poem_openapi::{Enum, Object, types::Example};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::Time;
+use super::time::Time;
 use crate::domain::{self, AuditCursor, Page};
 
 /// A change to an account, or a relevant attempt. It contains no secrets, and of a profile only which fields changed.

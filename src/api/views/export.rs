@@ -4,13 +4,13 @@ use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{AuditEventView, SessionView, Time, UserView};
+use super::{audit_event::AuditEventView, session::SessionView, time::Time, user::UserView};
 use crate::{
     accounts,
     domain::{self, MessageState, SessionId, Timestamp},
 };
 
-/// Everything that is stored about a user. It contains no password, code or token, because only hashes of them are stored.
+/// Everything that is stored about a user. It contains no password, code or token: they are stored as hashes, codes and links also encrypted in messages that wait to be sent.
 #[derive(Object, Serialize)]
 #[oai(example)]
 pub struct Export {

@@ -8,7 +8,6 @@ mod session;
 mod time;
 mod user;
 
-use self::time::Time;
 pub use self::{
     audit_event::{Action, AuditEventView, AuditPage},
     export::Export,

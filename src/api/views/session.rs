@@ -4,7 +4,7 @@ use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Time;
+use super::time::Time;
 use crate::{
     auth::TokenPair,
     domain::{Session, SessionId, Timestamp},

@@ -4,7 +4,7 @@ use poem_openapi::{Enum, Object, types::Example};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Time;
+use super::time::Time;
 use crate::domain::{self, Name, Page, User, UserCursor, Verification};
 
 /// The rights of a user. Admins can manage all users.

@@ -1,6 +1,6 @@
 //! `coffeeshop users list`.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::json;
 
 use crate::{
@@ -29,12 +29,8 @@ pub struct Args {
     /// Sort order; prefix - for descending order.
     #[arg(long, value_parser = args::choice::<UserSort>(), default_value = "-created_at", allow_hyphen_values = true)]
     sort: UserSort,
-    /// Page size, 1 to 200.
-    #[arg(long, default_value_t = 50, value_parser = args::number)]
-    limit: i64,
-    /// Show the page after this cursor, which the previous page ended with.
-    #[arg(long, value_name = "CURSOR")]
-    cursor: Option<String>,
+    #[command(flatten)]
+    page: args::PageArgs,
     /// Also print the number of users on all pages.
     #[arg(long)]
     total: bool,
@@ -44,15 +40,11 @@ pub struct Args {
 }
 
 pub async fn run(users: &Users, by: &Admin, args: Args) -> Result<()> {
-    let cursor = args.cursor.map(|text| match UserCursor::decode(&text, args.sort) {
-        Some(cursor) => Ok(cursor),
-        None => bail!("--cursor must be the one that the previous page of this list ended with"),
-    });
     let query = UserQuery {
         filter: UserFilter { text: args.q, role: args.role, status: args.status, disabled: args.disabled },
         sort: args.sort,
-        cursor: cursor.transpose()?,
-        limit: args::page_size(args.limit)?,
+        cursor: args.page.cursor(|text| UserCursor::decode(text, args.sort))?,
+        limit: args.page.limit()?,
         count: args.total,
     };
     let page = users.list(by, query).await?;
