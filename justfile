@@ -1,6 +1,6 @@
 # What a contributor types. Nothing here needs root; `.ci/run` does more and installs what it needs.
 
-# Serve on http://127.0.0.1:8080 with a store in ./data.
+# Serve on http://127.0.0.1:8080 with a database in ./data.
 run:
     cargo run
 

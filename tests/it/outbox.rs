@@ -722,6 +722,18 @@ async fn a_sign_up_does_not_wait_for_its_message() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_stopped_sends_what_was_enqueued_before() {
+    let app = App::start().await;
+    app.sign_up(ANN).await;
+    let post = Post::taking(&app);
+    let (stop, stopped) = tokio::sync::watch::channel(true);
+    post.worker.run(stopped).await;
+    drop(stop);
+    assert_eq!(post.fake.handed.lock().unwrap().len(), 1);
+    assert!(*post.fake.rests.lock().unwrap() > 0, "it lets go of the connection");
+}
+
+#[tokio::test]
 async fn a_worker_that_is_asked_to_stop_takes_nothing_more() {
     let app = App::start().await;
     for number in 0..5 {

@@ -73,7 +73,7 @@ async fn a_password_change_is_announced_without_a_secret() {
 }
 
 #[tokio::test]
-async fn who_changes_the_password_again_and_again_fills_nobodys_mailbox() {
+async fn changing_the_password_again_and_again_fills_no_mailbox() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
     let before = app.mails(ANN).await.len();

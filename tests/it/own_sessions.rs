@@ -160,10 +160,10 @@ async fn the_sessions_of_others_are_not_there() {
     let app = App::start().await;
     let (boss, ann, bob) = (app.admin().await, app.signed_in(ANN).await, app.signed_in(BOB).await);
     let foreign = path(&own(&bob).await[0]);
-    let nobodys = format!("/me/sessions/{}", Uuid::now_v7());
+    let unknown = format!("/me/sessions/{}", Uuid::now_v7());
     for caller in [&ann, &boss] {
         let one = caller.delete(&foreign).await.refused(404, "not_found");
-        assert_eq!(one.look(), caller.delete(&nobodys).await.look());
+        assert_eq!(one.look(), caller.delete(&unknown).await.look());
     }
     for bad in ["/me/sessions/1", "/me/sessions/nope", "/me/sessions/%00"] {
         ann.delete(bad).await.refused(404, "not_found");

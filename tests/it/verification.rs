@@ -263,8 +263,8 @@ async fn one_answer_stands_for_everything_that_can_be_wrong() {
         verify(&app, code("eve@example.com", &wrong(&tried.code))).await.is(400);
     }
     app.wait(Duration::from_mins(30));
-    let nobodys = token("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-    let one = verify(&app, nobodys).await.refused(400, "verification_failed");
+    let unknown = token("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let one = verify(&app, unknown).await.refused(400, "verification_failed");
     for proof in [
         code(BOB, &wrong(&expired.code)),
         code(BOB, &expired.code),

@@ -71,10 +71,14 @@ fn imports(source: &Source) -> Imports {
     let code: String =
         code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let (mut used, mut reexported) = (Vec::new(), BTreeMap::new());
-    for start in ["crate::", "super::", "self::"] {
-        for (at, _) in code.match_indices(start) {
+    // Its own children it names as they are: `mod a;` and then `a::f()`.
+    let children = code.lines().filter_map(|line| line.split_once("mod ")?.1.strip_suffix(';'));
+    let starts = ["crate", "super", "self"].into_iter().chain(children).map(|name| format!("{name}::"));
+    for start in starts {
+        for (at, _) in code.match_indices(&start) {
             let before = &code[..at];
-            if before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+            let is_visibility = before.ends_with("pub(in ");
+            if is_visibility || before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
                 continue;
             }
             let statement = before.rsplit([';', '}']).next().unwrap();
@@ -171,4 +175,11 @@ fn a_circle_is_found_also_past_a_module_that_passes_names_on() {
     assert_eq!(tree.needs(&module("c")), [module("a")].into());
     assert_eq!(tree.circle(&module("c")), None);
     assert_eq!(tree.needs(&vec!["core".to_owned()]), BTreeSet::new());
+
+    let tree = Tree::of(&[
+        source("web/mod.rs", "mod a;\nfn f() {\n    a::g()\n}"),
+        source("web/a.rs", "pub fn g() {\n    super::f()\n}"),
+    ]);
+    let (web, a) = (vec!["web".to_owned()], vec!["web".to_owned(), "a".to_owned()]);
+    assert_eq!(tree.circle(&web), Some(vec![web.clone(), a]), "a child that is named as it is");
 }

@@ -127,8 +127,8 @@ impl Story {
         let who = self.shop.who(by.as_ref().map(|pair| pair.good));
         let own = who.map(|tag| self.shop.sessions_of(tag)).unwrap_or_default();
         let number = self.chance.perhaps(70, &own).unwrap_or_else(|| self.chance.below(self.sids.len() + 1));
-        let nobodys = "01a20484-5510-7459-83e3-5aa42d102753".to_owned();
-        let path = format!("/me/sessions/{}", self.sids.get(number).unwrap_or(&nobodys));
+        let unknown = "01a20484-5510-7459-83e3-5aa42d102753".to_owned();
+        let path = format!("/me/sessions/{}", self.sids.get(number).unwrap_or(&unknown));
         let ended = who.and_then(|tag| self.shop.end_own_session(tag, number));
         let answer = self.send(by.as_ref(), Method::DELETE, &path, None).await;
         self.say(&format!("session {number}"));
