@@ -5,7 +5,7 @@ use std::time::Duration;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use super::{Email, Name, Timestamp};
+use super::{Email, Name, Timestamp, fold::searchable};
 
 /// A UUIDv7, so that ids sort by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +88,19 @@ pub struct Profile {
     pub email: Email,
     pub first_name: Option<Name>,
     pub last_name: Option<Name>,
+}
+
+impl Profile {
+    /// The text that a search compares: the address as typed, the normalized address and the full name, one per line.
+    #[must_use]
+    pub fn search_text(&self) -> String {
+        let names = [&self.first_name, &self.last_name].map(|name| name.as_ref().map(Name::as_str));
+        let names: Vec<_> = names.into_iter().flatten().collect();
+        let (typed, key) = (self.email.as_str(), self.email.key());
+        let mut lines = vec![searchable(typed), searchable(key), searchable(&names.join(" "))];
+        lines.dedup();
+        lines.join("\n")
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

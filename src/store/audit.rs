@@ -1,12 +1,10 @@
 //! The table `audit_events`.
 
-use std::ops::ControlFlow;
-
 use uuid::Uuid;
 
 use super::{
     error::Error,
-    sql::{Row, RowResult, Value, corrupt, params_from_iter, timestamp, uuid, variant},
+    sql::{BadColumn, Param, Row, RowResult, timestamp, uuid, variant},
     tx::{Snapshot, Tx},
 };
 use crate::domain::{
@@ -27,7 +25,7 @@ const AMONG: &str = "SELECT seq FROM audit_events WHERE user_id = ?3 AND actor_i
      AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
 
 /// A query for a list of events, and its parameters.
-type List = (&'static str, Vec<Value>);
+type List = (&'static str, Vec<Param>);
 
 impl Snapshot<'_> {
     /// A page of events, newest first.
@@ -38,7 +36,7 @@ impl Snapshot<'_> {
                 && query.action.is_none_or(|action| event.action == action)
         };
         let limit = query.limit.get();
-        let found = self.newest_events(lists(query), belongs, limit + 1)?;
+        let found = self.newest_events(&lists(query), belongs, limit + 1)?;
         Ok(Page::first(found, limit, |(seq, _)| AuditCursor::after(*seq)).map(|(_, event)| event))
     }
 
@@ -48,27 +46,22 @@ impl Snapshot<'_> {
         let by_actor = AuditQuery { actor_id: Some(id), ..AuditQuery::default() };
         let lists = [lists(&of_user), lists(&by_actor)].concat();
         let belongs = |event: &AuditEvent| event.user_id == id || event.actor_id == Some(id);
-        let found = self.newest_events(lists, belongs, most)?;
+        let found = self.newest_events(&lists, belongs, most)?;
         Ok(found.into_iter().map(|(_, event)| event).collect())
     }
 
     /// The first events of the merged lists. A damaged index may name another row, so each row is compared, too.
     fn newest_events(
         &self,
-        lists: Vec<List>,
+        lists: &[List],
         belongs: impl Fn(&AuditEvent) -> bool,
         most: usize,
     ) -> Result<Vec<(i64, AuditEvent)>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE seq = ?1");
-        let mut found = Vec::new();
-        let lists = lists.into_iter().map(|(sql, values)| (sql, params_from_iter(values)));
-        self.until_merged(lists.collect(), |seq| {
-            if let Some(event) = self.first(&sql, [seq], read_event)?.filter(&belongs) {
-                found.push((seq, event));
-            }
-            Ok(if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-        })?;
-        Ok(found)
+        let select = format!("SELECT {COLUMNS} FROM audit_events");
+        self.newest(&select, lists, most, |row| {
+            let event = read_event(row)?;
+            Ok(if belongs(&event) { Some((row.get(11)?, event)) } else { None })
+        })
     }
 
     pub(crate) fn count_old_audit_events(&self, before: Timestamp) -> Result<u64, Error> {
@@ -120,23 +113,23 @@ fn read_event(row: &Row<'_>) -> RowResult<AuditEvent> {
         id: uuid(row, 0)?,
         at: timestamp(row, 1)?,
         action: variant(row, 2)?,
-        actor_id: row.get::<_, Option<[u8; 16]>>(3)?.map(|id| UserId::from_uuid(Uuid::from_bytes(id))),
+        actor_id: row.get::<Option<[u8; 16]>>(3)?.map(|id| UserId::from_uuid(Uuid::from_bytes(id))),
         user_id: UserId::from_uuid(uuid(row, 4)?),
         origin: Origin {
             channel: variant(row, 5)?,
             client: Client { ip: ip.and_then(|ip| ip.parse().ok()), user_agent: row.get(7)? },
             uid: row.get(8)?,
-            request_id: row.get::<_, Option<String>>(9)?.map(Into::into),
+            request_id: row.get::<Option<String>>(9)?.map(Into::into),
         },
-        changes: serde_json::from_str(&row.get::<_, String>(10)?).map_err(|_| corrupt(10))?,
+        changes: serde_json::from_str(&row.get::<String>(10)?).map_err(|_| BadColumn(10))?,
     })
 }
 
 /// The lists that contain the events of a query. Those of one user are in one list per action, so that the indexes for one
 /// action of a user serve for all of them, too.
 fn lists(query: &AuditQuery) -> Vec<List> {
-    let before = Value::Integer(query.cursor.map_or(i64::MAX, AuditCursor::recorded));
-    let id = |id: UserId| Value::Blob(id.as_uuid().as_bytes().to_vec());
+    let before = Param::Int(query.cursor.map_or(i64::MAX, AuditCursor::recorded));
+    let id = |id: UserId| Param::from(*id.as_uuid().as_bytes());
     let (sql, whom) = match (query.user_id, query.actor_id, query.action) {
         (None, None, None) => return vec![(ALL, vec![before])],
         (None, None, Some(_)) => (LIKE, Vec::new()),
@@ -146,7 +139,7 @@ fn lists(query: &AuditQuery) -> Vec<List> {
         (Some(user), _, _) => (OF_USER, vec![id(user)]),
     };
     let actions = query.action.as_ref().map_or(Action::VARIANTS, std::slice::from_ref);
-    let values = |action: &Action| [before.clone(), Value::Text(action.into_str().to_owned())];
+    let values = |action: &Action| [before.clone(), Param::from(action.into_str().to_owned())];
     actions.iter().map(|action| (sql, [&values(action)[..], &whom].concat())).collect()
 }
 

@@ -21,11 +21,11 @@ pub struct CleanUpRow {
 
 impl Snapshot<'_> {
     pub(crate) fn clean_up(&self) -> Result<CleanUpRow, Error> {
-        let found = self.first("SELECT last_run, jumped, held FROM clean_up", [], |row| {
+        let found = self.first("SELECT last_run, jumped, held FROM clean_up", (), |row| {
             Ok(CleanUpRow {
                 last_run: maybe_timestamp(row, 0)?,
                 jumped: row.get(1)?,
-                held: Duration::from_millis(row.get::<_, i64>(2)?.unsigned_abs()),
+                held: Duration::from_millis(row.get::<i64>(2)?.unsigned_abs()),
             })
         });
         found.map(Option::unwrap_or_default)

@@ -81,7 +81,7 @@ fn read_code(row: &Row<'_>) -> RowResult<Code> {
         user_id: UserId::from_uuid(uuid(row, 0)?),
         purpose: variant(row, 1)?,
         email: Email::stored(row.get(2)?, row.get(3)?),
-        code_hash: row.get::<_, Option<[u8; 32]>>(4)?.map(CodeHash),
+        code_hash: row.get::<Option<[u8; 32]>>(4)?.map(CodeHash),
         code_expires_at: timestamp(row, 5)?,
         tries_left: row.get(6)?,
         token_hash: TokenHash(row.get(7)?),

@@ -11,7 +11,7 @@ impl Snapshot<'_> {
     /// Every issuer, with the time of its last use.
     pub(crate) fn issuers(&self) -> Result<Vec<(String, Timestamp)>, Error> {
         let sql = "SELECT issuer, last_used_at FROM issuers ORDER BY issuer";
-        self.all(sql, [], |row| Ok((row.get(0)?, timestamp(row, 1)?)))
+        self.all(sql, (), |row| Ok((row.get(0)?, timestamp(row, 1)?)))
     }
 }
 

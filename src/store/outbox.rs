@@ -1,12 +1,10 @@
 //! The table `outbox`: messages that wait to be sent, and those that failed for good.
 
-use std::ops::ControlFlow;
-
 use uuid::Uuid;
 
 use super::{
     error::Error,
-    sql::{Row, RowResult, Value, params_from_iter, timestamp, uuid, variant},
+    sql::{Param, Row, RowResult, timestamp, uuid, variant},
     tx::{Snapshot, Tx},
 };
 use crate::domain::{MessageId, MessageState, Page, Timestamp, User, UserId};
@@ -99,17 +97,11 @@ impl Snapshot<'_> {
         const THEIRS: &str = "SELECT seq FROM outbox WHERE user_id = ?1 ORDER BY seq DESC";
         const NOTICES: &str = "SELECT seq FROM outbox WHERE recipient = ?1 AND user_id IS NULL AND created_at >= ?2 \
              ORDER BY seq DESC";
-        let id = vec![Value::Blob(user.id.as_uuid().as_bytes().to_vec())];
-        let address = user.profile.email.key().to_owned();
-        let address = vec![Value::Text(address), Value::Integer(user.created_at.millis())];
+        let id = vec![Param::from(*user.id.as_uuid().as_bytes())];
+        let address = vec![user.profile.email.key().to_owned().into(), user.created_at.millis().into()];
+        let select = format!("SELECT {COLUMNS} FROM outbox");
         let lists = [(THEIRS, id), (NOTICES, address)];
-        let lists = lists.map(|(sql, values)| (sql, params_from_iter(values)));
-        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE seq = ?1");
-        let mut found = Vec::new();
-        self.until_merged(lists.into(), |seq| {
-            found.extend(self.first(&sql, [seq], |row| Ok(read_message(row)?.1))?);
-            Ok(if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-        })?;
+        let mut found = self.newest(&select, &lists, most, |row| Ok(Some(read_message(row)?.1)))?;
         found.reverse();
         Ok(found)
     }
@@ -246,8 +238,8 @@ fn read_message(row: &Row<'_>) -> RowResult<(i64, SealedMessage)> {
     let recipient: String = row.get(2)?;
     let message = SealedMessage {
         id: MessageId(uuid(row, 0)?),
-        user_id: row.get::<_, Option<[u8; 16]>>(1)?.map(|id| UserId::from_uuid(Uuid::from_bytes(id))),
-        mailbox: row.get::<_, Option<String>>(3)?.unwrap_or_else(|| recipient.clone()),
+        user_id: row.get::<Option<[u8; 16]>>(1)?.map(|id| UserId::from_uuid(Uuid::from_bytes(id))),
+        mailbox: row.get::<Option<String>>(3)?.unwrap_or_else(|| recipient.clone()),
         recipient,
         urgent: row.get(4)?,
         sealed: row.get(5)?,

@@ -125,8 +125,8 @@ impl Tx<'_> {
     /// Ends every session of every user; returns the users who had one.
     pub(crate) fn delete_every_session(&self) -> Result<Vec<UserId>, Error> {
         let users = self
-            .all("SELECT DISTINCT user_id FROM sessions", [], |row| Ok(UserId::from_uuid(uuid(row, 0)?)))?;
-        self.execute("DELETE FROM sessions", [])?;
+            .all("SELECT DISTINCT user_id FROM sessions", (), |row| Ok(UserId::from_uuid(uuid(row, 0)?)))?;
+        self.execute("DELETE FROM sessions", ())?;
         Ok(users)
     }
 
@@ -157,6 +157,6 @@ fn read_session(row: &Row<'_>, start: usize) -> RowResult<Session> {
         expires_at: timestamp(row, start + 4)?,
         client: Client { user_agent: row.get(start + 5)?, ip: ip.and_then(|ip| ip.parse().ok()) },
         current: TokenHash(row.get(start + 7)?),
-        previous: row.get::<_, Option<[u8; 32]>>(start + 8)?.map(TokenHash),
+        previous: row.get::<Option<[u8; 32]>>(start + 8)?.map(TokenHash),
     })
 }

@@ -26,7 +26,7 @@ impl Snapshot<'_> {
         self.all(
             "SELECT kid, public_key, private_key, created_at, retired_at FROM signing_keys \
              ORDER BY retired_at IS NULL, created_at, kid",
-            [],
+            (),
             |row| {
                 Ok(SigningKeyRow {
                     kid: row.get(0)?,
@@ -54,7 +54,7 @@ impl Tx<'_> {
     }
 
     pub(crate) fn delete_signing_keys(&self) -> Result<(), Error> {
-        self.execute("DELETE FROM signing_keys", [])?;
+        self.execute("DELETE FROM signing_keys", ())?;
         Ok(())
     }
 

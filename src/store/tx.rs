@@ -5,11 +5,12 @@ use std::{
     ops::{ControlFlow, Deref},
 };
 
-use rusqlite::{CachedStatement, Connection, Rows};
+use rusqlite::Connection;
 
 use super::{
     error::Error,
-    sql::{Params, Row, RowResult},
+    sql::{Param, Params, Row, RowResult},
+    sqlite::statements,
 };
 
 /// A consistent view of the store.
@@ -33,12 +34,9 @@ impl<'c> Tx<'c> {
     }
 
     /// Runs one statement; returns the number of rows changed.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write a tuple or an array in place")]
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
-        let run = || {
-            let mut statement = self.prepare(sql)?;
-            statement.execute(params).map_err(|error| self.snapshot.failed(error, sql))
-        };
-        run().inspect_err(|error: &Error| self.note(error))
+        statements::execute(self.0, sql, &params.values()).inspect_err(|error| self.note(error))
     }
 
     /// Runs a statement that changes rows and returns each; the order of `RETURNING` is undefined.
@@ -82,11 +80,14 @@ impl<'c> Snapshot<'c> {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> RowResult<T>,
+        mut read: impl FnMut(&Row<'_>) -> RowResult<T>,
     ) -> Result<Option<T>, Error> {
-        let mut statement = self.prepare(sql)?;
-        let found = statement.query(params).and_then(|mut rows| rows.next()?.map(read).transpose());
-        found.map_err(|error| self.failed(error, sql))
+        let mut first = None;
+        self.until(sql, params, |row| {
+            first = Some(read(row)?);
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(first)
     }
 
     /// All rows of a query.
@@ -94,75 +95,50 @@ impl<'c> Snapshot<'c> {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnMut(&Row<'_>) -> RowResult<T>,
+        mut read: impl FnMut(&Row<'_>) -> RowResult<T>,
     ) -> Result<Vec<T>, Error> {
-        let mut statement = self.prepare(sql)?;
-        let found = statement.query_map(params, read).and_then(Iterator::collect);
-        found.map_err(|error| self.failed(error, sql))
+        let mut all = Vec::new();
+        self.until(sql, params, |row| {
+            all.push(read(row)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(all)
     }
 
     /// Reads the rows of a query one by one, until `read` breaks.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write a tuple or an array in place")]
     pub(super) fn until(
         &self,
         sql: &str,
         params: impl Params,
         mut read: impl FnMut(&Row<'_>) -> RowResult<ControlFlow<()>>,
     ) -> Result<(), Error> {
-        let mut statement = self.prepare(sql)?;
-        let read_all = statement.query(params).and_then(|mut rows| {
-            while let Some(row) = rows.next()? {
-                if read(row)?.is_break() {
-                    break;
-                }
-            }
-            Ok(())
-        });
-        read_all.map_err(|error| self.failed(error, sql))
+        statements::query(self.0, sql, &params.values(), &mut read)
     }
 
-    /// Merges lists of numbers, each in descending order, until `read` breaks. A number that is in several lists is read once,
-    /// and no list is read further than needed.
-    pub(super) fn until_merged<P: Params>(
+    /// The rows of a table whose `seq` is in one of the lists, the newest first. Each list is a query for numbers in descending
+    /// order; a number that is in several lists is read once, and no list is read further than needed. `select` has no
+    /// condition yet; `read` returns none for a row that does not belong, as a damaged index may name it.
+    pub(super) fn newest<T>(
         &self,
-        lists: Vec<(&str, P)>,
-        mut read: impl FnMut(i64) -> Result<ControlFlow<()>, Error>,
-    ) -> Result<(), Error> {
-        let sqls: Vec<_> = lists.iter().map(|(sql, _)| *sql).collect();
-        let statements = sqls.iter().map(|sql| self.prepare(sql));
-        let mut statements = statements.collect::<Result<Vec<_>, _>>()?;
-        let rows = statements.iter_mut().zip(lists).map(|(statement, (sql, params))| {
-            statement.query(params).map_err(|error| self.failed(error, sql))
-        });
-        let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let next = |(rows, sql): (&mut Rows<'_>, &&str)| {
-            let number = rows.next().and_then(|row| row.map(|row| row.get::<_, i64>(0)).transpose());
-            number.map_err(|error| self.failed(error, sql))
-        };
-        let mut heads = rows.iter_mut().zip(&sqls).map(next).collect::<Result<Vec<_>, _>>()?;
-        while let Some(highest) = heads.iter().copied().flatten().max() {
-            if read(highest)?.is_break() {
-                break;
-            }
-            let lists = heads.iter_mut().zip(rows.iter_mut().zip(&sqls));
-            for (head, list) in lists.filter(|(head, _)| **head == Some(highest)) {
-                *head = next(list)?;
-            }
-        }
-        Ok(())
+        select: &str,
+        lists: &[(&str, Vec<Param>)],
+        most: usize,
+        mut read: impl FnMut(&Row<'_>) -> RowResult<Option<T>>,
+    ) -> Result<Vec<T>, Error> {
+        let sql = format!("{select} WHERE seq = ?1");
+        let lists: Vec<_> = lists.iter().map(|(sql, params)| (*sql, params.values())).collect();
+        let mut found = Vec::new();
+        statements::merge(self.0, &lists, &mut |seq| {
+            found.extend(self.first(&sql, [seq], &mut read)?.flatten());
+            Ok(if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(found)
     }
 
     /// The number in the only column of the only row of a query; 0 for the sum of no rows.
     pub(super) fn number(&self, sql: &str, params: impl Params) -> Result<u64, Error> {
-        let number = self.first(sql, params, |row| row.get::<_, Option<i64>>(0))?.flatten();
+        let number = self.first(sql, params, |row| row.get::<Option<i64>>(0))?.flatten();
         Ok(number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
-    }
-
-    fn prepare(&self, sql: &str) -> Result<CachedStatement<'c>, Error> {
-        tracing::trace!(sql, "statement"); // without its values
-        self.0.prepare_cached(sql).map_err(|error| self.failed(error, sql))
-    }
-
-    fn failed(&self, error: rusqlite::Error, sql: &str) -> Error {
-        Error::of_statement(error, self.0, sql)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::sql::{ToSql, Value};
+use super::sql::Param;
 use crate::domain::{Role, Status, Timestamp, UserCursor, UserFilter, UserQuery, UserSort, VariantArray};
 
 /// The words of a search, each of which must occur in a user.
@@ -35,12 +35,12 @@ pub(super) fn range_condition(table: &str, (role, status, disabled): Range) -> S
 /// A statement that is being composed: its text consists of constants, and every value is a parameter.
 #[derive(Default)]
 pub(super) struct Statement {
-    params: Vec<Value>,
+    params: Vec<Param>,
 }
 
 impl Statement {
     /// A placeholder for a value; equal values share one.
-    pub(super) fn bind(&mut self, value: impl Into<Value>) -> String {
+    pub(super) fn bind(&mut self, value: impl Into<Param>) -> String {
         let value = value.into();
         let index = self.params.iter().position(|param| *param == value).unwrap_or_else(|| {
             self.params.push(value);
@@ -49,8 +49,8 @@ impl Statement {
         format!("?{}", index + 1)
     }
 
-    pub(super) fn params(&self) -> Vec<&dyn ToSql> {
-        self.params.iter().map(|param| param as &dyn ToSql).collect()
+    pub(super) fn params(&self) -> &[Param] {
+        &self.params
     }
 
     /// The condition to be on a page or behind it.
@@ -95,8 +95,7 @@ impl Statement {
         match &query.cursor {
             None => String::new(),
             Some(UserCursor::Created(created_at, id)) => {
-                let (created_at, id) =
-                    (self.bind(created_at.millis()), self.bind(id.as_uuid().as_bytes().to_vec()));
+                let (created_at, id) = (self.bind(created_at.millis()), self.bind(*id.as_uuid().as_bytes()));
                 format!(" AND (u.created_at, u.id) {sign} ({created_at}, {id})")
             }
             Some(UserCursor::Email(key)) => {

@@ -42,13 +42,13 @@ impl Snapshot<'_> {
         let keys = statement.page_of_keys(query, rows, now);
         let order = order(query.sort, "u.");
         let sql = format!("SELECT {COLUMNS} FROM ({keys}) k JOIN users u ON u.seq = k.seq ORDER BY {order}");
-        self.all(&sql, statement.params().as_slice(), |row| read_user(row, 0))
+        self.all(&sql, statement.params(), |row| read_user(row, 0))
     }
 
     fn count_users(&self, filter: &UserFilter, rows: &Rows, now: Timestamp) -> Result<u64, Error> {
         let mut statement = Statement::default();
         let sql = statement.count(filter, rows, now);
-        self.number(&sql, statement.params().as_slice())
+        self.number(&sql, statement.params())
     }
 }
 

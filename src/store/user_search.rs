@@ -120,7 +120,7 @@ impl Snapshot<'_> {
         now: Timestamp,
     ) -> Result<Option<Vec<User>>, Error> {
         let newest_first = query.sort == UserSort::NewestFirst;
-        let disorder = self.first("SELECT disorder FROM user_arrivals", [], |row| row.get::<_, i64>(0))?;
+        let disorder = self.first("SELECT disorder FROM user_arrivals", (), |row| row.get::<i64>(0))?;
         let disorder = disorder.unwrap_or(i64::MAX);
         let edge = match &query.cursor {
             Some(UserCursor::Created(at, _)) => self.edge(*at, newest_first, disorder)?,
@@ -138,7 +138,7 @@ impl Snapshot<'_> {
         );
         let mut page = PageByAge { newest_first, disorder, most: query.limit.get() + 1, users: Vec::new() };
         let (mut read, mut is_done) = (0, true);
-        self.until(&sql, statement.params().as_slice(), |row| {
+        self.until(&sql, statement.params(), |row| {
             if page.is_settled(timestamp(row, COLUMN_COUNT)?) {
                 return Ok(ControlFlow::Break(()));
             }
@@ -173,7 +173,7 @@ impl Snapshot<'_> {
             })
             .collect();
         let sql = format!("SELECT {outermost}(seq) FROM ({})", nearest.join(" UNION ALL "));
-        Ok(self.first(&sql, [past], |row| row.get::<_, Option<i64>>(0))?.flatten())
+        Ok(self.first(&sql, [past], |row| row.get::<Option<i64>>(0))?.flatten())
     }
 
     /// Whether so few users pass a filter that a walk is faster than a search.
@@ -183,7 +183,7 @@ impl Snapshot<'_> {
         }
         let ranges: Vec<_> = ranges(filter).map(|range| range_condition("c", range)).collect();
         let sql = format!("SELECT sum(c.users) FROM user_counts c WHERE {}", ranges.join(" OR "));
-        Ok(self.number(&sql, [])? <= NARROW)
+        Ok(self.number(&sql, ())? <= NARROW)
     }
 
     /// How many of the newest and of the oldest users have a word: the smaller number. If it is large, a walk along the list
@@ -206,7 +206,7 @@ impl Snapshot<'_> {
         // Terms are compared bytewise: those that begin with the text precede the text with the last character appended.
         let end = format!("{text}{}", char::MAX);
         let sql = "SELECT term FROM users_search_terms WHERE term >= ?1 AND term <= ?2";
-        self.all(sql, (text, end), |row| Ok(quoted(row.get_ref(0)?.as_str()?)))
+        self.all(sql, (text, end), |row| Ok(quoted(row.text(0)?)))
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::{
     error::Error,
-    sql::{Row, RowResult, corrupt, maybe_timestamp, timestamp, uuid, variant},
+    sql::{BadColumn, Row, RowResult, maybe_timestamp, timestamp, uuid, variant},
     tx::{Snapshot, Tx},
 };
 use crate::domain::{
-    Email, Name, Page, PasswordHash, Profile, Status, Timestamp, User, UserId, Verification, searchable,
+    Email, Name, Page, PasswordHash, Profile, Status, Timestamp, User, UserId, Verification,
 };
 
 /// The columns that `read_user` reads, in that order.
@@ -59,7 +59,7 @@ impl Snapshot<'_> {
     /// The password of a user; none if they have not chosen one, or do not exist.
     pub(crate) fn password(&self, id: UserId) -> Result<Option<PasswordHash>, Error> {
         let sql = format!("SELECT password_hash FROM users WHERE {BY_ID}");
-        let found = self.first(&sql, [id.as_uuid().as_bytes()], |row| row.get::<_, Option<String>>(0))?;
+        let found = self.first(&sql, [id.as_uuid().as_bytes()], |row| row.get::<Option<String>>(0))?;
         Ok(found.flatten().map(PasswordHash::from_phc))
     }
 
@@ -68,13 +68,13 @@ impl Snapshot<'_> {
         self.number(
             "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'verified' AND disabled = 0 \
              AND password_hash IS NOT NULL",
-            [],
+            (),
         )
     }
 
     /// Reads one row, to tell whether the table can be read.
     pub(crate) fn probe_users(&self) -> Result<(), Error> {
-        self.number("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", []).map(|_| ())
+        self.number("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", ()).map(|_| ())
     }
 
     /// A page of the unverified accounts that expire by then, the first to expire first.
@@ -112,7 +112,7 @@ impl Snapshot<'_> {
     }
 
     pub(crate) fn count_all_users(&self) -> Result<u64, Error> {
-        self.number("SELECT sum(users) FROM user_counts", [])
+        self.number("SELECT sum(users) FROM user_counts", ())
     }
 
     pub(crate) fn count_due_users(&self, by: Timestamp) -> Result<u64, Error> {
@@ -139,7 +139,7 @@ impl Tx<'_> {
                 profile.email.key(),
                 profile.first_name.as_ref().map(Name::as_str),
                 profile.last_name.as_ref().map(Name::as_str),
-                search_text_of(profile),
+                profile.search_text(),
                 hash.map(PasswordHash::as_phc),
                 user.role.into_str(),
                 user.status().into_str(),
@@ -172,7 +172,7 @@ impl Tx<'_> {
                 profile.email.key(),
                 profile.first_name.as_ref().map(Name::as_str),
                 profile.last_name.as_ref().map(Name::as_str),
-                search_text_of(profile),
+                profile.search_text(),
                 user.role.into_str(),
                 user.status().into_str(),
                 user.disabled,
@@ -237,7 +237,7 @@ impl Tx<'_> {
 /// Reads a user from the columns from `start` on.
 pub(super) fn read_user(row: &Row<'_>, start: usize) -> RowResult<User> {
     let name = |column: usize| -> RowResult<Option<Name>> {
-        Ok(row.get::<_, Option<String>>(start + column)?.map(Name::stored))
+        Ok(row.get::<Option<String>>(start + column)?.map(Name::stored))
     };
     let verification = match variant(row, start + 6)? {
         Status::Verified => maybe_timestamp(row, start + 7)?.map(|at| Verification::Done { at }),
@@ -253,7 +253,7 @@ pub(super) fn read_user(row: &Row<'_>, start: usize) -> RowResult<User> {
             last_name: name(4)?,
         },
         role: variant(row, start + 5)?,
-        verification: verification.ok_or_else(|| corrupt(start + 6))?,
+        verification: verification.ok_or_else(|| BadColumn(start + 6))?,
         disabled: row.get(start + 9)?,
         created_at: timestamp(row, start + 10)?,
         updated_at: timestamp(row, start + 11)?,
@@ -267,17 +267,4 @@ fn instants(verification: Verification) -> (Option<Timestamp>, Option<Timestamp>
         Verification::Done { at } => (Some(at), None),
         Verification::Pending { expires_at } => (None, Some(expires_at)),
     }
-}
-
-fn search_text_of(profile: &Profile) -> String {
-    let names = [&profile.first_name, &profile.last_name].map(|name| name.as_ref().map(Name::as_str));
-    search_text(&profile.email, names)
-}
-
-/// The text that a search compares: the address as typed, the normalized address and the full name, one per line.
-pub(super) fn search_text(email: &Email, names: [Option<&str>; 2]) -> String {
-    let names: Vec<_> = names.into_iter().flatten().collect();
-    let mut lines = vec![searchable(email.as_str()), searchable(email.key()), searchable(&names.join(" "))];
-    lines.dedup();
-    lines.join("\n")
 }

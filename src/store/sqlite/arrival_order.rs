@@ -22,7 +22,7 @@ impl Tx<'_> {
             "UPDATE user_arrivals SET (latest, disorder) = \
              (SELECT ifnull(max(latest), 0), ifnull(max(latest - created_at), 0) FROM (SELECT created_at, \
              max(created_at) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) AS latest FROM users))",
-            [],
+            (),
         )
     }
 }

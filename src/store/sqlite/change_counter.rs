@@ -70,7 +70,7 @@ impl ChangeCounter {
 impl Tx<'_> {
     /// Writes a page without changing any content: nothing uses this number in the file.
     pub(super) fn write_unused_page(&self) -> Result<(), Error> {
-        self.execute("PRAGMA user_version = 0", []).map(|_| ())
+        self.execute("PRAGMA user_version = 0", ()).map(|_| ())
     }
 }
 

@@ -56,10 +56,7 @@ impl Error {
     pub(in crate::store) fn of_statement(error: rusqlite::Error, connection: &Connection, sql: &str) -> Self {
         use rusqlite::Error as E;
         match error {
-            E::FromSqlConversionFailure(column, ..)
-            | E::IntegralValueOutOfRange(column, _)
-            | E::Utf8Error(column, _)
-            | E::InvalidColumnType(column, ..) => Self::unexpected_value(connection, sql, column),
+            E::InvalidColumnType(column, ..) => Self::unexpected_value(connection, sql, column),
             error if is_generic(&error) => match connection.prepare(sql) {
                 Err(error) if is_generic(&error) => Self::Damaged(error.to_string()),
                 _ => error.into(),
@@ -69,7 +66,7 @@ impl Error {
     }
 
     /// A value that this program cannot have written. The error omits the value, which may be personal data.
-    fn unexpected_value(connection: &Connection, sql: &str, column: usize) -> Self {
+    pub(super) fn unexpected_value(connection: &Connection, sql: &str, column: usize) -> Self {
         let statement = connection.prepare(sql);
         let column = statement.as_ref().ok().and_then(|statement| statement.column_name(column).ok());
         Self::Damaged(format!("an unexpected value in column {} of {sql}", column.unwrap_or("?")))

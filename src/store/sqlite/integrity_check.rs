@@ -223,12 +223,12 @@ impl Snapshot<'_> {
     /// The first damage of the file. The text names tables, indexes and pages, never a value.
     pub(super) fn damage(&self) -> Result<Option<String>, Error> {
         let sql = "SELECT integrity_check FROM pragma_integrity_check LIMIT 1";
-        Ok(self.first(sql, [], |row| row.get(0))?.filter(|result| result != "ok"))
+        Ok(self.first(sql, (), |row| row.get(0))?.filter(|result| result != "ok"))
     }
 
     fn tables(&self) -> Result<Vec<String>, Error> {
         let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')";
-        self.all(sql, [], |row| row.get(0))
+        self.all(sql, (), |row| row.get(0))
     }
 
     /// The first damage of a table and its indexes.

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::errors::failed;
 use crate::{
-    domain::Email,
+    domain::{Email, Name, Profile},
     files::folder_of,
-    store::{open::OpenError, users},
+    store::open::OpenError,
 };
 
 mod embedded {
@@ -105,9 +105,10 @@ fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
         Ok(Email::parse("email", &typed).map_or(key, |email| email.key().to_owned()))
     })?;
     connection.create_scalar_function("search_text", 4, flags, |arguments| {
+        let name =
+            |index| Ok::<_, rusqlite::Error>(arguments.get::<Option<String>>(index)?.map(Name::stored));
         let email = Email::stored(arguments.get(0)?, arguments.get(1)?);
-        let names: [Option<String>; 2] = [arguments.get(2)?, arguments.get(3)?];
-        Ok(users::search_text(&email, names.each_ref().map(Option::as_deref)))
+        Ok(Profile { email, first_name: name(2)?, last_name: name(3)? }.search_text())
     })
 }
 

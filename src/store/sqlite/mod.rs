@@ -11,6 +11,7 @@ mod file;
 mod integrity_check;
 mod migrations;
 mod readers;
+pub(super) mod statements;
 #[cfg(test)]
 pub(super) mod testing;
 mod writer;

@@ -115,7 +115,7 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         let work = move |snapshot: &Snapshot<'_>| {
             drop(answer);
-            let counted = snapshot.number(WITHOUT_END, []);
+            let counted = snapshot.number(WITHOUT_END, ());
             let _ = tell.send(counted.is_err());
             counted
         };
