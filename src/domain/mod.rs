@@ -21,7 +21,7 @@ pub use audit::{Action, AuditCursor, AuditEvent, AuditQuery, Channel, FieldChang
 pub use clock::{Clock, Timestamp};
 pub use code::{Code, CodeHash, CountKey, PlainCode, PlainToken, Purpose, TokenHash};
 pub use email::{Email, mailbox};
-pub use fold::{fold, search_words};
+pub use fold::{fold, search_words, searchable};
 pub use invalid::{FieldError, Invalid, Problems};
 pub use message::{Message, MessageId, MessageKind, MessageState, OutboxEntry};
 pub use name::Name;
