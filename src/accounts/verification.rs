@@ -127,7 +127,7 @@ impl Verification {
         proof: Proof,
         kept: Option<SessionId>,
         origin: Origin,
-        rest: impl FnOnce(&Tx<'_>, User, Timestamp) -> Result<T, Error> + Send + 'static,
+        rest: impl FnOnce(&Tx<'_>, User, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         const PURPOSES: [Purpose; 2] = [Purpose::VerifyEmail, Purpose::ChangeEmail];
         let now = self.core.now();

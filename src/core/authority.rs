@@ -28,6 +28,7 @@ pub struct Admin {
 }
 
 /// A user who is signed in and has just given the password.
+#[derive(Clone)]
 pub struct Confirmed {
     actor: Actor,
     hash: PasswordHash,
@@ -123,7 +124,7 @@ impl Core {
     pub async fn write_as<T: Send + 'static>(
         &self,
         admin: &Admin,
-        work: impl FnOnce(&Tx<'_>, &AuditActor, Timestamp) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Tx<'_>, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         let (admin, now) = (admin.clone(), self.now());
         let written = self.write(move |tx| {
@@ -140,7 +141,7 @@ impl Core {
     pub async fn write_as_user<T: Send + 'static>(
         &self,
         actor: &Actor,
-        work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         let (actor, now) = (actor.clone(), self.now());
         let written = self.write(move |tx| {
@@ -158,7 +159,7 @@ impl Core {
     pub async fn write_confirmed<T: Send + 'static>(
         &self,
         confirmed: Confirmed,
-        work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         let now = self.now();
         let written = self.write(move |tx| {

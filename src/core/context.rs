@@ -78,7 +78,7 @@ impl Core {
     /// What `work` answers; then nothing was changed. Or that the store cannot.
     pub async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         let core = self.clone();
         let (done, _wake) = self.store.write(move |tx| core.run(tx, work)).await?;
@@ -91,7 +91,7 @@ impl Core {
     /// The same.
     pub async fn write_background<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         let core = self.clone();
         let (done, _wake) = self.store.write_background(move |tx| core.run(tx, work)).await?;
@@ -104,7 +104,7 @@ impl Core {
     /// Those of [`Self::write`].
     pub async fn write_to_the_end<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         let core = self.clone();
         self.tasks.run(async move { core.write(work).await }).await

@@ -137,13 +137,15 @@ impl Store {
     /// caller stops waiting before `work` begins, it is not run; once begun it is committed all the same. Work that must happen
     /// in any case belongs on a task that outlives its request.
     ///
+    /// `work` can be run more than once, so it has no effect outside of its transaction.
+    ///
     /// # Errors
     /// The error of `work`, or of the store.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
         self.engine.write(work).await
     }
@@ -156,7 +158,7 @@ impl Store {
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
         self.engine.write_background(work).await
     }

@@ -379,8 +379,9 @@ async fn a_read_whose_caller_has_gone_is_not_made() {
 async fn a_write_whose_caller_went_before_it_began_is_not_made() {
     let kept = Kept::new().await;
     let (let_go, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate)); // a write must be `Clone`
     let busy = begun(kept.store.write(move |_: &Tx<'_>| {
-        let _ = gate.recv();
+        let _ = gate.lock().unwrap().recv();
         Ok::<_, store::Error>(())
     }));
     let made = Arc::new(AtomicBool::new(false));

@@ -177,7 +177,7 @@ impl Engine {
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
         self.integrity_check.passed_so_far()?;
         self.writer.write(work, Priority::Next).await
@@ -187,7 +187,7 @@ impl Engine {
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
         self.integrity_check.passed_so_far()?;
         self.writer.write(work, Priority::Background).await
