@@ -70,7 +70,7 @@ impl Snapshot<'_> {
 
     /// Counts events up to `most`.
     pub(crate) fn count_kept_audit_events(&self, since: Timestamp, most: u64) -> Result<u64, Error> {
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM audit_events WHERE at >= ?1 LIMIT ?2)";
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM audit_events WHERE at >= ?1 LIMIT ?2) kept";
         self.number(sql, (since.millis(), i64::try_from(most).unwrap_or(i64::MAX)))
     }
 }
@@ -100,10 +100,7 @@ impl Tx<'_> {
 
     /// Deletes at most `limit` events; returns how many.
     pub(crate) fn delete_old_audit_events(&self, before: Timestamp, limit: u32) -> Result<usize, Error> {
-        self.execute(
-            "DELETE FROM audit_events WHERE seq IN (SELECT seq FROM audit_events WHERE at < ?1 LIMIT ?2)",
-            (before.millis(), limit),
-        )
+        self.delete_some("audit_events", "seq", "at < ?1", limit, before)
     }
 }
 

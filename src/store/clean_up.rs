@@ -36,7 +36,8 @@ impl Tx<'_> {
     pub(crate) fn put_clean_up(&self, row: CleanUpRow) -> Result<(), Error> {
         let held = i64::try_from(row.held.as_millis()).unwrap_or(i64::MAX);
         self.execute_one(
-            "INSERT OR REPLACE INTO clean_up (one, last_run, jumped, held) VALUES (1, ?1, ?2, ?3)",
+            "INSERT INTO clean_up (one, last_run, jumped, held) VALUES (1, ?1, ?2, ?3) ON CONFLICT (one) DO UPDATE \
+             SET last_run = excluded.last_run, jumped = excluded.jumped, held = excluded.held",
             (row.last_run.map(Timestamp::millis), row.jumped, held),
         )
     }

@@ -37,8 +37,11 @@ impl Tx<'_> {
     /// Replaces the code that a user has for the same purpose.
     pub(crate) fn put_code(&self, code: &Code) -> Result<(), Error> {
         self.execute_one(
-            "INSERT OR REPLACE INTO codes (user_id, purpose, email, email_key, code_hash, code_expires_at, tries_left, \
-             token_hash, token_expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO codes (user_id, purpose, email, email_key, code_hash, code_expires_at, tries_left, \
+             token_hash, token_expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+             ON CONFLICT (user_id, purpose) DO UPDATE SET email = excluded.email, email_key = excluded.email_key, \
+             code_hash = excluded.code_hash, code_expires_at = excluded.code_expires_at, tries_left = excluded.tries_left, \
+             token_hash = excluded.token_hash, token_expires_at = excluded.token_expires_at",
             (
                 code.user_id.as_uuid().as_bytes(),
                 code.purpose.into_str(),
@@ -68,11 +71,7 @@ impl Tx<'_> {
 
     /// Deletes at most `limit` codes whose link has expired; returns how many.
     pub(crate) fn delete_expired_codes(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
-        self.execute(
-            "DELETE FROM codes WHERE (user_id, purpose) IN \
-             (SELECT user_id, purpose FROM codes WHERE token_expires_at <= ?1 LIMIT ?2)",
-            (now.millis(), limit),
-        )
+        self.delete_some("codes", "user_id, purpose", "token_expires_at <= ?1", limit, now)
     }
 }
 

@@ -19,8 +19,9 @@ impl Tx<'_> {
     /// Records that an issuer is used, at most once an hour.
     pub(crate) fn use_issuer(&self, issuer: &str, now: Timestamp) -> Result<(), Error> {
         self.execute(
-            "INSERT INTO issuers (issuer, last_used_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE \
-             SET last_used_at = excluded.last_used_at WHERE abs(excluded.last_used_at - last_used_at) >= 3600000",
+            "INSERT INTO issuers (issuer, last_used_at) VALUES (?1, ?2) ON CONFLICT (issuer) DO UPDATE \
+             SET last_used_at = excluded.last_used_at \
+             WHERE abs(excluded.last_used_at - issuers.last_used_at) >= 3600000",
             (issuer, now.millis()),
         )?;
         Ok(())

@@ -14,11 +14,17 @@ const COLUMNS: &str = "id, user_id, recipient, mailbox, urgent, sealed, state, a
 
 /// The messages that may be sent at ?1: those that are due, and those that are due later than any back-off allows, as after a
 /// clock was ahead. A message that is not urgent waits for earlier ones to its mailbox that are not deferred. The plus before
-/// `expires_at` keeps SQLite from the index on it, which would find nearly all.
-const SENDABLE: &str = "state = 'waiting' AND +expires_at > ?1 \
-    AND (due_at <= ?1 OR due_at > ?2 AND (deferred = 0 OR due_at > ?3)) \
-    AND NOT EXISTS (SELECT 1 FROM outbox e WHERE o.urgent = 0 AND e.mailbox = o.mailbox AND e.state = 'waiting' \
-    AND e.deferred = 0 AND e.seq < o.seq AND e.expires_at > ?1)";
+/// `expires_at` keeps SQLite from the index on it, which would find nearly all, and its partial index wants `deferred = 0`.
+const SENDABLE: [&str; 2] = [
+    "state = 'waiting' AND +expires_at > ?1 \
+     AND (due_at <= ?1 OR due_at > ?2 AND (deferred = 0 OR due_at > ?3)) \
+     AND NOT EXISTS (SELECT 1 FROM outbox e WHERE o.urgent = 0 AND e.mailbox = o.mailbox AND e.state = 'waiting' \
+     AND e.deferred = 0 AND e.seq < o.seq AND e.expires_at > ?1)",
+    "state = 'waiting' AND expires_at > ?1 \
+     AND (due_at <= ?1 OR due_at > ?2 AND (NOT deferred OR due_at > ?3)) \
+     AND NOT EXISTS (SELECT 1 FROM outbox e WHERE NOT o.urgent AND e.mailbox = o.mailbox AND e.state = 'waiting' \
+     AND NOT e.deferred AND e.seq < o.seq AND e.expires_at > ?1)",
+];
 
 /// The times that decide whether a message is due.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +56,7 @@ impl Attempt {
         match self {
             Self::First => "attempts = 0",
             Self::Further => "attempts > 0",
-            Self::FurtherUrgent => "attempts > 0 AND urgent = 1",
+            Self::FurtherUrgent => "attempts > 0 AND urgent = TRUE",
         }
     }
 }
@@ -107,9 +113,14 @@ impl Snapshot<'_> {
     }
 
     pub(crate) fn has_sendable(&self, due: Due, attempt: Attempt) -> Result<bool, Error> {
-        let sql = format!("SELECT 1 FROM outbox o WHERE {} AND {SENDABLE} LIMIT 1", attempt.sql());
+        let sql = format!("SELECT 1 FROM outbox o WHERE {} AND {} LIMIT 1", attempt.sql(), self.sendable());
         let due = [due.now, due.furthest, due.furthest_deferred].map(|time| time.millis());
         Ok(self.number(&sql, due)? > 0)
+    }
+
+    fn sendable(&self) -> &'static str {
+        let [sqlite, postgres] = SENDABLE;
+        self.either(sqlite, postgres)
     }
 
     pub(crate) fn count_old_messages(&self, before: Timestamp) -> Result<u64, Error> {
@@ -148,9 +159,11 @@ impl Tx<'_> {
         limit: u32,
     ) -> Result<Vec<SealedMessage>, Error> {
         let sql = format!(
-            "UPDATE outbox SET attempts = attempts + 1, due_at = ?4 WHERE seq IN (SELECT seq FROM outbox o WHERE {} \
-             AND {SENDABLE} ORDER BY attempts, urgent DESC, seq LIMIT ?5) RETURNING {COLUMNS}",
-            attempt.sql()
+            "WITH due AS MATERIALIZED (SELECT seq FROM outbox o WHERE {} AND {} ORDER BY attempts, urgent DESC, seq LIMIT ?5{}) \
+             UPDATE outbox SET attempts = attempts + 1, due_at = ?4 WHERE seq IN (SELECT seq FROM due) RETURNING {COLUMNS}",
+            attempt.sql(),
+            self.sendable(),
+            self.skip_locked()
         );
         let [now, furthest, furthest_deferred] =
             [due.now, due.furthest, due.furthest_deferred].map(|time| time.millis());
@@ -185,7 +198,7 @@ impl Tx<'_> {
 
     /// Lets later messages to the same mailbox overtake this one.
     pub(crate) fn defer_message(&self, id: MessageId) -> Result<(), Error> {
-        self.execute("UPDATE outbox SET deferred = 1 WHERE id = ?1", [id.0.as_bytes()])?;
+        self.execute("UPDATE outbox SET deferred = TRUE WHERE id = ?1", [id.0.as_bytes()])?;
         Ok(())
     }
 
@@ -198,7 +211,7 @@ impl Tx<'_> {
 
     /// Delays every waiting message that was tried and is not urgent.
     pub(crate) fn postpone_tried_messages(&self, due_at: Timestamp) -> Result<(), Error> {
-        let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1 AND attempts > 0 AND urgent = 0";
+        let sql = "UPDATE outbox SET due_at = ?1 WHERE state = 'waiting' AND due_at < ?1 AND attempts > 0 AND urgent = FALSE";
         self.execute(sql, [due_at.millis()])?;
         Ok(())
     }
@@ -220,17 +233,14 @@ impl Tx<'_> {
     /// Makes one message, or all, due at once, dead ones included unless they have expired; returns how many.
     pub(crate) fn retry_messages(&self, id: Option<MessageId>, now: Timestamp) -> Result<usize, Error> {
         self.execute(
-            "UPDATE outbox SET state = 'waiting', due_at = ?2 WHERE (?1 IS NULL OR id = ?1) AND expires_at > ?2",
+            "UPDATE outbox SET state = 'waiting', due_at = ?2 WHERE (id = ?1 OR ?1 IS NULL) AND expires_at > ?2",
             (id.map(|id| *id.0.as_bytes()), now.millis()),
         )
     }
 
     /// Deletes at most `limit` messages that expired before; returns how many.
     pub(crate) fn delete_old_messages(&self, before: Timestamp, limit: u32) -> Result<usize, Error> {
-        self.execute(
-            "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE expires_at <= ?1 LIMIT ?2)",
-            (before.millis(), limit),
-        )
+        self.delete_some("outbox", "seq", "expires_at <= ?1", limit, before)
     }
 }
 

@@ -40,9 +40,6 @@ impl Tx<'_> {
 
     /// Deletes at most `limit` buckets that are full again; returns how many.
     pub(crate) fn delete_refilled_limits(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
-        self.execute(
-            "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE refilled_at <= ?1 LIMIT ?2)",
-            (now.millis(), limit),
-        )
+        self.delete_some("rate_limits", "key", "refilled_at <= ?1", limit, now)
     }
 }

@@ -28,7 +28,8 @@ impl Tx<'_> {
         until: Timestamp,
     ) -> Result<(), Error> {
         self.execute_one(
-            "INSERT OR REPLACE INTO sent_codes (key, sent, sent_at, counted_until) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO sent_codes (key, sent, sent_at, counted_until) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) \
+             DO UPDATE SET sent = excluded.sent, sent_at = excluded.sent_at, counted_until = excluded.counted_until",
             (key.0, sent, now.millis(), until.millis()),
         )
     }
@@ -40,9 +41,6 @@ impl Tx<'_> {
 
     /// Deletes at most `limit` expired counts; returns how many.
     pub(crate) fn delete_old_sent_codes(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
-        self.execute(
-            "DELETE FROM sent_codes WHERE key IN (SELECT key FROM sent_codes WHERE counted_until <= ?1 LIMIT ?2)",
-            (now.millis(), limit),
-        )
+        self.delete_some("sent_codes", "key", "counted_until <= ?1", limit, now)
     }
 }

@@ -16,11 +16,12 @@ const SESSION_COLUMNS: &str = "s.id, s.user_id, s.created_at, s.last_used_at, s.
 impl Snapshot<'_> {
     /// A session with its user. A damaged index may name another row, so the ids are compared in the rows, too.
     pub(crate) fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS}, {SESSION_COLUMNS} FROM sessions s \
-             JOIN users u ON u.seq = (SELECT seq FROM users WHERE id = s.user_id) AND u.id = s.user_id \
-             WHERE s.seq = (SELECT seq FROM sessions WHERE id = ?1) AND s.id = ?1"
+        let by_row = self.either(
+            "ON u.seq = (SELECT seq FROM users WHERE id = s.user_id) AND u.id = s.user_id \
+             WHERE s.seq = (SELECT seq FROM sessions WHERE id = ?1) AND s.id = ?1",
+            "ON u.id = s.user_id WHERE s.id = ?1",
         );
+        let sql = format!("SELECT {COLUMNS}, {SESSION_COLUMNS} FROM sessions s JOIN users u {by_row}");
         self.first(&sql, [id.as_uuid().as_bytes()], |row| {
             Ok((read_session(row, COLUMN_COUNT)?, read_user(row, 0)?))
         })
@@ -59,7 +60,7 @@ impl Snapshot<'_> {
 
     /// Counts sessions that have not expired, up to `most`.
     pub(crate) fn count_active_sessions(&self, now: Timestamp, most: u64) -> Result<u64, Error> {
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires_at > ?1 LIMIT ?2)";
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires_at > ?1 LIMIT ?2) active";
         self.number(sql, (now.millis(), i64::try_from(most).unwrap_or(i64::MAX)))
     }
 }
@@ -111,7 +112,7 @@ impl Tx<'_> {
     /// Ends all sessions of a user but `kept` and the `others` that were used last.
     pub(crate) fn delete_sessions_beyond(&self, kept: &Session, others: u32) -> Result<(), Error> {
         let sql = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE user_id = ?1 AND id <> ?2 \
-                   ORDER BY last_used_at DESC, seq DESC LIMIT -1 OFFSET ?3)";
+                   ORDER BY last_used_at DESC, seq DESC LIMIT 1000000000 OFFSET ?3)";
         let (user_id, id) = (kept.user_id.as_uuid().as_bytes(), kept.id.as_uuid().as_bytes());
         self.execute(sql, (user_id, id, others))?;
         Ok(())
@@ -132,7 +133,7 @@ impl Tx<'_> {
 
     /// Ends every session of a user but `kept`, which may belong to another user.
     pub(crate) fn delete_sessions_but(&self, user_id: UserId, kept: Option<SessionId>) -> Result<(), Error> {
-        let sql = "DELETE FROM sessions WHERE user_id = ?1 AND id IS NOT ?2";
+        let sql = "DELETE FROM sessions WHERE user_id = ?1 AND id IS DISTINCT FROM ?2";
         let kept = kept.as_ref().map(|id| id.as_uuid().as_bytes());
         self.execute(sql, (user_id.as_uuid().as_bytes(), kept))?;
         Ok(())
@@ -140,10 +141,7 @@ impl Tx<'_> {
 
     /// Deletes at most `limit` expired sessions; returns how many.
     pub(crate) fn delete_expired_sessions(&self, now: Timestamp, limit: u32) -> Result<usize, Error> {
-        self.execute(
-            "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE expires_at <= ?1 LIMIT ?2)",
-            (now.millis(), limit),
-        )
+        self.delete_some("sessions", "seq", "expires_at <= ?1", limit, now)
     }
 }
 

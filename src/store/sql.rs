@@ -6,6 +6,22 @@ use uuid::Uuid;
 
 use crate::domain::Timestamp;
 
+/// The language of an engine, where the text of a statement differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    pub(super) fn either<T>(self, sqlite: T, postgres: T) -> T {
+        match self {
+            Self::Sqlite => sqlite,
+            Self::Postgres => postgres,
+        }
+    }
+}
+
 /// A parameter of a statement, as it is sent to the engine.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {

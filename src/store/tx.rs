@@ -9,9 +9,10 @@ use rusqlite::Connection;
 
 use super::{
     error::Error,
-    sql::{Param, Params, Row, RowResult},
+    sql::{Dialect, Param, Params, Row, RowResult},
     sqlite::statements,
 };
+use crate::domain::Timestamp;
 
 /// A consistent view of the store.
 pub struct Snapshot<'c>(&'c Connection);
@@ -49,6 +50,23 @@ impl<'c> Tx<'c> {
         self.snapshot.all(sql, params, read).inspect_err(|error| self.note(error))
     }
 
+    /// Deletes at most `limit` rows of a table, whose primary key is `key`, by a condition on ?1; returns how many.
+    pub(super) fn delete_some(
+        &self,
+        table: &str,
+        key: &str,
+        condition: &str,
+        limit: u32,
+        by: Timestamp,
+    ) -> Result<usize, Error> {
+        let skip_locked = self.skip_locked();
+        let sql = format!(
+            "WITH due AS MATERIALIZED (SELECT {key} FROM {table} WHERE {condition} LIMIT ?2{skip_locked}) \
+             DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM due)"
+        );
+        self.execute(&sql, (by.millis(), limit))
+    }
+
     /// Runs a statement that must change exactly one row.
     pub(super) fn execute_one(&self, sql: &str, params: impl Params) -> Result<(), Error> {
         match self.execute(sql, params)? {
@@ -73,6 +91,21 @@ impl<'c> Deref for Tx<'c> {
 impl<'c> Snapshot<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
         Self(connection)
+    }
+
+    #[expect(clippy::unused_self, reason = "there is one engine so far")]
+    pub(super) fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    /// The text of a statement for the engine of this store.
+    pub(super) fn either<'a>(&self, sqlite: &'a str, postgres: &'a str) -> &'a str {
+        self.dialect().either(sqlite, postgres)
+    }
+
+    /// Ends a query for rows that are changed next: what another process is changing is left to it.
+    pub(super) fn skip_locked(&self) -> &'static str {
+        self.either("", " FOR UPDATE SKIP LOCKED")
     }
 
     /// The first row of a query.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::sql::Param;
+use super::sql::{Dialect, Param};
 use crate::domain::{Role, Status, Timestamp, UserCursor, UserFilter, UserQuery, UserSort, VariantArray};
 
 /// The words of a search, each of which must occur in a user.
@@ -28,17 +28,21 @@ pub(super) fn ranges(filter: &UserFilter) -> impl Iterator<Item = Range> {
 
 /// The condition for a range, for users and for their counts.
 pub(super) fn range_condition(table: &str, (role, status, disabled): Range) -> String {
-    let (role, status, disabled) = (role.into_str(), status.into_str(), i32::from(disabled));
+    let (role, status) = (role.into_str(), status.into_str());
     format!("{table}.role = '{role}' AND {table}.status = '{status}' AND {table}.disabled = {disabled}")
 }
 
 /// A statement that is being composed: its text consists of constants, and every value is a parameter.
-#[derive(Default)]
 pub(super) struct Statement {
+    pub(super) dialect: Dialect,
     params: Vec<Param>,
 }
 
 impl Statement {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self { dialect, params: Vec::new() }
+    }
+
     /// A placeholder for a value; equal values share one.
     pub(super) fn bind(&mut self, value: impl Into<Param>) -> String {
         let value = value.into();
@@ -62,28 +66,39 @@ impl Statement {
     /// The condition to have the words and to pass the filter. The plus signs keep SQLite from using an index for a row that it
     /// has already.
     pub(super) fn passing(&mut self, filter: &UserFilter, words: &Words, now: Timestamp) -> String {
+        let plus = self.dialect.either("+", "");
         let mut passing = format!("{}{}", self.not_expired(now), self.with_words(words));
         if let Some(role) = filter.role {
-            let _ = write!(passing, " AND +u.role = '{}'", role.into_str());
+            let _ = write!(passing, " AND {plus}u.role = '{}'", role.into_str());
         }
         if let Some(status) = filter.status {
-            let _ = write!(passing, " AND +u.status = '{}'", status.into_str());
+            let _ = write!(passing, " AND {plus}u.status = '{}'", status.into_str());
         }
         if let Some(disabled) = filter.disabled {
-            let _ = write!(passing, " AND +u.disabled = {}", i32::from(disabled));
+            let _ = write!(passing, " AND {plus}u.disabled = {disabled}");
         }
         passing
     }
 
     /// A further condition to have all words, in any order.
     pub(super) fn with_words(&mut self, words: &Words) -> String {
-        words.iter().fold(String::new(), |condition, word| {
-            condition + " AND instr(u.search_text, " + &self.bind(word.clone()) + ") > 0"
-        })
+        let mut condition = String::new();
+        for word in words {
+            let _ = match self.dialect {
+                Dialect::Sqlite => {
+                    write!(condition, " AND instr(u.search_text, {}) > 0", self.bind(word.clone()))
+                }
+                Dialect::Postgres => {
+                    write!(condition, " AND u.search_text LIKE {}", self.bind(pattern(word)))
+                }
+            };
+        }
+        condition
     }
 
     pub(super) fn not_expired(&mut self, now: Timestamp) -> String {
-        format!("+ifnull(u.expires_at > {}, TRUE)", self.bind(now.millis()))
+        let plus = self.dialect.either("+", "");
+        format!("{plus}coalesce(u.expires_at > {}, TRUE)", self.bind(now.millis()))
     }
 
     /// A further condition to come after the cursor, if there is one.
@@ -104,4 +119,10 @@ impl Statement {
             }
         }
     }
+}
+
+/// The pattern of `LIKE` for texts that contain a word.
+fn pattern(word: &str) -> String {
+    let escaped = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
 }

@@ -2,6 +2,7 @@
 
 use super::{
     error::Error,
+    sql::Dialect,
     tx::Snapshot,
     user_conditions::{Range, Statement, Words, range_condition, ranges},
     user_search::{Rows, Search},
@@ -13,6 +14,10 @@ impl Snapshot<'_> {
     /// One page of the users who have not expired at `now`.
     pub(crate) fn users(&self, query: &UserQuery, now: Timestamp) -> Result<Page<User, UserCursor>, Error> {
         let search = self.search(&query.filter)?;
+        if let Search::Empty = search {
+            let page = Page::first(Vec::new(), query.limit.get(), |last| UserCursor::after(last, query.sort));
+            return Ok(Page { total: query.count.then_some(0), ..page });
+        }
         let found = match (&search, query.sort) {
             (Search::Trigrams(trigrams), UserSort::NewestFirst | UserSort::OldestFirst) => {
                 self.matches_by_age(query, trigrams, now)?
@@ -38,7 +43,7 @@ impl Snapshot<'_> {
 
     /// The users of a page, and one more if there is a next page.
     fn page(&self, query: &UserQuery, rows: &Rows, now: Timestamp) -> Result<Vec<User>, Error> {
-        let mut statement = Statement::default();
+        let mut statement = Statement::new(self.dialect());
         let keys = statement.page_of_keys(query, rows, now);
         let order = order(query.sort, "u.");
         let sql = format!("SELECT {COLUMNS} FROM ({keys}) k JOIN users u ON u.seq = k.seq ORDER BY {order}");
@@ -46,7 +51,7 @@ impl Snapshot<'_> {
     }
 
     fn count_users(&self, filter: &UserFilter, rows: &Rows, now: Timestamp) -> Result<u64, Error> {
-        let mut statement = Statement::default();
+        let mut statement = Statement::new(self.dialect());
         let sql = statement.count(filter, rows, now);
         self.number(&sql, statement.params())
     }
@@ -85,7 +90,7 @@ impl Statement {
                 let first = format!(
                     "{KEYS} FROM users u WHERE {range}{not_expired}{cursor} ORDER BY {order} LIMIT {limit}"
                 );
-                format!("SELECT * FROM ({first})")
+                format!("SELECT * FROM ({first}) part")
             })
             .collect();
         format!("{} ORDER BY {} LIMIT {limit}", parts.join(" UNION ALL "), order_by(""))
@@ -98,15 +103,16 @@ impl Statement {
             let from = self.among(candidates, words, filter, now);
             return format!("SELECT count(*) FROM {from}");
         }
+        let index = self.dialect.either("INDEXED BY users_by_expiry", "");
         let counts: Vec<_> = ranges(filter)
             .map(|range| {
                 let is_unverified = range.1 == Status::Unverified;
                 let all = match rows {
-                    Rows::All => format!(
-                        "ifnull((SELECT c.users FROM user_counts c WHERE {}), 0)",
+                    Rows::All if self.dialect == Dialect::Sqlite => format!(
+                        "coalesce((SELECT c.users FROM user_counts c WHERE {}), 0)",
                         range_condition("c", range)
                     ),
-                    Rows::Walk(_) | Rows::Among(..) => {
+                    Rows::All | Rows::Walk(_) | Rows::Among(..) => {
                         format!("(SELECT count(*) FROM users u WHERE {})", self.range(range, rows))
                     }
                 };
@@ -114,7 +120,7 @@ impl Statement {
                     let range = self.range(range, rows);
                     let expired = self.bind(now.millis());
                     format!(
-                        "{all} - (SELECT count(*) FROM users u INDEXED BY users_by_expiry \
+                        "{all} - (SELECT count(*) FROM users u {index} \
                          WHERE u.expires_at <= {expired} AND {range})"
                     )
                 } else {
@@ -157,7 +163,10 @@ mod tests {
             include_str!("../../migrations/sqlite/V1__accounts.sql"),
             include_str!("../../migrations/sqlite/V8__lists.sql"),
         ];
-        query_plan(&schema, &Statement::default().page_of_keys(query, rows, Timestamp::from_millis(0)))
+        query_plan(
+            &schema,
+            &Statement::new(Dialect::Sqlite).page_of_keys(query, rows, Timestamp::from_millis(0)),
+        )
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{
     error::Error,
-    sql::timestamp,
+    sql::{Dialect, timestamp},
     tx::Snapshot,
     user_conditions::{Statement, Words, range_condition, ranges},
     users::{COLUMN_COUNT, COLUMNS, read_user},
@@ -63,7 +63,11 @@ impl Snapshot<'_> {
         if words.is_empty() {
             return Ok(Search::All);
         }
-        if self.is_narrow(filter)? {
+        // No stored text has control characters, and PostgreSQL refuses one of them as a parameter.
+        if words.iter().any(|word| word.contains(char::is_control)) {
+            return Ok(Search::Empty);
+        }
+        if self.dialect() == Dialect::Postgres || self.is_narrow(filter)? {
             return Ok(Search::Walk(words));
         }
         let mut expressions = Vec::new();
@@ -126,7 +130,7 @@ impl Snapshot<'_> {
             Some(UserCursor::Created(at, _)) => self.edge(*at, newest_first, disorder)?,
             _ => None,
         };
-        let mut statement = Statement::default();
+        let mut statement = Statement::new(self.dialect());
         let expression = statement.bind(trigrams.expression.clone());
         let (sign, order, unlimited) =
             if newest_first { ("<=", "DESC", i64::MAX) } else { (">=", "ASC", i64::MIN) };

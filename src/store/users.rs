@@ -1,7 +1,7 @@
 //! The table `users`.
 
 use super::{
-    error::Error,
+    error::{Error, Unique},
     sql::{BadColumn, Row, RowResult, maybe_timestamp, timestamp, uuid, variant},
     tx::{Snapshot, Tx},
 };
@@ -66,7 +66,7 @@ impl Snapshot<'_> {
     /// By the rule of `User::is_active_admin`.
     pub(crate) fn count_active_admins(&self) -> Result<u64, Error> {
         self.number(
-            "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'verified' AND disabled = 0 \
+            "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'verified' AND disabled = FALSE \
              AND password_hash IS NOT NULL",
             (),
         )
@@ -74,7 +74,7 @@ impl Snapshot<'_> {
 
     /// Reads one row, to tell whether the table can be read.
     pub(crate) fn probe_users(&self) -> Result<(), Error> {
-        self.number("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", ()).map(|_| ())
+        self.number("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1) one", ()).map(|_| ())
     }
 
     /// A page of the unverified accounts that expire by then, the first to expire first.
@@ -105,14 +105,15 @@ impl Snapshot<'_> {
         limit: u32,
     ) -> Result<Vec<User>, Error> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM users u WHERE u.status = 'unverified' AND u.disabled = 0 AND u.expires_at > ?1 \
-             AND u.expires_at <= ?2 AND u.reminded_for IS NOT u.expires_at ORDER BY u.expires_at LIMIT ?3"
+            "SELECT {COLUMNS} FROM users u WHERE u.status = 'unverified' AND u.disabled = FALSE AND u.expires_at > ?1 \
+             AND u.expires_at <= ?2 AND u.reminded_for IS DISTINCT FROM u.expires_at ORDER BY u.expires_at LIMIT ?3"
         );
         self.all(&sql, (now.millis(), by.millis(), limit), |row| read_user(row, 0))
     }
 
     pub(crate) fn count_all_users(&self) -> Result<u64, Error> {
-        self.number("SELECT sum(users) FROM user_counts", ())
+        let sql = self.either("SELECT sum(users) FROM user_counts", "SELECT count(*) FROM users");
+        self.number(sql, ())
     }
 
     pub(crate) fn count_due_users(&self, by: Timestamp) -> Result<u64, Error> {
@@ -129,10 +130,11 @@ impl Tx<'_> {
     pub(crate) fn insert_user(&self, user: &User, hash: Option<&PasswordHash>) -> Result<(), Error> {
         let profile = &user.profile;
         let (verified_at, expires_at) = instants(user.verification);
-        self.execute_one(
+        let inserted = self.execute(
             "INSERT INTO users (id, email, email_key, first_name, last_name, search_text, password_hash, role, status, \
              disabled, created_at, updated_at, verified_at, expires_at, last_login_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+             ON CONFLICT (email_key) DO NOTHING",
             (
                 user.id.as_uuid().as_bytes(),
                 profile.email.as_str(),
@@ -150,7 +152,8 @@ impl Tx<'_> {
                 expires_at.map(Timestamp::millis),
                 user.last_login_at.map(Timestamp::millis),
             ),
-        )
+        )?;
+        if inserted == 0 { Err(Error::Taken(Unique::Email)) } else { Ok(()) }
     }
 
     /// Updates everything that can change but the password.
@@ -225,12 +228,12 @@ impl Tx<'_> {
 
     /// Deletes at most `limit` unverified accounts that expire by then, oldest first; returns their users.
     pub(crate) fn delete_due_users(&self, by: Timestamp, limit: u32) -> Result<Vec<UserId>, Error> {
-        self.returning(
-            "DELETE FROM users WHERE seq IN (SELECT seq FROM users INDEXED BY users_by_expiry \
-             WHERE status = 'unverified' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2) RETURNING id",
-            (by.millis(), limit),
-            |row| Ok(UserId::from_uuid(uuid(row, 0)?)),
-        )
+        let (index, skip_locked) = (self.either("INDEXED BY users_by_expiry", ""), self.skip_locked());
+        let sql = format!(
+            "WITH due AS MATERIALIZED (SELECT seq FROM users {index} WHERE status = 'unverified' AND expires_at <= ?1 \
+             ORDER BY expires_at LIMIT ?2{skip_locked}) DELETE FROM users WHERE seq IN (SELECT seq FROM due) RETURNING id"
+        );
+        self.returning(&sql, (by.millis(), limit), |row| Ok(UserId::from_uuid(uuid(row, 0)?)))
     }
 }
 
