@@ -51,6 +51,7 @@ impl<'a> Example<'a> {
             Code::TooManyRequests => E::TooManyRequests { retry_after: RETRY_AFTER },
             Code::Internal => E::Internal(String::new()),
             Code::Unavailable => E::Unavailable(String::new()),
+            Code::OutcomeUnknown => E::OutcomeUnknown(String::new()),
             Code::StorageFull => E::StorageFull(String::new()),
         };
         error.into()

@@ -51,7 +51,7 @@ fn codes(method: &str, operation: &Value) -> Vec<Code> {
         codes.push(Code::Unavailable);
     }
     if method != "get" {
-        codes.push(Code::StorageFull);
+        codes.extend([Code::OutcomeUnknown, Code::StorageFull]);
     }
     codes.extend(listed(operation["description"].as_str().unwrap_or_default()));
     codes.sort_unstable();

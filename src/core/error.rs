@@ -48,11 +48,14 @@ pub enum Error {
     },
     #[error("The server is busy. Try again in a moment.")]
     Busy,
-    /// The store cannot answer. The cause, as in the next two, is for the log and the command line, and holds no secret.
+    /// The store cannot answer. The cause, as in the next three, is for the log and the command line, and holds no secret.
     #[error("The server cannot answer right now. Nothing was changed. Try again in a moment.")]
     Unavailable(String),
     #[error("The server's disk is full. Nothing was changed. Try again later.")]
     StorageFull(String),
+    /// The one refusal after which the change may have been made: the connection broke while it was committed.
+    #[error("The change may have been made. Look before you try again.")]
+    OutcomeUnknown(String),
     /// A defect.
     #[error("Something went wrong on the server. It was logged under the id of the request.")]
     Internal(String),
@@ -65,6 +68,7 @@ impl Error {
         match self {
             Self::Unavailable(why) => format!("the database cannot answer: {why}"),
             Self::StorageFull(why) => format!("the disk is full: {why}"),
+            Self::OutcomeUnknown(why) => format!("the database did not confirm a change: {why}. {self}"),
             Self::Internal(why) => format!("this should not happen: {why}"),
             refused => refused.to_string(),
         }
@@ -115,6 +119,7 @@ impl From<store::Error> for Error {
             store::Error::Taken(Unique::Email) => Self::EmailTaken,
             store::Error::Full(why) => Self::StorageFull(why),
             store::Error::Unavailable(why) => Self::Unavailable(why),
+            store::Error::OutcomeUnknown(why) => Self::OutcomeUnknown(why),
             store::Error::Damaged(_) => Self::Unavailable(error.to_string()),
             store::Error::Defect(why) => Self::Internal(why),
         }

@@ -41,6 +41,7 @@ pub enum Code {
     TooManyRequests,
     Internal,
     Unavailable,
+    OutcomeUnknown,
     StorageFull,
 }
 
@@ -103,6 +104,7 @@ impl Code {
             }
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service unavailable"),
+            Self::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", "Outcome unknown"),
             Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full", "Storage full"),
         }
     }
@@ -241,6 +243,7 @@ impl From<core::Error> for ApiError {
             E::TooManyRequests { retry_after } => (Code::TooManyRequests, Some(retry_after), None),
             E::Busy => (Code::Unavailable, Some(RETRY_AFTER), None),
             E::Unavailable(cause) => (Code::Unavailable, Some(RETRY_AFTER), Some(cause)),
+            E::OutcomeUnknown(cause) => (Code::OutcomeUnknown, Some(RETRY_AFTER), Some(cause)),
             E::StorageFull(cause) => (Code::StorageFull, Some(RETRY_AFTER), Some(cause)),
             E::Internal(cause) => (Code::Internal, None, Some(cause)),
         };

@@ -1,6 +1,6 @@
 //! How a read or a write of the store can fail.
 
-/// A read or a write did not happen. The texts are for the log.
+/// A read or a write did not happen, unless the error says otherwise. The texts are for the log.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A value that must be unique exists already.
@@ -12,6 +12,9 @@ pub enum Error {
     /// The store cannot answer now; nothing was changed.
     #[error("the database cannot answer: {0}")]
     Unavailable(String),
+    /// The connection broke while the write was committed: it may have been made, and must not be run again.
+    #[error("the database did not confirm a change: {0}")]
+    OutcomeUnknown(String),
     /// The content of the store cannot be trusted.
     #[error("the database is damaged: {0}")]
     Damaged(String),

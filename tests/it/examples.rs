@@ -173,6 +173,7 @@ fn sentence(code: &str) -> String {
     let error = match code {
         "too_many_requests" => Error::TooManyRequests { retry_after: 900 },
         "unavailable" => Error::Unavailable(String::new()),
+        "outcome_unknown" => Error::OutcomeUnknown(String::new()),
         "storage_full" => Error::StorageFull(String::new()),
         "internal" => Error::Internal(String::new()),
         "request_timeout" => return "The request took too long. Send it again.".to_owned(),
