@@ -167,10 +167,10 @@ pub fn pending_migrations(config: &Config) -> Result<Vec<String>, StartError> {
     }
 }
 
-/// The database engine with its version.
+/// The database engine; with its version if that is known without a connection.
 #[must_use]
-pub fn engine() -> String {
-    store::engine()
+pub fn engine(config: &Config) -> String {
+    store::engine(&config.database)
 }
 
 fn load_secret(config: &Config, is_first_start: bool) -> Result<InstallationSecret, StartError> {

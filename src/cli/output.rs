@@ -9,6 +9,7 @@ use comfy_table::{Table, presets};
 use rustix::termios::tcgetwinsize;
 
 use crate::app::StartError;
+use crate::config::ConfigError;
 use crate::core::Error;
 
 /// An error with a hint at what to do next.
@@ -82,7 +83,8 @@ pub fn warning(text: impl Display) {
 pub fn failure(error: &anyhow::Error) {
     message(format_args!("error: {}", in_one_line(&in_full(error))));
     let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
-    if let Some(hint) = hint.or_else(|| error.downcast_ref::<StartError>().and_then(StartError::hint)) {
+    let hint = hint.or_else(|| error.downcast_ref::<StartError>().and_then(StartError::hint));
+    if let Some(hint) = hint.or_else(|| error.downcast_ref::<ConfigError>().and_then(ConfigError::hint)) {
         message(format_args!("hint: {hint}"));
     }
 }

@@ -89,7 +89,7 @@ fn log_start(config: &Config) {
     let settings = config.file.as_ref().map(|file| tracing::field::display(full(file)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        engine = app::engine(),
+        engine = app::engine(config),
         database = %config.database,
         settings,
         transport = %config.messages.transport,

@@ -1,14 +1,29 @@
 //! Validates values of the right type: an invalid one is rejected in one line that quotes it and names the rule.
 
-use std::{fmt::Display, net::IpAddr, path::Path};
+use std::{fmt::Display, path::Path};
 
-use super::{Config, Database, Period, Security, Transport, page::is_page, values::quoted};
+use super::{
+    Config, ConfigError, Host, Period, PostgresUrl, Security, Tls, Transport,
+    page::is_page,
+    values::{is_loopback, quoted},
+};
+
+const SECRET_HINT: &str = "set COFFEESHOP_AUTH__SECRET_FILE; after a move, to the old coffeeshop.secret";
 
 /// A setting, and why it is rejected.
 type Wrong = (&'static str, String);
 
 impl Config {
-    pub(super) fn check(&self) -> Result<(), Wrong> {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.check_values().map_err(|(name, why)| ConfigError::new(name, why))?;
+        if self.database.url.is_some() && self.auth.secret.reveal().is_none() {
+            let why = "must be set beside database.url, since several machines share no data folder";
+            return Err(ConfigError::new("auth.secret", why).with_hint(SECRET_HINT));
+        }
+        Ok(())
+    }
+
+    fn check_values(&self) -> Result<(), Wrong> {
         self.check_server()?;
         self.check_periods()?;
         self.check_password()?;
@@ -53,15 +68,49 @@ impl Config {
     }
 
     fn check_database(&self) -> Result<(), Wrong> {
-        let Database { folder, path } = &self.database;
-        if folder.as_os_str().is_empty() || is_special(folder) {
-            return refuse("database.folder", shown(folder), "must be the path of a folder, such as data");
+        let database = &self.database;
+        if !(4..=200).contains(&database.connections) {
+            return refuse("database.connections", database.connections, "must be from 4 to 200");
         }
-        if is_special(path) {
+        if let Some(url) = &database.url {
+            return self.check_postgres(url);
+        }
+        let folder = &database.folder;
+        if folder.as_os_str().is_empty() || is_special(folder) {
+            return refuse_path("database.folder", folder, "must be the path of a folder, such as data");
+        }
+        if is_special(&database.path) {
             let why = "must be the path of a file, such as data/coffeeshop.db";
-            return refuse("database.path", shown(path), why);
+            return refuse_path("database.path", &database.path, why);
         }
         Ok(())
+    }
+
+    fn check_postgres(&self, url: &PostgresUrl) -> Result<(), Wrong> {
+        let database = &self.database;
+        if database.password.reveal().is_some() && url.password().reveal().is_some() {
+            return Err((
+                "database.password",
+                "is set, and database.url has a password: keep one".to_owned(),
+            ));
+        }
+        let is_socket = |host: &Host| matches!(host, Host::Unix { .. });
+        match database.tls {
+            Tls::Verify if url.hosts().iter().any(is_socket) => {
+                refuse("database.tls", "verify", "is not possible on a Unix socket: set it to off")
+            }
+            Tls::Off if url.requires_tls() => {
+                refuse("database.tls", "off", "contradicts the sslmode in database.url: leave out one")
+            }
+            Tls::Off => match url.hosts().iter().find(|host| !host.is_local()) {
+                Some(host) => {
+                    let why = format!("is for a server on this machine only, not {host}: use verify");
+                    refuse("database.tls", "off", &why)
+                }
+                None => Ok(()),
+            },
+            Tls::Verify => Ok(()),
+        }
     }
 
     fn check_periods(&self) -> Result<(), Wrong> {
@@ -192,6 +241,14 @@ impl Config {
         {
             return refuse("smtp.ca_file", shown(&smtp.ca_file), "has no effect while smtp.security is none");
         }
+        let database = &self.database;
+        if database.url.is_some() && database.tls == Tls::Off && !database.ca.as_os_str().is_empty() {
+            return refuse("database.ca", shown(&database.ca), "has no effect while database.tls is off");
+        }
+        if database.url.is_none() && database.connections != default.database.connections {
+            let why = "has no effect without database.url: it is about PostgreSQL";
+            return refuse("database.connections", database.connections, why);
+        }
         Ok(())
     }
 
@@ -218,6 +275,14 @@ fn refuse(name: &'static str, value: impl Display, why: &str) -> Result<(), Wron
     Err((name, format!("{} {why}", quoted(&value))))
 }
 
+/// Quotes no URL, which may have a password.
+fn refuse_path(name: &'static str, path: &Path, why: &str) -> Result<(), Wrong> {
+    if path.to_string_lossy().contains("://") {
+        return Err((name, format!("{why}; a URL of PostgreSQL belongs in database.url")));
+    }
+    refuse(name, shown(path), why)
+}
+
 /// Whether SQLite, or another program, takes a name for something else than a file or folder.
 fn is_special(path: &Path) -> bool {
     let text = path.to_string_lossy();
@@ -226,11 +291,6 @@ fn is_special(path: &Path) -> bool {
 
 fn shown(path: &Path) -> impl Display {
     path.display()
-}
-
-/// Whether a host is this machine, so that no network can be eavesdropped on.
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::{PostgresUrl, Secret, postgres_url};
 use crate::files::folder_of;
 
 /// The name of the SQLite file in the data folder.
@@ -20,6 +21,46 @@ pub struct Database {
     pub folder: PathBuf,
     /// The SQLite file if it has another name; its folder is then the data folder. Empty: `coffeeshop.db` in `folder`.
     pub path: PathBuf,
+    /// PostgreSQL; empty: SQLite. `folder` and `path` are then ignored: the container image sets one.
+    #[serde(with = "postgres_url")]
+    pub url: Option<PostgresUrl>,
+    /// Unless `url` has it.
+    pub password: Secret,
+    pub tls: Tls,
+    /// Certificates in PEM of the authorities to trust instead of the public ones; empty: these.
+    pub ca: PathBuf,
+    /// Connections of one process.
+    pub connections: u16,
+}
+
+/// How a PostgreSQL server proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// By a certificate of a trusted authority for its host name.
+    Verify,
+    /// Not at all, and nothing is encrypted: for a server on this machine only.
+    Off,
+}
+
+/// The database engine, and where the store is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Engine {
+    /// The file.
+    Sqlite(PathBuf),
+    Postgres(Postgres),
+}
+
+/// How to reach a PostgreSQL database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Postgres {
+    pub url: PostgresUrl,
+    /// From `database.password`, or from the URL.
+    pub password: Secret,
+    pub tls: Tls,
+    /// None: the public authorities.
+    pub ca: Option<PathBuf>,
+    pub connections: u16,
 }
 
 impl Database {
@@ -27,6 +68,19 @@ impl Database {
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), ..Self::default() }
+    }
+
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        let Some(url) = &self.url else { return Engine::Sqlite(self.file()) };
+        let own = self.password.reveal().map(|_| &self.password);
+        Engine::Postgres(Postgres {
+            password: own.unwrap_or(url.password()).clone(),
+            url: url.clone(),
+            tls: self.tls,
+            ca: Some(&self.ca).filter(|ca| !ca.as_os_str().is_empty()).cloned(),
+            connections: self.connections,
+        })
     }
 
     /// The SQLite file.
@@ -53,20 +107,31 @@ impl Database {
     /// If there is no working directory.
     pub fn absolute(&self) -> io::Result<Self> {
         let path = if self.has_path() { path::absolute(&self.path)? } else { PathBuf::new() };
-        Ok(Self { folder: path::absolute(&self.folder)?, path })
+        Ok(Self { folder: path::absolute(&self.folder)?, path, ..self.clone() })
     }
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { folder: PathBuf::from("data"), path: PathBuf::new() }
+        Self {
+            folder: PathBuf::from("data"),
+            path: PathBuf::new(),
+            url: None,
+            password: Secret::default(),
+            tls: Tls::Verify,
+            ca: PathBuf::new(),
+            connections: 16,
+        }
     }
 }
 
 /// As logs and commands name the store.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.file().display().fmt(f)
+        match &self.url {
+            Some(url) => url.fmt(f),
+            None => self.file().display().fmt(f),
+        }
     }
 }
 
@@ -83,7 +148,7 @@ mod tests {
             ("/data", "shop.db", "shop.db", "."),
             ("/data", "a/../shop.db", "a/../shop.db", "a/.."),
         ] {
-            let database = Database { folder: folder.into(), path: path.into() };
+            let database = Database { folder: folder.into(), path: path.into(), ..Database::default() };
             assert_eq!(database.file(), Path::new(file));
             assert_eq!(database.data_folder(), Path::new(data_folder));
             assert_eq!(database.to_string(), file);
@@ -93,7 +158,7 @@ mod tests {
     #[test]
     fn an_absolute_store_is_the_same_one() {
         for (folder, path) in [("data", ""), ("data", "shop.db"), ("/data", "/srv/shop.db")] {
-            let database = Database { folder: folder.into(), path: path.into() };
+            let database = Database { folder: folder.into(), path: path.into(), ..Database::default() };
             let absolute = database.absolute().expect("a working directory");
             assert_eq!(absolute.has_path(), database.has_path());
             assert_eq!(absolute.file(), path::absolute(database.file()).expect("a working directory"));

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{
-    Config, ConfigError,
+    Config, ConfigError, PostgresUrl,
     names::{self, PREFIX, SECRETS},
     secret_file,
     text::cleaned,
@@ -44,7 +44,7 @@ impl Config {
                 return Err(ConfigError::unknown(&*name, Some(meant)));
             }
         }
-        settings.config.check().map_err(|(name, why)| ConfigError::new(name, why))?;
+        settings.config.check()?;
         Ok(Self { file: settings.file, exposed: settings.exposed, ..settings.config })
     }
 
@@ -114,7 +114,9 @@ impl Settings {
             match (section, secret, exposed) {
                 // The installation secret decrypts everything else.
                 ("auth", "secret", Some(exposed)) => return Err(ConfigError::new(name, exposed)),
-                (_, "password", Some(exposed)) => self.exposed.push(format!("{name} is set to {exposed}")),
+                (_, "password" | "url", Some(exposed)) => {
+                    self.exposed.push(format!("{name} is set to {exposed}"))
+                }
                 _ => {}
             }
             let wrong = |why| ConfigError::new(name, format_args!("{text}: the file {why}"));
@@ -173,11 +175,14 @@ impl Settings {
     }
 }
 
-/// Whether other users of the machine must not read a value: a user name is no secret.
+/// Whether other users of the machine must not read a value: a user name is no secret, and neither is a URL without password.
 fn is_confidential(section: &str, key: &str, value: &Value) -> bool {
-    SECRETS.contains(&(section, key))
-        && key != "username"
-        && value.as_str().is_some_and(|text| !text.is_empty())
+    let text = value.as_str().unwrap_or_default();
+    match (section, key) {
+        ("smtp", "username") => false,
+        ("database", "url") => text.parse().is_ok_and(|url: PostgresUrl| url.password().reveal().is_some()),
+        secret => SECRETS.contains(&secret) && !text.is_empty(),
+    }
 }
 
 fn mistyped(at: &str, value: &str, wanted: &str) -> ConfigError {
@@ -378,10 +383,10 @@ mod tests {
         auth.audience: "" must be a word such as coffeeshop
         auth.access_ttl: 2d must be from 1m to 1d
         database.folder: "" must be the path of a folder, such as data
-        database.folder: postgres://shop@db/shop must be the path of a folder, such as data
+        database.folder: must be the path of a folder, such as data; a URL of PostgreSQL belongs in database.url
         COFFEESHOP_DATABASE__FILE: there is no such setting
         database.path: :memory: must be the path of a file, such as data/coffeeshop.db
-        database.path: sqlite://data/shop.db must be the path of a file, such as data/coffeeshop.db
+        database.path: must be the path of a file, such as data/coffeeshop.db; a URL of PostgreSQL belongs in database.url
         messages.shop_name: "" must be a line of text, of at most 100 characters
         rate_limit.login_burst: 0 must be from 1 to 1000000
         COFFEESHOP_RATE_LIMIT__LOGIN_BURST: 99999999999 is too small or too large

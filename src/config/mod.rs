@@ -8,6 +8,7 @@ mod names;
 mod origin;
 mod page;
 mod period;
+mod postgres_url;
 pub mod secret_file;
 mod sections;
 mod text;
@@ -18,10 +19,11 @@ use std::{num::NonZero, path::PathBuf, thread};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    database::Database,
+    database::{Database, Engine, Postgres, Tls},
     error::ConfigError,
     origin::{AllowedOrigin, NoOrigin},
     period::Period,
+    postgres_url::{Host, NoPostgresUrl, PostgresUrl},
     sections::{
         Audit, Auth, Cleanup, Log, LogFormat, LogLevel, Messages, Password, RateLimit, Security, Server,
         Smtp, Transport, Verification,

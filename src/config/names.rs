@@ -4,8 +4,13 @@ use toml::Table;
 
 pub(super) const PREFIX: &str = "COFFEESHOP_";
 /// Settings that can be read from a file, named by `…_FILE`.
-pub(super) const SECRETS: [(&str, &str); 3] =
-    [("auth", "secret"), ("smtp", "username"), ("smtp", "password")];
+pub(super) const SECRETS: [(&str, &str); 5] = [
+    ("auth", "secret"),
+    ("database", "password"),
+    ("database", "url"),
+    ("smtp", "password"),
+    ("smtp", "username"),
+];
 
 /// The variable of a setting in `table` from which `name` differs in case and separators only.
 ///

@@ -14,6 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Secret(String);
 
 impl Secret {
+    pub(super) const fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text, which must not be printed; `None` if it is empty.
     #[must_use]
     pub fn reveal(&self) -> Option<&str> {
@@ -83,6 +87,11 @@ pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Socke
     let text = String::deserialize(deserializer)?;
     let example = "an address and a port such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
     text.parse().map_err(|_| de::Error::custom(format!("{} is not {example}", quoted(&text))))
+}
+
+/// Whether a host is this machine, so that no network can be eavesdropped on.
+pub(super) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// A value in a sentence: `""` if it is empty.

@@ -9,6 +9,7 @@ mod open;
 mod outbox;
 mod rate_limits;
 mod sent_codes;
+mod server_fault;
 mod sessions;
 mod signing_keys;
 mod sql;
@@ -19,19 +20,20 @@ mod user_list;
 mod user_search;
 mod users;
 
-use std::io;
+use std::{io, path::PathBuf};
 
 pub use self::{
     clean_up::CleanUpRow,
     error::{Error, Unique},
     open::{OpenError, OpenMode},
     outbox::{Attempt, Due, OutboxCursor, SealedMessage},
+    server_fault::{ServerFault, Unmet},
     signing_keys::SigningKeyRow,
     sqlite::Version,
     tx::{Snapshot, Tx},
     users::DueUserCursor,
 };
-use crate::config::Database;
+use crate::config::{Database, Engine};
 
 /// An open store. Cheap to clone; closed when the last clone is dropped.
 #[derive(Clone)]
@@ -39,10 +41,13 @@ pub struct Store {
     engine: sqlite::Engine,
 }
 
-/// The database engine with its version, for the log.
+/// The database engine of these settings, for the log; with its version if that is known without a connection.
 #[must_use]
-pub fn engine() -> String {
-    format!("SQLite {}", sqlite::version())
+pub fn engine(database: &Database) -> String {
+    match database.engine() {
+        Engine::Sqlite(_) => format!("SQLite {}", sqlite::version()),
+        Engine::Postgres(_) => "PostgreSQL".to_owned(),
+    }
 }
 
 impl Store {
@@ -51,13 +56,17 @@ impl Store {
     /// # Errors
     /// A startup error, shown to the operator.
     pub async fn open(database: &Database, mode: OpenMode) -> Result<(Self, Vec<String>), OpenError> {
-        let (engine, migrated) = sqlite::Engine::open(&database.file(), mode).await?;
+        let (engine, migrated) = sqlite::Engine::open(&sqlite_file(database)?, mode).await?;
         Ok((Self { engine }, migrated))
     }
 
+    /// Whether there is a database; only the operator creates one of PostgreSQL.
     #[must_use]
     pub fn exists(database: &Database) -> bool {
-        sqlite::exists(&database.file())
+        match database.engine() {
+            Engine::Sqlite(file) => sqlite::exists(&file),
+            Engine::Postgres(_) => true,
+        }
     }
 
     /// The migrations that a store still needs; changes nothing, and creates no store.
@@ -65,7 +74,7 @@ impl Store {
     /// # Errors
     /// A startup error, shown to the operator.
     pub fn pending_migrations(database: &Database) -> Result<Vec<String>, OpenError> {
-        sqlite::pending_migrations(&database.file())
+        sqlite::pending_migrations(&sqlite_file(database)?)
     }
 
     /// Waits until the store is closed, if this is its last clone. Without it nothing is lost: what was acknowledged is on the
@@ -161,5 +170,16 @@ impl Store {
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
         self.engine.write_background(work).await
+    }
+}
+
+/// The SQLite file; PostgreSQL cannot be opened yet.
+fn sqlite_file(database: &Database) -> Result<PathBuf, OpenError> {
+    match database.engine() {
+        Engine::Sqlite(file) => Ok(file),
+        Engine::Postgres(_) => {
+            let fault = ServerFault::Failed("this coffeeshop cannot use PostgreSQL yet".to_owned());
+            Err(OpenError::Server { at: database.to_string(), fault })
+        }
     }
 }

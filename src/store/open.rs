@@ -1,5 +1,6 @@
 //! How a store is opened, and why it cannot be.
 
+use super::ServerFault;
 use crate::files::OWNER_HINT;
 
 /// What the operator can do about damage.
@@ -13,57 +14,63 @@ pub enum OpenMode {
     RequireCurrent,
 }
 
-/// A startup error, shown to the operator.
+/// A startup error, shown to the operator. `at` is the path of the SQLite file, or host, port and name of the PostgreSQL database.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no store yet, and this command does not create one.
     #[error("there is no database at {0}")]
     Missing(String),
     #[error(
-        "the database at {path} has schema {found}, made by a newer coffeeshop; this one knows schemas up to {known}"
+        "the database at {at} has schema {found}, made by a newer coffeeshop; this one knows schemas up to {known}"
     )]
-    Newer { path: String, found: i32, known: i32 },
+    Newer { at: String, found: i32, known: i32 },
     /// The schema is older than this program's, and this command does not migrate it.
     #[error("the database at {0} was made by an older coffeeshop")]
     Older(String),
+    #[error("the database at {at} was moved to {to}")]
+    Moved { at: String, to: String },
+    /// It is the target of a move that has not ended.
+    #[error("the move from {from} to the database at {at} was interrupted")]
+    Incoming { at: String, from: String },
+    /// The file of another program.
     #[error("{0} is a database of another program")]
     Foreign(String),
     #[error("{0} is not a database")]
     NoDatabase(String),
-    #[error("the database at {path} is damaged: {why}")]
-    Damaged { path: String, why: String },
+    #[error("the database at {at} is damaged: {why}")]
+    Damaged { at: String, why: String },
     /// The user of this process may not access the file; `obstacle` is a sentence about its owner and mode.
-    #[error("cannot open the database at {path}: {obstacle}")]
-    Denied { path: String, obstacle: String },
-    #[error("cannot open the database at {path}: {why}")]
-    Failed { path: String, why: String },
+    #[error("cannot open the database at {at}: {obstacle}")]
+    Denied { at: String, obstacle: String },
+    #[error("cannot open the database at {at}: {why}")]
+    Failed { at: String, why: String },
+    /// Why a database on a PostgreSQL server cannot be used.
+    #[error("cannot use the database at {at}: {fault}")]
+    Server { at: String, fault: ServerFault },
 }
 
 impl OpenError {
     /// What the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Missing(_) => {
-                Some("start the server once, or make the first admin with coffeeshop create-admin")
-            }
-            Self::Newer { .. } => {
-                Some("use the newer coffeeshop, or restore the backup made before the upgrade")
-            }
-            Self::Older(_) => {
-                Some("apply pending migrations with coffeeshop migrate, or by starting the server")
-            }
-            Self::Damaged { .. } => Some(RESTORE),
-            Self::Denied { .. } => Some(OWNER_HINT),
+        Some(match self {
+            Self::Missing(_) => "start the server once, or make the first admin with coffeeshop create-admin",
+            Self::Newer { .. } => "use the newer coffeeshop, or restore the backup made before the upgrade",
+            Self::Older(_) => "apply pending migrations with coffeeshop migrate, or by starting the server",
+            Self::Moved { .. } => "set database.url, or database.path, to that one",
+            Self::Incoming { .. } => "run the same coffeeshop move again",
+            Self::Damaged { .. } => RESTORE,
+            Self::Denied { .. } => OWNER_HINT,
             Self::Failed { why, .. } if why.contains("locked") => {
-                Some("another program is writing to it: try again, or find out which one holds it")
+                "another program is writing to it: try again, or find out which one holds it"
             }
             Self::Foreign(_) | Self::NoDatabase(_) => {
-                Some("set database.folder to a folder of its own, or database.path to a file of its own")
+                "set database.folder to a folder of its own, or database.path to a file of its own"
             }
-            Self::Failed { .. } => Some(
-                "the folder must exist or be creatable, and be writable for the user that runs coffeeshop",
-            ),
-        }
+            Self::Failed { .. } => {
+                "the folder must exist or be creatable, and be writable for the user that runs coffeeshop"
+            }
+            Self::Server { fault, .. } => return fault.hint(),
+        })
     }
 }

@@ -83,12 +83,12 @@ fn is_generic(error: &rusqlite::Error) -> bool {
 impl OpenError {
     /// SQLite's error about a file.
     pub(super) fn of(path: &Path, error: &rusqlite::Error) -> Self {
-        let (path, why) = (path.display().to_string(), error.to_string());
-        let why = why.trim_end_matches(&format!(": {path}")).to_owned();
+        let (at, why) = (path.display().to_string(), error.to_string());
+        let why = why.trim_end_matches(&format!(": {at}")).to_owned();
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why },
-            Some(ErrorCode::NotADatabase) => Self::NoDatabase(path),
-            _ => Self::Failed { path, why },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { at, why },
+            Some(ErrorCode::NotADatabase) => Self::NoDatabase(at),
+            _ => Self::Failed { at, why },
         }
     }
 
@@ -102,7 +102,7 @@ impl OpenError {
         let mut obstacles =
             ["", "-wal", "-shm"].iter().filter_map(|end| obstacle(&with_suffix(path, end), all));
         match obstacles.next().or_else(|| obstacle(&nearest_folder(path), Access::WRITE_OK)) {
-            Some(obstacle) => Self::Denied { path: path.display().to_string(), obstacle },
+            Some(obstacle) => Self::Denied { at: path.display().to_string(), obstacle },
             None => self,
         }
     }
@@ -116,7 +116,7 @@ pub(super) fn with_suffix(path: &Path, end: &str) -> PathBuf {
 }
 
 pub(super) fn failed(path: &Path, why: &dyn Display) -> OpenError {
-    OpenError::Failed { path: path.display().to_string(), why: why.to_string() }
+    OpenError::Failed { at: path.display().to_string(), why: why.to_string() }
 }
 
 /// The folder of a file, or the nearest one above it that exists.

@@ -67,7 +67,7 @@ impl IntegrityCheck {
     }
 
     pub(super) fn damaged(&self, why: String) -> OpenError {
-        OpenError::Damaged { path: self.path.display().to_string(), why }
+        OpenError::Damaged { at: self.path.display().to_string(), why }
     }
 
     /// The startup error of a check that did not finish.

@@ -50,7 +50,7 @@ pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, Op
     let found = number("SELECT ifnull(max(version), 0) FROM refinery_schema_history").map_err(failed)?;
     let newest = known.iter().map(Migration::version).max().unwrap_or(0);
     if found > newest {
-        return Err(OpenError::Newer { path: path.display().to_string(), found, known: newest });
+        return Err(OpenError::Newer { at: path.display().to_string(), found, known: newest });
     }
     match known.iter().position(|migration| migration.version() > found) {
         Some(first) => Ok(Schema::Behind(names(first))),

@@ -44,8 +44,8 @@ fn the_settings_reference_is_made_from_config_toml() {
          which takes precedence. An unknown setting, a bad value, and one that has no effect beside the others stop the start (database.folder beside database.path is only reported)\n\
          and are named. `coffeeshop config` prints the settings in force.\n\n\
          Lengths of time are written `\"30s\"`, `\"15m\"`, `\"12h\"` or `\"2d\"`. In the environment a list is written with commas and\n\
-         text without quotes. `auth.secret`, `smtp.username` and `smtp.password` can each be read from a file: add `_FILE` to the\n\
-         name of the variable.\n",
+         text without quotes. `auth.secret`, `database.url`, `database.password`, `smtp.username` and `smtp.password` can each be read\n\
+         from a file: add `_FILE` to the name of the variable.\n",
     );
     let config = read("config.toml");
     let mut section = "";
