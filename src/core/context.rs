@@ -1,9 +1,9 @@
 //! What every use case works with: the store, the time, the settings, and one way each to read and to write.
 
-use std::{cell::Cell, ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use super::{
-    error::Error, outbox_signal::OutboxSignal, rate_limits::RateLimits, settings::Settings, tasks::Tasks,
+    error::Error, outbox_pause::OutboxPause, rate_limits::RateLimits, settings::Settings, tasks::Tasks,
 };
 use crate::{
     config::Config,
@@ -22,7 +22,7 @@ pub struct Shared {
     pub settings: Settings,
     pub rate_limits: RateLimits,
     pub secret: InstallationSecret,
-    pub outbox: OutboxSignal,
+    pub outbox_pause: OutboxPause,
     tasks: Tasks,
 }
 
@@ -40,7 +40,6 @@ impl Deref for Core {
 pub struct Tx<'a> {
     store: &'a store::Tx<'a>,
     core: &'a Core,
-    has_enqueued: Cell<bool>,
 }
 
 impl Core {
@@ -51,7 +50,7 @@ impl Core {
             settings: Settings::new(config),
             rate_limits: RateLimits::new(&config.rate_limit),
             secret,
-            outbox: OutboxSignal::default(),
+            outbox_pause: OutboxPause::default(),
             tasks: Tasks::default(),
         }))
     }
@@ -71,8 +70,7 @@ impl Core {
         self.store.read(work).await
     }
 
-    /// Runs `work` in a transaction, and wakes the outbox worker after the commit if a message was enqueued. If the caller
-    /// goes away before it has begun, it is not run.
+    /// Runs `work` in a transaction. If the caller goes away before it has begun, it is not run.
     ///
     /// # Errors
     /// What `work` answers; then nothing was changed. Or that the store cannot.
@@ -81,8 +79,7 @@ impl Core {
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         let core = self.clone();
-        let (done, _wake) = self.store.write(move |tx| core.run(tx, work)).await?;
-        Ok(done)
+        self.store.write(move |tx| work(&Tx { store: tx, core: &core })).await
     }
 
     /// The same for work that has time: what others wait for goes first, for a while.
@@ -94,8 +91,7 @@ impl Core {
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         let core = self.clone();
-        let (done, _wake) = self.store.write_background(move |tx| core.run(tx, work)).await?;
-        Ok(done)
+        self.store.write_background(move |tx| work(&Tx { store: tx, core: &core })).await
     }
 
     /// Writes even if the request goes away that asked for it: a guess counts whether or not its answer is waited for.
@@ -119,30 +115,6 @@ impl Core {
     pub async fn drain(&self, timeout: Duration) -> usize {
         self.tasks.drain(timeout).await
     }
-
-    /// Runs `work`; its result comes with what wakes the outbox worker.
-    fn run<T>(
-        &self,
-        store: &store::Tx<'_>,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
-    ) -> Result<(T, Wake), Error> {
-        let tx = Tx { store, core: self, has_enqueued: Cell::new(false) };
-        let done = work(&tx)?;
-        let enqueued = tx.has_enqueued.get().then(|| self.clone());
-        Ok((done, Wake(enqueued)))
-    }
-}
-
-/// Wakes the outbox worker when it is dropped, if a message was enqueued. It travels with the result of a write, which the
-/// store hands out, or drops if its caller has gone, after the commit.
-struct Wake(Option<Core>);
-
-impl Drop for Wake {
-    fn drop(&mut self) {
-        if let Some(core) = &self.0 {
-            core.outbox.notify();
-        }
-    }
 }
 
 impl<'a> Tx<'a> {
@@ -156,11 +128,6 @@ impl<'a> Tx<'a> {
 
     pub fn secret(&self) -> &'a InstallationSecret {
         &self.core.secret
-    }
-
-    /// Has the outbox worker woken after the commit.
-    pub fn wake_outbox(&self) {
-        self.has_enqueued.set(true);
     }
 }
 

@@ -15,7 +15,7 @@ mod error;
 mod links;
 mod live;
 pub(crate) mod outbox;
-mod outbox_signal;
+mod outbox_pause;
 mod password_attempts;
 mod proof;
 mod rate_limits;

@@ -94,7 +94,7 @@ fn insert(
         sealed,
         state: MessageState::Waiting,
         attempts: 0,
-        due_at: now.max(tx.core().outbox.paused_until()),
+        due_at: now.max(tx.core().outbox_pause.until()),
         created_at: now,
         expires_at,
         last_error: None,

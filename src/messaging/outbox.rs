@@ -78,7 +78,7 @@ impl Outbox {
 
     /// Returns when this process has enqueued a message.
     pub async fn enqueued(&self) {
-        self.core.outbox.notified().await;
+        self.core.store.enqueued().await;
     }
 
     /// Takes messages that are due, first attempts before retries. They come back unless they are reported as sent:
@@ -142,7 +142,7 @@ impl Outbox {
     /// If the store does not answer.
     pub async fn mark_sent(&self, id: MessageId) -> Result<(), Error> {
         self.circuit_breaker.reset();
-        self.core.outbox.pause_until(self.circuit_breaker.open_until());
+        self.core.outbox_pause.set(self.circuit_breaker.open_until());
         self.core.write(move |tx| Ok(tx.delete_message(id)?)).await
     }
 
@@ -175,7 +175,7 @@ impl Outbox {
             tracing::error!("every recipient is refused: check messages.from and smtp.username");
         }
         let impact = self.circuit_breaker.record_failure(error, &message.mailbox, attempts, now);
-        self.core.outbox.pause_until(self.circuit_breaker.open_until());
+        self.core.outbox_pause.set(self.circuit_breaker.open_until());
         let (scope, others) = (impact.scope, impact.others_wait_until);
         let own = now + retry_delay(attempts, error, scope);
         // A security notice does not wait for the other retries.

@@ -121,6 +121,11 @@ impl Store {
         self.engine.prove_version().await
     }
 
+    /// Returns when this process has committed a message, or messages that are due again, since the last call.
+    pub async fn enqueued(&self) {
+        self.engine.enqueued().await;
+    }
+
     /// Whether the store can be read, independently of other reads that wait.
     ///
     /// # Errors

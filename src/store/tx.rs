@@ -1,7 +1,7 @@
 //! What a closure sees of the store: a snapshot to read, or a transaction to read and write.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     ops::{ControlFlow, Deref},
 };
 
@@ -22,16 +22,30 @@ pub struct Tx<'c> {
     snapshot: Snapshot<'c>,
     /// The error of the first statement that failed.
     failed: RefCell<Option<Error>>,
+    wakes_outbox: Cell<bool>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { snapshot: Snapshot::new(connection), failed: RefCell::default() }
+        Self {
+            snapshot: Snapshot::new(connection),
+            failed: RefCell::default(),
+            wakes_outbox: Cell::new(false),
+        }
     }
 
     /// Takes the error of the first statement that failed.
     pub(super) fn failure(&self) -> Option<Error> {
         self.failed.take()
+    }
+
+    /// Has [`Store::enqueued`](super::Store::enqueued) return after the commit.
+    pub fn wake_outbox(&self) {
+        self.wakes_outbox.set(true);
+    }
+
+    pub(super) fn wakes_outbox(&self) -> bool {
+        self.wakes_outbox.get()
     }
 
     /// Runs one statement; returns the number of rows changed.

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
+
 use super::{
     change_counter::{ChangeCounter, Version},
     connection::{connect, make_read_only, pool, verify_writable},
@@ -33,6 +35,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(in crate::store) struct Engine {
     writer: Writer,
+    /// Notified when a commit wakes the outbox worker.
+    enqueued: Arc<Notify>,
     readers: Readers,
     /// A reader of its own for the readiness probe, which must not wait behind other reads.
     prober: Readers,
@@ -73,7 +77,9 @@ impl Engine {
             reading.push(DedicatedConnection::new(connection, &change_counter));
         }
         let probing = reading.split_off(readers);
-        let (writer, writer_thread) = Writer::start(writing).map_err(|e| failed(e.to_string()))?;
+        let enqueued = Arc::new(Notify::new());
+        let (writer, writer_thread) =
+            Writer::start(writing, Arc::clone(&enqueued)).map_err(|e| failed(e.to_string()))?;
         let (readers, mut threads) =
             Readers::start("store-reader", reading).map_err(|e| failed(e.to_string()))?;
         let (prober, prober_threads) =
@@ -82,6 +88,7 @@ impl Engine {
         threads.push(writer_thread);
         let engine = Self {
             writer,
+            enqueued,
             readers,
             prober,
             threads: Arc::new(Mutex::new(threads)),
@@ -155,6 +162,11 @@ impl Engine {
         };
         let before = self.write(commit).await?;
         Ok(self.change_counter.prove(before))
+    }
+
+    /// Returns when a commit of this process has woken the outbox worker since the last call.
+    pub(in crate::store) async fn enqueued(&self) {
+        self.enqueued.notified().await;
     }
 
     /// Reads on the reader of the readiness probe.

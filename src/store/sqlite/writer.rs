@@ -6,12 +6,16 @@
 use std::{
     iter,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, LazyLock},
     thread::{self, JoinHandle},
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use rusqlite::Connection;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 
 use super::{connection::execute, dedicated_connection::DedicatedConnection};
 use crate::store::{error::Error, tx::Tx};
@@ -22,6 +26,10 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 256;
 /// After how many other commits background work has its turn.
 const MAX_SKIPPED: usize = 8;
+/// Whether every closure is run twice, the first time for nothing: a test that each can be run again, as an engine does whose
+/// transactions can be in conflict. In debug builds alone.
+static RUNS_TWICE: LazyLock<bool> =
+    LazyLock::new(|| cfg!(debug_assertions) && std::env::var_os("COFFEESHOP_TEST_WRITES_TWICE").is_some());
 
 #[derive(Clone)]
 pub(super) struct Writer {
@@ -39,13 +47,16 @@ pub(super) enum Priority {
 
 impl Writer {
     /// Starts the thread, which ends when the last clone is dropped.
-    pub(super) fn start(connection: DedicatedConnection) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(
+        connection: DedicatedConnection,
+        enqueued: Arc<Notify>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let ((next, jobs), (background, background_jobs)) = (bounded(QUEUE), bounded(QUEUE));
         let runtime = Handle::current();
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             let _runtime = runtime.enter();
             let connection = connection; // dropped before `_runtime`, which the pool needs for that
-            run(&connection, &jobs, &background_jobs);
+            run(&connection, &jobs, &background_jobs, &enqueued);
         })?;
         Ok((Self { next, background }, thread))
     }
@@ -77,6 +88,8 @@ type Jobs = Receiver<Box<dyn Job>>;
 trait Job: Send {
     /// Whether its caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
+    /// Runs a clone of the closure, whose changes are to be rolled back.
+    fn rehearse(&self, tx: &Tx<'_>);
     /// Runs the closure; returns whether its changes are to be kept.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
     /// Sends the result to the caller, after the commit has succeeded or failed.
@@ -93,10 +106,15 @@ impl<F, T, E> Job for Write<F, T, E>
 where
     T: Send,
     E: From<Error> + Send,
-    F: FnOnce(&Tx<'_>) -> Result<T, E> + Send,
+    F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send,
 {
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn rehearse(&self, tx: &Tx<'_>) {
+        let work = self.work.clone();
+        let _ = catch_unwind(AssertUnwindSafe(|| work.map(|work| work(tx))));
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> bool {
@@ -121,18 +139,19 @@ where
     }
 }
 
-fn run(connection: &DedicatedConnection, jobs: &Jobs, background: &Jobs) {
+fn run(connection: &DedicatedConnection, jobs: &Jobs, background: &Jobs, enqueued: &Notify) {
     let mut skipped = 0;
     while let Some((job, priority)) = take(jobs, background, skipped) {
         let Some(connection) = connection.lock() else { return };
         match priority {
             Priority::Next => {
                 skipped += 1;
-                commit_together(&connection, iter::once(job).chain(jobs.try_iter()).take(BATCH));
+                let jobs = iter::once(job).chain(jobs.try_iter()).take(BATCH);
+                commit_together(&connection, jobs, enqueued);
             }
             Priority::Background => {
                 skipped = 0;
-                commit_together(&connection, iter::once(job));
+                commit_together(&connection, iter::once(job), enqueued);
             }
         }
     }
@@ -160,22 +179,25 @@ fn take(jobs: &Jobs, background: &Jobs, skipped: usize) -> Option<(Box<dyn Job>,
 
 /// Commits jobs together. One whose caller has stopped waiting before it begins is not run; once begun it is committed like
 /// any other.
-fn commit_together(connection: &Connection, jobs: impl Iterator<Item = Box<dyn Job>>) {
+fn commit_together(connection: &Connection, jobs: impl Iterator<Item = Box<dyn Job>>, enqueued: &Notify) {
     let mut jobs = jobs.filter(|job| !job.is_abandoned()).peekable();
     if jobs.peek().is_none() {
         return;
     }
     let mut state = execute(connection, "BEGIN IMMEDIATE");
-    let mut done = Vec::new();
+    let (mut done, mut wakes_outbox) = (Vec::new(), false);
     for mut job in jobs {
         if state.is_ok() {
-            state = run_in_savepoint(connection, job.as_mut());
+            state = run_in_savepoint(connection, job.as_mut(), &mut wakes_outbox);
         }
         done.push(job);
     }
     let committed = state.and_then(|()| execute(connection, "COMMIT"));
     if !connection.is_autocommit() {
         let _ = execute(connection, "ROLLBACK");
+    }
+    if committed.is_ok() && wakes_outbox {
+        enqueued.notify_one();
     }
     for job in done {
         job.answer(&committed);
@@ -184,19 +206,36 @@ fn commit_together(connection: &Connection, jobs: impl Iterator<Item = Box<dyn J
 
 /// Runs a job in a savepoint, so that it can be rolled back alone. An error concerns the whole transaction: after some of them
 /// (a full disk, an I/O error) SQLite has rolled it back by itself.
-fn run_in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Error> {
+fn run_in_savepoint(
+    connection: &Connection,
+    job: &mut dyn Job,
+    wakes_outbox: &mut bool,
+) -> Result<(), Error> {
     execute(connection, "SAVEPOINT job")?;
+    if *RUNS_TWICE {
+        let tx = Tx::new(connection);
+        job.rehearse(&tx);
+        check_open(connection, &tx)?;
+        execute(connection, "ROLLBACK TO job")?;
+    }
     let tx = Tx::new(connection);
     let keep = job.run(&tx);
-    if connection.is_autocommit() {
-        return Err(tx
-            .failure()
-            .unwrap_or_else(|| Error::Unavailable("SQLite has rolled the transaction back".to_owned())));
-    }
-    if !keep {
+    check_open(connection, &tx)?;
+    if keep {
+        *wakes_outbox |= tx.wakes_outbox();
+    } else {
         execute(connection, "ROLLBACK TO job")?;
     }
     execute(connection, "RELEASE job")
+}
+
+/// The error after which SQLite has rolled the transaction back by itself.
+fn check_open(connection: &Connection, tx: &Tx<'_>) -> Result<(), Error> {
+    if !connection.is_autocommit() {
+        return Ok(());
+    }
+    let rolled_back = || Error::Unavailable("SQLite has rolled the transaction back".to_owned());
+    Err(tx.failure().unwrap_or_else(rolled_back))
 }
 
 #[cfg(test)]
@@ -209,6 +248,8 @@ mod tests {
         fn is_abandoned(&self) -> bool {
             false
         }
+
+        fn rehearse(&self, _tx: &Tx<'_>) {}
 
         fn run(&mut self, _tx: &Tx<'_>) -> bool {
             !self.0.is_empty()
