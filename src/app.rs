@@ -15,7 +15,7 @@ use crate::{
     files::OWNER_HINT,
     messaging::Outbox,
     operations::{Health, Purge},
-    store::{self, OpenError, Store},
+    store::{self, OpenError, ServerFault, Store},
 };
 pub use crate::{crypto::PublicKey, store::OpenMode};
 
@@ -162,7 +162,9 @@ pub fn has_store(config: &Config) -> bool {
 pub fn pending_migrations(config: &Config) -> Result<Vec<String>, StartError> {
     match Store::pending_migrations(&config.database) {
         // A store that does not exist needs all of them.
-        Err(OpenError::Missing(_)) => Ok(vec!["a new database".to_owned()]),
+        Err(OpenError::Missing(_) | OpenError::Server { fault: ServerFault::Empty, .. }) => {
+            Ok(vec!["a new database".to_owned()])
+        }
         pending => Ok(pending?),
     }
 }

@@ -65,7 +65,7 @@ impl Core {
     /// What `work` answers, or that the store cannot.
     pub async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         self.store.read(work).await
     }

@@ -15,6 +15,9 @@ pub enum Error {
     /// The connection broke while the write was committed: it may have been made, and must not be run again.
     #[error("the database did not confirm a change: {0}")]
     OutcomeUnknown(String),
+    /// Another transaction has changed meanwhile what this one has read: the engine runs it again. It does not leave the store.
+    #[error("the transaction must be run again: {0}")]
+    Retry(String),
     /// The content of the store cannot be trusted.
     #[error("the database is damaged: {0}")]
     Damaged(String),

@@ -7,6 +7,7 @@ mod error;
 mod issuers;
 mod open;
 mod outbox;
+mod postgres;
 mod rate_limits;
 mod sent_codes;
 mod server_fault;
@@ -20,7 +21,7 @@ mod user_list;
 mod user_search;
 mod users;
 
-use std::{io, path::PathBuf};
+use std::io;
 
 pub use self::{
     clean_up::CleanUpRow,
@@ -33,20 +34,26 @@ pub use self::{
     tx::{Snapshot, Tx},
     users::DueUserCursor,
 };
-use crate::config::{Database, Engine};
+use crate::config::{self, Database};
 
 /// An open store. Cheap to clone; closed when the last clone is dropped.
 #[derive(Clone)]
 pub struct Store {
-    engine: sqlite::Engine,
+    engine: Engine,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Sqlite(sqlite::Engine),
+    Postgres(postgres::Engine),
 }
 
 /// The database engine of these settings, for the log; with its version if that is known without a connection.
 #[must_use]
 pub fn engine(database: &Database) -> String {
     match database.engine() {
-        Engine::Sqlite(_) => format!("SQLite {}", sqlite::version()),
-        Engine::Postgres(_) => "PostgreSQL".to_owned(),
+        config::Engine::Sqlite(_) => format!("SQLite {}", sqlite::version()),
+        config::Engine::Postgres(_) => "PostgreSQL".to_owned(),
     }
 }
 
@@ -56,7 +63,16 @@ impl Store {
     /// # Errors
     /// A startup error, shown to the operator.
     pub async fn open(database: &Database, mode: OpenMode) -> Result<(Self, Vec<String>), OpenError> {
-        let (engine, migrated) = sqlite::Engine::open(&sqlite_file(database)?, mode).await?;
+        let (engine, migrated) = match database.engine() {
+            config::Engine::Sqlite(file) => {
+                let (engine, migrated) = sqlite::Engine::open(&file, mode).await?;
+                (Engine::Sqlite(engine), migrated)
+            }
+            config::Engine::Postgres(settings) => {
+                let (engine, migrated) = postgres::Engine::open(&settings, mode).await?;
+                (Engine::Postgres(engine), migrated)
+            }
+        };
         Ok((Self { engine }, migrated))
     }
 
@@ -64,8 +80,8 @@ impl Store {
     #[must_use]
     pub fn exists(database: &Database) -> bool {
         match database.engine() {
-            Engine::Sqlite(file) => sqlite::exists(&file),
-            Engine::Postgres(_) => true,
+            config::Engine::Sqlite(file) => sqlite::exists(&file),
+            config::Engine::Postgres(_) => true,
         }
     }
 
@@ -74,13 +90,19 @@ impl Store {
     /// # Errors
     /// A startup error, shown to the operator.
     pub fn pending_migrations(database: &Database) -> Result<Vec<String>, OpenError> {
-        sqlite::pending_migrations(&sqlite_file(database)?)
+        match database.engine() {
+            config::Engine::Sqlite(file) => sqlite::pending_migrations(&file),
+            config::Engine::Postgres(settings) => postgres::pending_migrations(&settings),
+        }
     }
 
     /// Waits until the store is closed, if this is its last clone. Without it nothing is lost: what was acknowledged is on the
     /// disk.
     pub async fn close(self) {
-        self.engine.close().await;
+        match self.engine {
+            Engine::Sqlite(engine) => engine.close().await,
+            Engine::Postgres(engine) => engine.close().await,
+        }
     }
 
     /// Checks the integrity of a small store at once, and of a large one in the background. Once damage is found, every read and
@@ -89,7 +111,10 @@ impl Store {
     /// # Errors
     /// If a small store is damaged.
     pub async fn check_integrity(&self) -> Result<(), OpenError> {
-        self.engine.check_integrity().await
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.check_integrity().await,
+            Engine::Postgres(_) => Ok(()),
+        }
     }
 
     /// Reserves disk space for a purge on a full disk.
@@ -97,20 +122,29 @@ impl Store {
     /// # Errors
     /// If there is not enough space.
     pub fn allocate_disk_reserve(&self) -> io::Result<()> {
-        self.engine.allocate_disk_reserve()
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.allocate_disk_reserve(),
+            Engine::Postgres(_) => Ok(()),
+        }
     }
 
     /// Releases that space; returns whether it was reserved.
     #[must_use]
     pub fn release_disk_reserve(&self) -> bool {
-        self.engine.release_disk_reserve()
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.release_disk_reserve(),
+            Engine::Postgres(_) => false,
+        }
     }
 
     /// The present version: while it is the same, nothing was committed by any process. None if the engine cannot tell, or that
     /// was not proven.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
-        self.engine.version()
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.version(),
+            Engine::Postgres(_) => None,
+        }
     }
 
     /// Commits, and returns whether that has changed the version, as every commit must; only then is there a version.
@@ -118,12 +152,18 @@ impl Store {
     /// # Errors
     /// If the commit fails.
     pub async fn prove_version(&self) -> Result<bool, Error> {
-        self.engine.prove_version().await
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.prove_version().await,
+            Engine::Postgres(_) => Ok(false),
+        }
     }
 
     /// Returns when this process has committed a message, or messages that are due again, since the last call.
     pub async fn enqueued(&self) {
-        self.engine.enqueued().await;
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.enqueued().await,
+            Engine::Postgres(engine) => engine.enqueued().await,
+        }
     }
 
     /// Whether the store can be read, independently of other reads that wait.
@@ -131,7 +171,10 @@ impl Store {
     /// # Errors
     /// If it cannot.
     pub async fn answers(&self) -> Result<(), Error> {
-        self.engine.probe().await
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.probe().await,
+            Engine::Postgres(engine) => engine.probe().await,
+        }
     }
 
     /// Runs `work` on one snapshot. If the caller stops waiting, it is not run, or not to its end.
@@ -142,9 +185,12 @@ impl Store {
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
-        self.engine.read(work).await
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.read(work).await,
+            Engine::Postgres(engine) => engine.read(work).await,
+        }
     }
 
     /// Runs `work` in a transaction. `Ok` is returned once everything is on the disk; after `Err` nothing was changed. If the
@@ -161,7 +207,10 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
-        self.engine.write(work).await
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.write(work).await,
+            Engine::Postgres(engine) => engine.write(work).await,
+        }
     }
 
     /// The same with a lower priority: other writes go first, within limits.
@@ -174,17 +223,9 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
-        self.engine.write_background(work).await
-    }
-}
-
-/// The SQLite file; PostgreSQL cannot be opened yet.
-fn sqlite_file(database: &Database) -> Result<PathBuf, OpenError> {
-    match database.engine() {
-        Engine::Sqlite(file) => Ok(file),
-        Engine::Postgres(_) => {
-            let fault = ServerFault::Failed("this coffeeshop cannot use PostgreSQL yet".to_owned());
-            Err(OpenError::Server { at: database.to_string(), fault })
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.write_background(work).await,
+            Engine::Postgres(engine) => engine.write_background(work).await,
         }
     }
 }

@@ -5,17 +5,23 @@ use std::{
     ops::{ControlFlow, Deref},
 };
 
-use rusqlite::Connection;
-
 use super::{
     error::Error,
-    sql::{Dialect, Param, Params, Row, RowResult},
+    postgres,
+    sql::{BadColumn, Dialect, Param, Params, Row, RowResult},
     sqlite::statements,
 };
 use crate::domain::Timestamp;
 
 /// A consistent view of the store.
-pub struct Snapshot<'c>(&'c Connection);
+pub struct Snapshot<'c>(Link<'c>);
+
+/// The connection of an engine.
+#[derive(Clone, Copy)]
+enum Link<'c> {
+    Sqlite(&'c rusqlite::Connection),
+    Postgres(&'c postgres::Connection),
+}
 
 /// A transaction: all of its changes are committed, or none.
 pub struct Tx<'c> {
@@ -26,12 +32,16 @@ pub struct Tx<'c> {
 }
 
 impl<'c> Tx<'c> {
-    pub(super) fn new(connection: &'c Connection) -> Self {
-        Self {
-            snapshot: Snapshot::new(connection),
-            failed: RefCell::default(),
-            wakes_outbox: Cell::new(false),
-        }
+    pub(super) fn new(connection: &'c rusqlite::Connection) -> Self {
+        Self::of(Link::Sqlite(connection))
+    }
+
+    pub(super) fn on_postgres(connection: &'c postgres::Connection) -> Self {
+        Self::of(Link::Postgres(connection))
+    }
+
+    fn of(link: Link<'c>) -> Self {
+        Self { snapshot: Snapshot(link), failed: RefCell::default(), wakes_outbox: Cell::new(false) }
     }
 
     /// Takes the error of the first statement that failed.
@@ -51,7 +61,11 @@ impl<'c> Tx<'c> {
     /// Runs one statement; returns the number of rows changed.
     #[expect(clippy::needless_pass_by_value, reason = "callers write a tuple or an array in place")]
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
-        statements::execute(self.0, sql, &params.values()).inspect_err(|error| self.note(error))
+        let executed = match self.0 {
+            Link::Sqlite(connection) => statements::execute(connection, sql, &params.values()),
+            Link::Postgres(connection) => connection.execute(sql, &params.values()),
+        };
+        executed.inspect_err(|error| self.note(error))
     }
 
     /// Runs a statement that changes rows and returns each; the order of `RETURNING` is undefined.
@@ -103,13 +117,15 @@ impl<'c> Deref for Tx<'c> {
 }
 
 impl<'c> Snapshot<'c> {
-    pub(super) fn new(connection: &'c Connection) -> Self {
-        Self(connection)
+    pub(super) fn new(connection: &'c rusqlite::Connection) -> Self {
+        Self(Link::Sqlite(connection))
     }
 
-    #[expect(clippy::unused_self, reason = "there is one engine so far")]
     pub(super) fn dialect(&self) -> Dialect {
-        Dialect::Sqlite
+        match self.0 {
+            Link::Sqlite(_) => Dialect::Sqlite,
+            Link::Postgres(_) => Dialect::Postgres,
+        }
     }
 
     /// The text of a statement for the engine of this store.
@@ -160,7 +176,20 @@ impl<'c> Snapshot<'c> {
         params: impl Params,
         mut read: impl FnMut(&Row<'_>) -> RowResult<ControlFlow<()>>,
     ) -> Result<(), Error> {
-        statements::query(self.0, sql, &params.values(), &mut read)
+        let connection = match self.0 {
+            Link::Sqlite(connection) => {
+                return statements::query(connection, sql, &params.values(), &mut read);
+            }
+            Link::Postgres(connection) => connection,
+        };
+        for row in connection.query(sql, &params.values())? {
+            match read(&Row::new(&row)) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break,
+                Err(BadColumn(column)) => return Err(postgres::unexpected_value(&row, sql, column)),
+            }
+        }
+        Ok(())
     }
 
     /// The rows of a table whose `seq` is in one of the lists, the newest first. Each list is a query for numbers in descending
@@ -173,14 +202,43 @@ impl<'c> Snapshot<'c> {
         most: usize,
         mut read: impl FnMut(&Row<'_>) -> RowResult<Option<T>>,
     ) -> Result<Vec<T>, Error> {
+        let connection = match self.0 {
+            Link::Sqlite(connection) => connection,
+            Link::Postgres(_) => return self.newest_in_one(select, lists, most, read),
+        };
         let sql = format!("{select} WHERE seq = ?1");
         let lists: Vec<_> = lists.iter().map(|(sql, params)| (*sql, params.values())).collect();
         let mut found = Vec::new();
-        statements::merge(self.0, &lists, &mut |seq| {
+        statements::merge(connection, &lists, &mut |seq| {
             found.extend(self.first(&sql, [seq], &mut read)?.flatten());
             Ok(if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         Ok(found)
+    }
+
+    /// The same in one statement, since each one takes a round trip.
+    fn newest_in_one<T>(
+        &self,
+        select: &str,
+        lists: &[(&str, Vec<Param>)],
+        most: usize,
+        read: impl FnMut(&Row<'_>) -> RowResult<Option<T>>,
+    ) -> Result<Vec<T>, Error> {
+        let params: Vec<_> = lists.iter().flat_map(|(_, params)| params).cloned().collect();
+        let limit = format!("LIMIT ?{}", params.len() + 1);
+        let mut offset = 0;
+        let parts: Vec<_> = lists
+            .iter()
+            .map(|(sql, params)| {
+                let part = format!("({} {limit})", postgres::shifted(sql, '?', offset));
+                offset += params.len();
+                part
+            })
+            .collect();
+        let sql = format!("{select} WHERE seq IN ({}) ORDER BY seq DESC {limit}", parts.join(" UNION "));
+        let limit = Param::Int(i64::try_from(most).unwrap_or(i64::MAX));
+        let found = self.all(&sql, [params, vec![limit]].concat(), read)?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// The number in the only column of the only row of a query; 0 for the sum of no rows.

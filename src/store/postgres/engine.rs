@@ -1,0 +1,156 @@
+//! An open store on PostgreSQL: its threads.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::{runtime::Builder, sync::Notify};
+
+use super::{
+    calls::Isolation,
+    migrations::{self, Schema, unreachable},
+    server::Server,
+    workers::{Priority, Workers},
+};
+use crate::{
+    config,
+    store::{
+        ServerFault,
+        error::Error,
+        open::{OpenError, OpenMode},
+        tx::{Snapshot, Tx},
+    },
+};
+
+/// How long `close` waits for the threads to end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Threads for look-ups, which do not wait behind other work.
+const LOOK_UP_THREADS: usize = 2;
+
+/// Cheap to clone; closed when the last clone is dropped.
+#[derive(Clone)]
+pub(in crate::store) struct Engine {
+    workers: Workers,
+    /// Threads of their own for what must not wait behind other work.
+    look_ups: Workers,
+    enqueued: Arc<Notify>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// The migrations that a database still needs; changes nothing.
+pub(in crate::store) fn pending_migrations(settings: &config::Postgres) -> Result<Vec<String>, OpenError> {
+    match inspect(settings)? {
+        Schema::Missing(_) => Err(empty(&settings.url)),
+        Schema::Behind(names) => Ok(names),
+        Schema::Current => Ok(Vec::new()),
+    }
+}
+
+/// Reads the schema on a thread of its own: its caller may be in a runtime already.
+fn inspect(settings: &config::Postgres) -> Result<Schema, OpenError> {
+    let server = server(settings)?;
+    let inspected = thread::scope(|scope| {
+        let inspect = || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| unreachable(&server, &error))?;
+            runtime.block_on(async {
+                let (client, _) = server.connect().await.map_err(|error| unreachable(&server, &error))?;
+                migrations::inspect(&client, &server).await
+            })
+        };
+        scope.spawn(inspect).join()
+    });
+    inspected.unwrap_or_else(|_| Err(unreachable(&server, &"the connection panicked")))
+}
+
+fn empty(at: &impl ToString) -> OpenError {
+    OpenError::Server { at: at.to_string(), fault: ServerFault::Empty }
+}
+
+fn server(settings: &config::Postgres) -> Result<Server, OpenError> {
+    Server::new(settings).map_err(|why| {
+        let fault = ServerFault::Authorities(why);
+        OpenError::Server { at: settings.url.to_string(), fault }
+    })
+}
+
+impl Engine {
+    /// Opens the database; returns the migrations that were applied, too.
+    pub(in crate::store) async fn open(
+        settings: &config::Postgres,
+        mode: OpenMode,
+    ) -> Result<(Self, Vec<String>), OpenError> {
+        let server = Arc::new(server(settings)?);
+        let (client, _) = server.connect().await.map_err(|error| unreachable(&server, &error))?;
+        let migrated = match (migrations::inspect(&client, &server).await?, mode) {
+            (Schema::Current, _) => Vec::new(),
+            (_, OpenMode::CreateOrMigrate) => migrations::migrate(&server).await?,
+            (Schema::Missing(_), OpenMode::RequireCurrent) => {
+                return Err(empty(&server));
+            }
+            (Schema::Behind(_), OpenMode::RequireCurrent) => {
+                return Err(OpenError::Older(server.to_string()));
+            }
+        };
+        let enqueued = Arc::new(Notify::new());
+        let start = |threads| {
+            let started = Workers::start(threads, &server, &enqueued);
+            started.map_err(|error| unreachable(&server, &error))
+        };
+        let (workers, mut threads) = start(usize::from(settings.connections) - LOOK_UP_THREADS)?;
+        let (look_ups, look_up_threads) = start(LOOK_UP_THREADS)?;
+        threads.extend(look_up_threads);
+        Ok((Self { workers, look_ups, enqueued, threads: Arc::new(Mutex::new(threads)) }, migrated))
+    }
+
+    /// Waits until the threads have ended, which they do once the last clone is dropped.
+    pub(in crate::store) async fn close(self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(self);
+        let ended =
+            tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
+        if tokio::time::timeout(CLOSE_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("the database is still in use; it closes with the process");
+        }
+    }
+
+    /// Returns when a commit of this process has woken the outbox worker since the last call.
+    pub(in crate::store) async fn enqueued(&self) {
+        self.enqueued.notified().await;
+    }
+
+    pub(in crate::store) async fn probe(&self) -> Result<(), Error> {
+        let probe = |tx: &Tx<'_>| tx.probe_users();
+        self.look_ups.run(probe, Isolation::Snapshot, Priority::Next).await
+    }
+
+    pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Result<T, E> + Clone + Send + 'static,
+    {
+        self.workers.run(|tx: &Tx<'_>| work(tx), Isolation::Snapshot, Priority::Next).await
+    }
+
+    pub(in crate::store) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
+    {
+        self.workers.run(work, Isolation::Serializable, Priority::Next).await
+    }
+
+    pub(in crate::store) async fn write_background<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
+    {
+        self.workers.run(work, Isolation::Serializable, Priority::Background).await
+    }
+}

@@ -1,0 +1,19 @@
+//! PostgreSQL, the engine for several machines: threads that read and write, each with a connection of its own.
+
+mod calls;
+mod connection;
+mod engine;
+mod errors;
+mod migrations;
+mod server;
+mod statements;
+mod tls;
+mod values;
+mod workers;
+
+pub(super) use self::{
+    connection::Connection,
+    engine::{Engine, pending_migrations},
+    errors::unexpected_value,
+    statements::shifted,
+};
