@@ -16,6 +16,7 @@ mod load;
 mod machine;
 mod neighbours;
 mod peer;
+mod postgres;
 mod process;
 mod report;
 mod rows;
@@ -26,7 +27,7 @@ mod turns;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use self::{report::Report, setting::Setting};
 
@@ -38,12 +39,21 @@ struct Args {
     command: Option<Command>,
     /// Only these rows; without any, all of them.
     rows: Vec<rows::Name>,
+    /// On which engine; with postgres, beside SQLite, the rows me, login, refresh, list and signup. Needs PostgreSQL's programs.
+    #[arg(long, value_enum, default_value_t = Engine::Sqlite)]
+    engine: Engine,
     /// A few short turns: whether it works, not how fast it is.
     #[arg(long, global = true)]
     quick: bool,
     /// Said by cargo.
     #[arg(long, hide = true, global = true)]
     bench: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Engine {
+    Sqlite,
+    Postgres,
 }
 
 #[derive(Subcommand)]
@@ -81,7 +91,13 @@ fn main() {
         }
         // `cargo test --all-targets` runs it, too, and has other things to find out.
         None if !args.bench => println!("bench/run measures"),
-        None => table(|report| rows::measure(&args.rows, &Setting::new(args.quick), report)),
+        None => {
+            let measure = match args.engine {
+                Engine::Sqlite => rows::measure,
+                Engine::Postgres => rows::measure_engines,
+            };
+            table(|report| measure(&args.rows, &Setting::new(args.quick), report));
+        }
     }
 }
 

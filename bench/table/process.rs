@@ -1,14 +1,34 @@
 //! What a process has used so far, from `/proc`.
 
-use std::{fs, time::Duration};
+use std::{fs, ops::Range, time::Duration};
 
 /// The CPU time of a process, over all of its threads.
 fn cpu_time(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name may hold spaces; what follows its bracket does not. See proc_pid_stat(5): utime is the 14th, stime the 15th.
-    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
-    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    cpu_time_of(pid, 11..13).unwrap()
+}
+
+/// The sum of these fields of `/proc/PID/stat`; none if the process has ended.
+fn cpu_time_of(pid: u32, fields: Range<usize>) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold spaces; what follows its bracket does not. See proc_pid_stat(5): utime is the 14th, stime the 15th,
+    // and the same of children that have ended follow.
+    let all: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = all[fields].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    Some(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+}
+
+/// The CPU time of a process and all of its children, also of those that have ended.
+fn cpu_time_of_all(pid: u32) -> Duration {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let living = children.split_whitespace().map(|child| cpu_time_of(child.parse().unwrap(), 11..13));
+    cpu_time_of(pid, 11..15).unwrap() + living.flatten().sum::<Duration>()
+}
+
+/// What comes of some work, and the CPU time that it takes a process with all of its children.
+pub fn cpu_of_all<T>(pid: u32, work: impl FnOnce() -> T) -> (T, Duration) {
+    let before = cpu_time_of_all(pid);
+    let done = work();
+    (done, cpu_time_of_all(pid).saturating_sub(before))
 }
 
 /// What comes of some work, and the CPU time that it takes a process.

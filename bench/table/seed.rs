@@ -12,6 +12,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rusqlite::Connection;
 use uuid::{Builder, Uuid};
 
+/// The columns of a user that are filled.
+pub const COLUMNS: &str = "id, email, email_key, first_name, last_name, search_text, password_hash, role, status, disabled, \
+                           created_at, updated_at, verified_at, expires_at";
+
 /// The password of all users.
 pub const PASSWORD: &str = "mocha stirs slowly";
 
@@ -159,6 +163,24 @@ impl Person {
     pub const fn is_disabled(self) -> bool {
         matches!(self.0 % 100, 21 | 43 | 71)
     }
+
+    pub const fn role(self) -> &'static str {
+        if self.is_admin() { "admin" } else { "user" }
+    }
+
+    /// The status, and the times of verification and expiry.
+    pub fn verification(self) -> (&'static str, Option<i64>, Option<i64>) {
+        if self.is_unverified() {
+            ("unverified", None, Some(FAR_AWAY))
+        } else {
+            ("verified", Some(self.created_at()), None)
+        }
+    }
+
+    pub fn search_text(self, of: u32) -> String {
+        let names = searchable(&format!("{} {}", self.first_name(), self.last_name(of)));
+        format!("{}\n{names}", self.email().to_lowercase())
+    }
 }
 
 /// The users who may log in and are no admins, in the order of their numbers.
@@ -200,38 +222,25 @@ fn fill(path: &Path, count: u32) {
     let hash = hash();
     let tx = connection.transaction().unwrap();
     {
-        let mut insert = tx
-            .prepare(
-                "INSERT INTO users (id, email, email_key, first_name, last_name, search_text, password_hash, role, \
-                 status, disabled, created_at, updated_at, verified_at, expires_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13)",
-            )
-            .unwrap();
+        let values = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13";
+        let mut insert = tx.prepare(&format!("INSERT INTO users ({COLUMNS}) VALUES ({values})")).unwrap();
         for person in (0..count).map(Person) {
             let email = person.email();
             let key = email.to_lowercase();
-            let (first_name, last_name) = (person.first_name(), person.last_name(count));
-            let text = format!("{key}\n{}", searchable(&format!("{first_name} {last_name}")));
-            let created_at = person.created_at();
-            let (status, verified_at, expires_at) = if person.is_unverified() {
-                ("unverified", None, Some(FAR_AWAY))
-            } else {
-                ("verified", Some(created_at), None)
-            };
-            let role = if person.is_admin() { "admin" } else { "user" };
+            let (status, verified_at, expires_at) = person.verification();
             insert
                 .execute((
                     person.id().as_bytes(),
                     &email,
                     &key,
-                    first_name,
-                    last_name,
-                    &text,
+                    person.first_name(),
+                    person.last_name(count),
+                    person.search_text(count),
                     &hash,
-                    role,
+                    person.role(),
                     status,
                     person.is_disabled(),
-                    created_at,
+                    person.created_at(),
                     verified_at,
                     expires_at,
                 ))
@@ -248,7 +257,7 @@ fn fill(path: &Path, count: u32) {
 }
 
 /// The hash of the password at the default parameters, and always with the same salt.
-fn hash() -> String {
+pub fn hash() -> String {
     let params = Params::new(Params::DEFAULT_M_COST, Params::DEFAULT_T_COST, 1, Some(32)).unwrap();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let salt = Salt::new(&[7; 16]).unwrap();

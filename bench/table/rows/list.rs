@@ -1,6 +1,6 @@
 //! `GET /users` in a large store: first and deepest pages, every sort, filters, searches and counts, beside a small one.
 
-mod queries;
+pub(super) mod queries;
 
 use std::time::{Duration, Instant};
 
@@ -132,18 +132,18 @@ impl Measured {
 }
 
 /// An admin who asks for pages on one connection.
-struct Asker {
+pub(super) struct Asker {
     client: Client,
     token: String,
 }
 
 impl Asker {
-    fn new(server: &Server) -> Self {
+    pub(super) fn new(server: &Server) -> Self {
         Self { client: Client::new(server.address), token: server.log_in(&seed::admin().email()).access }
     }
 
     /// How long a page took in milliseconds, and how many users it has.
-    fn ask(&mut self, path: &str) -> (f64, usize) {
+    pub(super) fn ask(&mut self, path: &str) -> (f64, usize) {
         let request = get(path, &self.token);
         let asked = Instant::now();
         let answer = self.client.ask(&request);

@@ -86,9 +86,9 @@ impl<'a> Side<'a> {
 }
 
 /// One request after the other, and from the start again.
-struct InTurn<'a> {
-    requests: &'a [&'a [u8]],
-    next: usize,
+pub(super) struct InTurn<'a> {
+    pub(super) requests: &'a [&'a [u8]],
+    pub(super) next: usize,
 }
 
 impl Exchange for InTurn<'_> {

@@ -1,5 +1,6 @@
 //! What is measured: one file for each kind of work.
 
+mod engines;
 mod list;
 mod login;
 mod many;
@@ -12,6 +13,7 @@ mod storm;
 
 use clap::ValueEnum;
 
+use self::engines::Engines;
 use super::{report::Report, setting::Setting};
 
 /// How many connections ask at once where it is not said otherwise.
@@ -52,6 +54,32 @@ impl Name {
             Self::Many => many::measure,
             Self::Signup => signup::measure,
             Self::Purge => purge::measure,
+        }
+    }
+}
+
+impl Name {
+    /// How it is measured on PostgreSQL beside SQLite, if it is.
+    const fn measure_engines(self) -> Option<fn(&Engines, &Setting, &mut Report)> {
+        match self {
+            Self::Me => Some(engines::me),
+            Self::Login => Some(engines::log_in),
+            Self::Refresh => Some(engines::refresh),
+            Self::List => Some(engines::list),
+            Self::Signup => Some(engines::sign_up),
+            Self::Start | Self::Storm | Self::Many | Self::Purge => None,
+        }
+    }
+}
+
+/// Measures these, or all that there are, on PostgreSQL beside SQLite.
+pub fn measure_engines(names: &[Name], setting: &Setting, report: &mut Report) {
+    let engines = Engines::new(setting);
+    for name in Name::value_variants().iter().filter(|name| names.is_empty() || names.contains(name)) {
+        match name.measure_engines() {
+            Some(measure) => measure(&engines, setting, report),
+            None if names.is_empty() => {}
+            None => report.note("One of these rows is about SQLite alone.".to_owned()),
         }
     }
 }

@@ -65,12 +65,12 @@ fn stretch(seen: &Seen) -> f64 {
 }
 
 /// A client that renews its tokens, and again with the new ones.
-struct Refresher {
+pub(super) struct Refresher {
     token: String,
 }
 
 impl Refresher {
-    fn new(server: &Server, person: seed::Person) -> Self {
+    pub(super) fn new(server: &Server, person: seed::Person) -> Self {
         Self { token: server.log_in(&person.email()).refresh }
     }
 }

@@ -17,7 +17,7 @@ use super::super::{
 /// How many sign up at once: enough to keep the hashing threads busy.
 const CONNECTIONS: usize = 8;
 /// One client may not cause as many messages as it likes.
-const WITHOUT_LIMITS: [(&str, &str); 1] = [("RATE_LIMIT__ENABLED", "false")];
+pub(super) const WITHOUT_LIMITS: [(&str, &str); 1] = [("RATE_LIMIT__ENABLED", "false")];
 
 pub fn measure(setting: &Setting, report: &mut Report) {
     let (with, without) = (setting.many(), setting.many().copy());
@@ -64,9 +64,9 @@ fn forget_search(shop: &Shop) {
 }
 
 /// People who sign up, one after the other.
-struct Newcomers {
-    prefix: String,
-    number: u32,
+pub(super) struct Newcomers {
+    pub(super) prefix: String,
+    pub(super) number: u32,
 }
 
 impl Exchange for Newcomers {
