@@ -36,8 +36,8 @@ impl Sessions {
     /// time.
     pub async fn enable_cache(&self) {
         match self.core.store.prove_version().await {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!(
+            Ok(Some(true) | None) => {}
+            Ok(Some(false)) => tracing::warn!(
                 "sessions are not cached, which makes requests slower: in this file system a commit does not change the \
                  header of the store's -shm file as it is read"
             ),

@@ -147,14 +147,15 @@ impl Store {
         }
     }
 
-    /// Commits, and returns whether that has changed the version, as every commit must; only then is there a version.
+    /// Commits, and returns whether that has changed the version, as every commit must; only then is there a version. None if
+    /// the engine has no versions.
     ///
     /// # Errors
     /// If the commit fails.
-    pub async fn prove_version(&self) -> Result<bool, Error> {
+    pub async fn prove_version(&self) -> Result<Option<bool>, Error> {
         match &self.engine {
-            Engine::Sqlite(engine) => engine.prove_version().await,
-            Engine::Postgres(_) => Ok(false),
+            Engine::Sqlite(engine) => engine.prove_version().await.map(Some),
+            Engine::Postgres(_) => Ok(None),
         }
     }
 

@@ -28,7 +28,8 @@ impl Tx<'_> {
         refilled_at: Timestamp,
     ) -> Result<(), Error> {
         self.execute_one(
-            "INSERT OR REPLACE INTO rate_limits (key, used, since, refilled_at) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO rate_limits (key, used, since, refilled_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) \
+             DO UPDATE SET used = excluded.used, since = excluded.since, refilled_at = excluded.refilled_at",
             (key.0, used, since.millis(), refilled_at.millis()),
         )
     }
