@@ -30,7 +30,8 @@ with `POST /auth/refresh`.
 **Errors** are problem details (RFC 9457) as `application/problem+json`. Decide by `code`, which never changes; show `detail`, \
 which is a sentence for people; and quote `request_id` to the shop. If fields of the body or query parameters break a rule, \
 `errors` names each one. An answer with the status `429`, `503` or `507` has the header `Retry-After`: nothing was changed, \
-and the same request can be sent again after that many seconds.
+and the same request can be sent again after that many seconds. The one exception is `503 outcome_unknown`: the change may have \
+been made, so look before you send it again.
 
 **Formats.** Bodies are JSON objects of at most {body-kib}, in which unknown fields are refused. Times are RFC 3339 in UTC with \
 milliseconds, ids are UUIDs, and lists come in pages with a cursor. Ignore fields in answers that you do not know, because new \

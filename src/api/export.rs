@@ -19,6 +19,7 @@ impl Exports {
     ///
     /// Errors:
     /// - `429 too_many_requests`: too many exports.
+    /// - `503 outcome_unknown`: the export may have been counted towards its limit.
     /// - `507 storage_full`: the server's disk is full, so that the export cannot be counted towards its limit.
     #[oai(path = "/me/export", method = "get", operation_id = "export_me")]
     async fn export(&self, caller: Authenticated) -> ApiResult<SerializedJson<Export>> {

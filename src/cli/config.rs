@@ -28,7 +28,12 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode> {
             "no config.toml in the working directory: defaults, overridden by the environment",
         ),
     }
-    if config.database.has_path() {
+    if config.database.url.is_some() {
+        output::message(format_args!(
+            "database.url is set, so the database is {} on PostgreSQL, and database.folder and database.path are ignored",
+            config.database
+        ));
+    } else if config.database.has_path() {
         output::message(format_args!(
             "database.path is set, so the database is {}, and database.folder is ignored",
             config.database

@@ -3,7 +3,7 @@
 use std::{fmt::Display, path::Path};
 
 use super::{
-    Config, ConfigError, Host, Period, PostgresUrl, Security, Tls, Transport,
+    Config, ConfigError, Period, Security, Transport,
     page::is_page,
     values::{is_loopback, quoted},
 };
@@ -11,7 +11,7 @@ use super::{
 const SECRET_HINT: &str = "set COFFEESHOP_AUTH__SECRET_FILE; after a move, to the old coffeeshop.secret";
 
 /// A setting, and why it is rejected.
-type Wrong = (&'static str, String);
+pub(super) type Wrong = (&'static str, String);
 
 impl Config {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -29,7 +29,7 @@ impl Config {
         self.check_password()?;
         self.check_messages()?;
         self.check_limits()?;
-        self.check_database()?;
+        self.database.check()?;
         if self.auth.audience.is_empty() {
             return refuse("auth.audience", "", "must be a word such as coffeeshop");
         }
@@ -65,52 +65,6 @@ impl Config {
             }
         }
         Ok(())
-    }
-
-    fn check_database(&self) -> Result<(), Wrong> {
-        let database = &self.database;
-        if !(4..=200).contains(&database.connections) {
-            return refuse("database.connections", database.connections, "must be from 4 to 200");
-        }
-        if let Some(url) = &database.url {
-            return self.check_postgres(url);
-        }
-        let folder = &database.folder;
-        if folder.as_os_str().is_empty() || is_special(folder) {
-            return refuse_path("database.folder", folder, "must be the path of a folder, such as data");
-        }
-        if is_special(&database.path) {
-            let why = "must be the path of a file, such as data/coffeeshop.db";
-            return refuse_path("database.path", &database.path, why);
-        }
-        Ok(())
-    }
-
-    fn check_postgres(&self, url: &PostgresUrl) -> Result<(), Wrong> {
-        let database = &self.database;
-        if database.password.reveal().is_some() && url.password().reveal().is_some() {
-            return Err((
-                "database.password",
-                "is set, and database.url has a password: keep one".to_owned(),
-            ));
-        }
-        let is_socket = |host: &Host| matches!(host, Host::Unix { .. });
-        match database.tls {
-            Tls::Verify if url.hosts().iter().any(is_socket) => {
-                refuse("database.tls", "verify", "is not possible on a Unix socket: set it to off")
-            }
-            Tls::Off if url.requires_tls() => {
-                refuse("database.tls", "off", "contradicts the sslmode in database.url: leave out one")
-            }
-            Tls::Off => match url.hosts().iter().find(|host| !host.is_local()) {
-                Some(host) => {
-                    let why = format!("is for a server on this machine only, not {host}: use verify");
-                    refuse("database.tls", "off", &why)
-                }
-                None => Ok(()),
-            },
-            Tls::Verify => Ok(()),
-        }
     }
 
     fn check_periods(&self) -> Result<(), Wrong> {
@@ -241,14 +195,6 @@ impl Config {
         {
             return refuse("smtp.ca_file", shown(&smtp.ca_file), "has no effect while smtp.security is none");
         }
-        let database = &self.database;
-        if database.url.is_some() && database.tls == Tls::Off && !database.ca.as_os_str().is_empty() {
-            return refuse("database.ca", shown(&database.ca), "has no effect while database.tls is off");
-        }
-        if database.url.is_none() && database.connections != default.database.connections {
-            let why = "has no effect without database.url: it is about PostgreSQL";
-            return refuse("database.connections", database.connections, why);
-        }
         Ok(())
     }
 
@@ -270,26 +216,12 @@ impl Config {
     }
 }
 
-fn refuse(name: &'static str, value: impl Display, why: &str) -> Result<(), Wrong> {
+pub(super) fn refuse(name: &'static str, value: impl Display, why: &str) -> Result<(), Wrong> {
     let value = value.to_string();
     Err((name, format!("{} {why}", quoted(&value))))
 }
 
-/// Quotes no URL, which may have a password.
-fn refuse_path(name: &'static str, path: &Path, why: &str) -> Result<(), Wrong> {
-    if path.to_string_lossy().contains("://") {
-        return Err((name, format!("{why}; a URL of PostgreSQL belongs in database.url")));
-    }
-    refuse(name, shown(path), why)
-}
-
-/// Whether SQLite, or another program, takes a name for something else than a file or folder.
-fn is_special(path: &Path) -> bool {
-    let text = path.to_string_lossy();
-    text.starts_with(':') || text.starts_with("file:") || text.contains("://")
-}
-
-fn shown(path: &Path) -> impl Display {
+pub(super) fn shown(path: &Path) -> impl Display {
     path.display()
 }
 

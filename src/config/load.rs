@@ -115,7 +115,7 @@ impl Settings {
                 // The installation secret decrypts everything else.
                 ("auth", "secret", Some(exposed)) => return Err(ConfigError::new(name, exposed)),
                 (_, "password" | "url", Some(exposed)) => {
-                    self.exposed.push(format!("{name} is set to {exposed}"))
+                    self.exposed.push(format!("{name} is set to {exposed}"));
                 }
                 _ => {}
             }

@@ -1,6 +1,7 @@
 //! The settings: defaults, overridden by `config.toml`, overridden by the environment; validated as a whole before anything starts.
 
 mod check;
+mod check_database;
 mod database;
 mod error;
 mod load;
@@ -12,6 +13,7 @@ mod postgres_url;
 pub mod secret_file;
 mod sections;
 mod text;
+mod url_parts;
 mod values;
 
 use std::{num::NonZero, path::PathBuf, thread};
@@ -23,11 +25,12 @@ pub use self::{
     error::ConfigError,
     origin::{AllowedOrigin, NoOrigin},
     period::Period,
-    postgres_url::{Host, NoPostgresUrl, PostgresUrl},
+    postgres_url::{Host, PostgresUrl},
     sections::{
         Audit, Auth, Cleanup, Log, LogFormat, LogLevel, Messages, Password, RateLimit, Security, Server,
         Smtp, Transport, Verification,
     },
+    url_parts::NoPostgresUrl,
     values::{Proxy, Secret},
 };
 

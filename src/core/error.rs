@@ -137,6 +137,10 @@ mod tests {
             assert!(error.in_full().ends_with(": the till is shut"), "{error:?}");
             assert!(!error.to_string().contains("till"), "{error:?}");
         }
+        assert_eq!(
+            Error::OutcomeUnknown("the till is shut".to_owned()).in_full(),
+            "the database did not confirm a change: the till is shut. The change may have been made. Look before you try again."
+        );
         assert_eq!(Error::LastAdmin.in_full(), Error::LastAdmin.to_string());
     }
 

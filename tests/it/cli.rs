@@ -271,7 +271,11 @@ fn the_data_folder_holds_the_store_and_the_secret() {
     );
     let ran = shop.run(&["config", "--json"]).is(0);
     let folder = fs::canonicalize(shop.path("shop/data")).unwrap();
-    assert_eq!(ran.json()["database"], json!({ "folder": folder, "path": "" }));
+    let database = &ran.json()["database"];
+    assert_eq!(
+        (&database["folder"], &database["path"], &database["url"]),
+        (&json!(folder), &json!(""), &json!(""))
+    );
     assert!(!ran.err.contains("database."), "{ran:?}");
 }
 
@@ -291,6 +295,41 @@ fn the_path_of_a_store_takes_precedence_over_the_data_folder() {
         let ran = shop.run(command).is(0);
         assert!(ran.err.ends_with(&told), "{ran:?}");
     }
+}
+
+#[test]
+fn the_url_of_a_database_is_shown_without_its_user_and_password() {
+    let shop = Shop::new()
+        .with("AUTH__SECRET", SECRET)
+        .with("DATABASE__FOLDER", "data")
+        .with("DATABASE__URL", "postgres://zoe:smoky-beans@db.example/shop");
+    let text = shop.run(&["config"]).is(0);
+    let json = shop.run(&["config", "--json"]).is(0);
+    assert_eq!(json.json()["database"]["url"], "db.example:5432/shop");
+    let told = "database.url is set, so the database is db.example:5432/shop on PostgreSQL, and database.folder and \
+                database.path are ignored\n";
+    for ran in [text, json] {
+        assert!(ran.err.ends_with(told), "{ran:?}");
+        for part in ["zoe", "smoky"] {
+            assert!(!ran.out.contains(part) && !ran.err.contains(part), "{ran:?}");
+        }
+    }
+    assert!(shop.names_in(".").is_empty(), "nothing is made on this machine");
+}
+
+#[test]
+fn a_url_of_a_database_needs_the_installation_secret() {
+    let shop = Shop::new().with("DATABASE__URL_FILE", "url");
+    fs::write(shop.path("url"), "postgres://zoe:smoky-beans@db.example/shop\n").unwrap();
+    set_mode(&shop.path("url"), 0o600);
+    for command in [&["serve"] as &[_], &["migrate", "--check"], &["config"]] {
+        let hint = "set COFFEESHOP_AUTH__SECRET_FILE; after a move, to the old coffeeshop.secret";
+        shop.run(command).refused("auth.secret: must be set beside database.url").hint(hint);
+    }
+    fs::write(shop.path("url"), "postgres//zoe:smoky-beans@db.example/shop\n").unwrap();
+    let ran = shop.run(&["serve"]);
+    assert!(!ran.err.contains("zoe") && !ran.err.contains("smoky"), "{ran:?}");
+    ran.refused("COFFEESHOP_DATABASE__URL_FILE: must be a URL such as postgres://");
 }
 
 #[test]
