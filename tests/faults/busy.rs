@@ -8,6 +8,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
+    connection,
     crowd::{ask, check_all, guests},
     is_calm, reaches, rounds, say, shop,
     shop::Server,
@@ -20,7 +21,7 @@ fn a_short_lock_is_waited_for_and_a_long_one_reported() {
     let server = shop.serve();
     let mut guests = guests(&server, 2);
     for _ in 0..rounds(1) {
-        let sql = shop.sql();
+        let sql = connection(&shop);
         sql.execute_batch("BEGIN IMMEDIATE").unwrap();
         thread::scope(|scope| {
             let writers: Vec<_> = guests
@@ -43,7 +44,7 @@ fn a_short_lock_is_waited_for_and_a_long_one_reported() {
             say(format_args!("locked for 3 s: the slowest read took {slowest:?}"));
         });
     }
-    let sql = shop.sql();
+    let sql = connection(&shop);
     sql.execute_batch("BEGIN IMMEDIATE").unwrap();
     let access = guests[0].access.clone();
     thread::scope(|scope| {

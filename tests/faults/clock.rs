@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
+    connection,
     crowd::{ask, guests, verify_at_once},
     has, is_calm, is_sound, number, say, shop,
     shop::{PASSWORD, wait_for},
@@ -57,7 +58,7 @@ fn leap_to(leap: &str) {
                     SELECT randomblob(16), 'u' || i || '@example.com', 'u' || i || '@example.com', 'u' || i, 'user', \
                     'unverified', 0, u.created_at, u.updated_at, u.expires_at FROM n, users u \
                     WHERE u.email = 'guest-0@example.com'";
-    shop.sql().execute(more, []).unwrap();
+    connection(&shop).execute(more, []).unwrap();
     verify_at_once(&mut guests[1], &server);
 
     fs::write(&clock, leap).unwrap();
@@ -76,7 +77,7 @@ fn leap_to(leap: &str) {
     let name = json!({ "first_name": "Ann" });
     ask(server.address, "PATCH", "/me", &access, Some(&name)).unwrap().is(200);
     server.sign_up("late@example.com").is(201);
-    let users = number(&shop.sql(), "SELECT count(*) FROM users WHERE status = 'unverified'");
+    let users = number(&connection(&shop), "SELECT count(*) FROM users WHERE status = 'unverified'");
     assert!(users >= 31, "{leap}: {users} are left");
 
     fs::write(&clock, "+0").unwrap();
@@ -93,7 +94,7 @@ fn leap_to(leap: &str) {
     say(format_args!("{leap}: /me {}, refresh {}, {users} users left", me.status, refreshed.status));
     let ran = server.stop(Signal::TERM).is(0);
     is_calm(&ran.err);
-    let sql = shop.sql();
+    let sql = connection(&shop);
     sql.execute("DELETE FROM users WHERE email LIKE 'u%'", []).unwrap();
     is_sound(&sql);
 }

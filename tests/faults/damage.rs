@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
+    connection,
     crowd::{Guest, ask, guests},
     is_calm, number, random, rounds, say, shop,
     shop::{Server, Shop, wait_for},
@@ -71,7 +72,7 @@ fn trials(count: usize, padding: usize) -> Figures {
         }
         let (bytes, what) = damaged(&whole, usize::try_from(size).unwrap());
         fs::write(shop.database(), bytes).unwrap();
-        let what = format!("{what} ({})", seen_by_checks(&shop.sql()));
+        let what = format!("{what} ({})", seen_by_checks(&connection(&shop)));
         match shop.start(&["serve"]).listens_or_ends() {
             // It looks for an admin once it listens.
             Ok(server) if ask(server.address, "GET", "/healthz", "", None).is_err() => {
@@ -108,7 +109,7 @@ fn pad(shop: &Shop, bytes: usize) {
                    INSERT INTO audit_events (id, at, action, user_id, channel, request_id, changes) \
                    SELECT randomblob(16), 4e12, 'user.edited', randomblob(16), 'cli', hex(randomblob(500)), '[]' \
                    FROM n";
-    shop.sql().execute(history, [i64::try_from(bytes / 1000).unwrap()]).unwrap();
+    connection(&shop).execute(history, [i64::try_from(bytes / 1000).unwrap()]).unwrap();
 }
 
 /// A copy with damage in its first bytes, and what was done to it.
@@ -261,7 +262,7 @@ fn damage_in_a_large_file_is_found_and_stops_answers() {
     // A stop does not wait for the look.
     let ran = shop.serve().stop(Signal::TERM).is(0);
     assert!(!ran.err.contains("still in use"), "{}", ran.err);
-    let root = number(&shop.sql(), "SELECT rootpage FROM sqlite_schema WHERE name = 'users_by_age'");
+    let root = number(&connection(&shop), "SELECT rootpage FROM sqlite_schema WHERE name = 'users_by_age'");
     let mut bytes = fs::read(shop.database()).unwrap();
     let page = usize::try_from(root - 1).unwrap() * PAGE;
     bytes[page..page + PAGE].fill(0);
@@ -285,7 +286,7 @@ fn a_torn_log_gives_a_prefix_of_what_was_committed() {
     let shop = shop();
     let server = shop.serve();
     let mut guest = guests(&server, 1).swap_remove(0);
-    let before = number(&shop.sql(), "SELECT count(*) FROM audit_events");
+    let before = number(&connection(&shop), "SELECT count(*) FROM audit_events");
     let mut names = vec![None];
     for round in 0..40 {
         let name = format!("n{round}");

@@ -15,7 +15,7 @@ use rustix::{
 };
 
 use crate::{
-    has, is_calm,
+    connection, has, is_calm,
     process::{cpu_time, descriptors, most_memory},
     reaches, say, shop,
     shop::{Server, wait_for},
@@ -198,7 +198,7 @@ fn abandoned_exports_are_not_computed() {
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) \
          SELECT randomblob(16), at, 'user.edited', user_id, user_id, 'api', '[]' FROM n, audit_events \
          WHERE action = 'user.signed_up'";
-    shop.sql().execute(copy, []).unwrap();
+    connection(&shop).execute(copy, []).unwrap();
     let export = format!("GET /me/export HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {token}\r\n\r\n");
     server.get_as(&token, "/me/export").is(200);
     let (one, before) = (cpu_time(&server), Instant::now());

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
+    connection,
     crowd::{Guest, ask, check_all, guests, verify_at_once},
     disk::Disk,
     has, is_calm, number, reaches, rounds, say, shop,
@@ -84,7 +85,7 @@ fn on_a_full_disk_the_reserve_lets_the_clean_up_delete() {
     // Two are due, for as long as they cannot be deleted.
     let filler = disk.fill();
     write_until_full(&server, &mut guests[0]).is(507);
-    let sql = shop.sql();
+    let sql = connection(&shop);
     let due = "UPDATE users SET expires_at = 1 WHERE email IN ('guest-1@example.com', 'guest-2@example.com')";
     if sql.execute(due, []).is_err() {
         // There is no room even for that: make some for a moment.
@@ -95,7 +96,7 @@ fn on_a_full_disk_the_reserve_lets_the_clean_up_delete() {
     drop(sql);
     wait_for("the clean-up on a full disk", || {
         let due = "SELECT count(*) FROM users WHERE expires_at = 1";
-        (number(&shop.sql(), due) == 0).then_some(())
+        (number(&connection(&shop), due) == 0).then_some(())
     });
     server.get_as(&guests[0].access, "/me").is(200);
     fs::remove_file(disk.fill()).unwrap();

@@ -36,6 +36,9 @@ mod several;
 #[expect(dead_code, reason = "these tests need less of it")]
 #[path = "../it/shop.rs"]
 mod shop;
+#[expect(dead_code, reason = "these tests need less of it")]
+#[path = "../it/sql/mod.rs"]
+mod sql;
 mod soak;
 mod stop;
 mod strace;
@@ -45,6 +48,7 @@ use std::{
     fmt::Display,
     hash::{BuildHasher, RandomState},
     process::Command,
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -93,6 +97,13 @@ fn has(programs: &[&str]) -> bool {
         say(format_args!("skipped: there is no {missing}"));
     }
     missing.is_none()
+}
+
+/// The file of the store, past all the rules.
+fn connection(shop: &Shop) -> Connection {
+    let connection = Connection::open(shop.database()).unwrap();
+    connection.busy_timeout(Duration::from_secs(90)).unwrap();
+    connection
 }
 
 /// A number below `end`, another one each time.

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
+    connection,
     crowd::{ask, code_of},
     is_calm, is_sound,
     line::{Line, Way},
@@ -51,7 +52,7 @@ fn on_a_bad_network_retries_succeed_and_nothing_is_done_twice() {
             .collect();
         guests.extend(clients.into_iter().flat_map(|client| client.join().unwrap()));
     });
-    let sql = shop.sql();
+    let sql = connection(&shop);
     let printed = server.printed();
     for guest in &guests {
         let query = "SELECT status, first_name FROM users WHERE email = ?1";

@@ -9,7 +9,7 @@ use coffeeshop::domain::Clock;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
-use crate::{is_calm, is_sound, number, random, reaches, rounds, say, shop, shop::wait_for};
+use crate::{connection, is_calm, is_sound, number, random, reaches, rounds, say, shop, shop::wait_for};
 
 const RESTART: Duration = Duration::from_secs(2);
 const PERIOD: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ fn expired_users_are_deleted_soon_after_the_last_restart() {
     let restarts = rounds(8);
     let time = RESTART * u32::try_from(restarts).unwrap();
     let step = millis(time + AFTER) / DUE;
-    let sql = shop.sql();
+    let sql = connection(&shop);
     verified(&sql, 2 * DUE);
     unverified(&sql, "later", 50, FAR_AWAY, 1);
     let start = Instant::now();
@@ -69,7 +69,7 @@ fn expired_users_are_deleted_soon_after_the_last_restart() {
 fn a_clean_up_that_failed_does_not_keep_the_next_from_its_work() {
     let shop = shop().with("CLEANUP__SCHEDULE", "* * * * * *");
     let server = shop.serve();
-    let sql = shop.sql();
+    let sql = connection(&shop);
     verified(&sql, 100);
     let (rounds, mut slowest) = (rounds(1), Duration::ZERO);
     for round in 1..=rounds {
@@ -98,7 +98,7 @@ fn a_kill_during_the_clean_up_leaves_no_user_half_deleted() {
     const DUE: i64 = 2_000;
     let shop = shop();
     shop.run(&["migrate"]).is(0);
-    let sql = shop.sql();
+    let sql = connection(&shop);
     verified(&sql, DUE + 500);
     let stays = who_stays(&sql);
     let left = || number(&sql, "SELECT count(*) FROM users WHERE expires_at = 1");
@@ -112,7 +112,7 @@ fn a_kill_during_the_clean_up_leaves_no_user_half_deleted() {
         amid += usize::from(left() > 0);
         assert_eq!(who_stays(&sql), stays);
         // On a connection that has not looked yet: FTS5 would compare what is there with what it remembers.
-        is_sound(&shop.sql());
+        is_sound(&connection(&shop));
     }
     say(format_args!(
         "{rounds} kills, {amid} of them amid a clean-up: no user half deleted, no verified user touched"
@@ -120,7 +120,7 @@ fn a_kill_during_the_clean_up_leaves_no_user_half_deleted() {
     let server = shop.serve();
     wait_for("the rest to be gone", || (left() == 0).then_some(()));
     assert_eq!(who_stays(&sql), stays);
-    is_sound(&shop.sql());
+    is_sound(&connection(&shop));
     is_calm(&server.stop(Signal::TERM).is(0).err);
 }
 

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
+    connection,
     crowd::guests,
     is_calm, is_sound, number, random, reaches, rounds, say, shop,
     shop::{Shop, wait_for},
@@ -42,11 +43,13 @@ fn two_servers_and_the_cli_delete_and_send_everything_once() {
                 });
             }
             thread::sleep(Duration::from_millis(random(500) as u64));
-            shop.sql().execute("UPDATE users SET expires_at = 1 WHERE status = 'unverified'", []).unwrap();
+            connection(&shop)
+                .execute("UPDATE users SET expires_at = 1 WHERE status = 'unverified'", [])
+                .unwrap();
         });
         wait_for("all to be gone", || (shop.count("users") == 1).then_some(()));
     }
-    let sql = shop.sql();
+    let sql = connection(&shop);
     let total = i64::try_from(rounds * DUE).unwrap();
     let expired = "FROM audit_events WHERE action = 'user.expired'";
     assert_eq!(number(&sql, &format!("SELECT count(*) {expired}")), total);
@@ -86,7 +89,7 @@ fn a_large_purge_by_the_cli_delays_no_writer_and_no_verified_user() {
 #[ignore = "needs root and a disk to break: .ci/run has one"]
 fn a_large_scheduled_purge_delays_no_writer_and_no_verified_user() {
     large_clean_up(&shop().with("CLEANUP__SCHEDULE", "* * * * * *"), |shop, _| {
-        let sql = shop.sql();
+        let sql = connection(&shop);
         let left = "SELECT EXISTS (SELECT 1 FROM users WHERE status = 'unverified' AND expires_at = 1)";
         wait_for("the clean-up", || (number(&sql, left) == 0).then_some(()));
     });
@@ -101,10 +104,10 @@ fn large_clean_up(shop: &Shop, clean_up: impl Fn(&Shop, i64) + Sync) {
                  verified_at, expires_at) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2 * ?1) \
                  SELECT randomblob(16), 'u' || i || '@example.com', 'u' || i || '@example.com', 'u' || i || '@example.com', \
                  'user', iif(i % 2, 'unverified', 'verified'), 0, i, i, iif(i % 2, NULL, i), iif(i % 2, 1, NULL) FROM n";
-    shop.sql().execute(crowd, [due]).unwrap();
+    connection(&shop).execute(crowd, [due]).unwrap();
     let verified = "SELECT count(*) || ' ' || sum(seq * length(email)) || ' ' || sum(updated_at) FROM users \
                     WHERE status = 'verified'";
-    let verified = || shop.sql().query_row::<String, _, _>(verified, [], |row| row.get(0)).unwrap();
+    let verified = || connection(&shop).query_row::<String, _, _>(verified, [], |row| row.get(0)).unwrap();
     let before = verified();
     let mut times = Vec::new();
     let start = Instant::now();

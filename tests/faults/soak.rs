@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
+    connection,
     crowd::ask,
     float, is_calm, is_sound,
     process::{descriptors, memory, own_memory},
@@ -63,7 +64,7 @@ fn a_long_time_at_half_of_the_capacity_lets_nothing_grow() {
     let report = Report::new(&samples, &day.took.lock().unwrap(), length);
     say(&report.text);
     is_calm(&server.logged());
-    is_sound(&shop.sql());
+    is_sound(&connection(&shop));
     assert!(lives > 0);
     assert!(report.log <= 64 * MIB, "the log is large without readers");
     assert!(report.log_at_the_end <= 64 * MIB, "the log stays large after the last reader");
@@ -210,7 +211,7 @@ fn sample(shop: &Shop, server: &Server, length: Duration) -> Vec<Sample> {
         if past < length / 3 || past > length * 2 / 3 {
             reader = None;
         } else if reader.is_none() {
-            let sql = shop.sql();
+            let sql = connection(&shop);
             sql.execute_batch("BEGIN; SELECT count(*) FROM users").unwrap();
             reader = Some(sql);
         }

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
+    connection,
     crowd::{ask, ask_named, check_all, guests},
     has, is_calm, random, rounds, say, shop,
     shop::{Server, Shop, wait_for},
@@ -173,7 +174,7 @@ fn any_system_call_may_fail_once() {
         server.get("/readyz");
         drop(fault);
         faults += 1;
-        guests[0].check(&server, &shop.sql());
+        guests[0].check(&server, &connection(&shop));
         let before = guests[0].acknowledged();
         guests[0].edit(&server);
         assert_eq!(guests[0].acknowledged(), before + 1, "not well after {call} {error} {number}");
@@ -200,7 +201,7 @@ fn any_system_call_of_a_start_may_fail_once() {
             Some(server) => {
                 started += 1;
                 is_calm(&server.logged());
-                guests[0].check(&server, &shop.sql());
+                guests[0].check(&server, &connection(&shop));
                 is_calm(&server.stop(Signal::TERM).is(0).err);
             }
             None => refused += 1,

@@ -1,9 +1,11 @@
-//! A whole shop in a temporary folder: real database, rules and HTTP; a clock moved by hand, and cheap hashing.
+//! A whole shop in a temporary folder: a real database of its own, rules and HTTP; a clock moved by hand, and cheap hashing.
 
 use std::{
+    fmt::Debug,
     io,
     net::{IpAddr, Ipv4Addr},
     ops::Deref,
+    str::FromStr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -27,8 +29,8 @@ use poem::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::document::Document;
 pub use crate::shop::PASSWORD;
+use crate::{document::Document, sql::Sql};
 
 /// 2026-11-22 09:30 in UTC, when every test starts.
 pub const START: Timestamp = Timestamp::from_millis(1_795_339_800_000);
@@ -46,6 +48,7 @@ pub struct App {
     pub config: Config,
     endpoint: BoxEndpoint<'static, Response>,
     document: Document,
+    pub sql: Sql,
     worker: tokio::sync::Mutex<Worker<ConsoleTransport<Printed>>>,
     printed: Printed,
     _folder: TempDir,
@@ -113,18 +116,25 @@ impl App {
 
     /// A shop with other settings.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let app = Self::forgetful(change).await;
-        app.sessions.enable_cache().await;
-        app
+        Self::forgetful(change).await.remembering().await
     }
 
     /// A shop that remembers nothing between two requests, as where the store's version cannot be told.
     pub async fn forgetful(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let sql = Sql::migrated(folder.path().join("data/coffeeshop.db")).await;
+        Self::on(sql, folder, change).await
+    }
+
+    async fn on(sql: Sql, folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
-        config.database.path = folder.path().join("data/coffeeshop.db");
+        sql.configure(&mut config);
         (config.password.memory_kib, config.password.iterations) = (64, 1);
         change(&mut config);
+        let sql = match sql {
+            Sql::Sqlite(_) => Sql::Sqlite(config.database.path.clone()),
+            postgres @ Sql::Postgres(_) => postgres,
+        };
         let clock = Clock::manual(START);
         let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
         let app = app::App::open(&config, store, clock.clone()).await.unwrap();
@@ -132,6 +142,7 @@ impl App {
         Self {
             endpoint: server::endpoint(&app, &config).map_to_response().boxed(),
             document: Document::read(),
+            sql,
             worker: Worker::new(
                 app.outbox.clone(),
                 ConsoleTransport::new(printed.clone(), &config.messages.shop_name),
@@ -147,22 +158,23 @@ impl App {
 
     /// Another shop on the same store, with other settings and a clock of its own.
     pub async fn beside(&self, change: impl FnOnce(&mut Config)) -> Self {
-        let path = self.config.database.path.clone();
-        Self::with(|config| {
-            config.database.path = path;
-            change(config);
-        })
-        .await
+        let app = Self::on(self.sql.clone(), tempfile::tempdir().unwrap(), change).await;
+        app.remembering().await
     }
 
-    /// What the store itself says, past every rule.
-    pub fn stored<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
-        self.opened().query_row(sql, [], |row| row.get(0)).unwrap()
+    async fn remembering(self) -> Self {
+        self.sessions.enable_cache().await;
+        self
     }
 
-    /// The store, opened past every rule.
-    pub fn opened(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(&self.config.database.path).unwrap()
+    /// The one cell of a query, past every rule.
+    pub fn stored<T: FromStr<Err: Debug>>(&self, sql: &str) -> T {
+        self.sql.stored(sql)
+    }
+
+    /// Runs statements, past every rule.
+    pub fn execute(&self, sql: &str) {
+        self.sql.execute(sql);
     }
 
     /// An anonymous caller.

@@ -201,7 +201,7 @@ impl Growth {
 /// How many rows each table that grows has, but for the budgets themselves.
 fn rows(app: &App) -> Vec<(&'static str, i64)> {
     let tables = GROWING.into_iter().filter(|table| !["rate_limits", "sent_codes"].contains(table));
-    tables.map(|table| (table, app.stored(&format!("SELECT count(*) FROM {table}")))).collect()
+    tables.map(|table| (table, app.sql.count(table))).collect()
 }
 
 /// The body of the n-th request of many: everything in it that can differ does.
@@ -321,13 +321,10 @@ fn is_long(step: &str, sql: &str) -> bool {
 async fn every_statement_finds_its_rows_by_an_index() {
     listen();
     let app = walk_everywhere().await;
-    let store = app.opened();
     let mut long = Vec::new();
     for sql in STATEMENTS.lock().unwrap().iter() {
-        let mut explain = store.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let nothing = rusqlite::params_from_iter(vec![None::<i64>; explain.parameter_count()]);
-        let steps: Vec<String> =
-            explain.query_map(nothing, |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+        let steps = app.sql.rows(&format!("EXPLAIN QUERY PLAN {sql}"));
+        let steps: Vec<_> = steps.into_iter().filter_map(|mut row| row.pop().flatten()).collect();
         let is_known = EXCEPTIONS.iter().any(|(known, _)| match known.strip_suffix('…') {
             Some(start) => sql.starts_with(start),
             None => sql == known,
@@ -342,10 +339,7 @@ async fn every_statement_finds_its_rows_by_an_index() {
 async fn every_table_is_known_to_grow_or_to_stay_small() {
     let app = App::start().await;
     let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'users_search%'";
-    let store = app.opened();
-    let mut tables = store.prepare(names).unwrap();
-    let tables = tables.query_map([], |row| row.get(0)).unwrap();
-    let tables: BTreeSet<String> = tables.map(Result::unwrap).collect();
+    let tables: BTreeSet<String> = app.sql.texts(names).into_iter().collect();
     let known: BTreeSet<String> = GROWING.iter().chain(&SMALL).map(|&name| name.to_owned()).collect();
     assert_eq!(tables, known);
 }

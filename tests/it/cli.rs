@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::sqlite_only::sqlite_only;
 use crate::{
     app::PASSWORD,
     shop::{Ran, Shop, mode, set_mode, wait_for},
@@ -261,6 +262,9 @@ fn config_prints_every_setting_in_force_and_hides_secrets() {
 
 #[test]
 fn the_data_folder_holds_the_store_and_the_secret() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::new().with("DATABASE__FOLDER", "shop/data");
     shop.create_admin("boss@example.com").is(0);
     assert_eq!(shop.names_in("."), ["shop"]);
@@ -281,6 +285,9 @@ fn the_data_folder_holds_the_store_and_the_secret() {
 
 #[test]
 fn the_path_of_a_store_takes_precedence_over_the_data_folder() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::new().with("DATABASE__FOLDER", "data").with("DATABASE__PATH", "elsewhere/shop.db");
     shop.create_admin("boss@example.com").is(0);
     assert_eq!(shop.names_in("."), ["elsewhere"]);
@@ -343,6 +350,9 @@ fn migrate_makes_a_store_once() {
 
 #[test]
 fn a_migrate_check_lists_and_applies_nothing() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::new();
     let ran = shop.run(&["migrate", "--check"]).is(1);
     assert!(ran.err.contains("error: ") && ran.err.contains("hint: "), "{ran:?}");
@@ -370,6 +380,9 @@ fn without_a_store_a_command_says_so_and_makes_none() {
 
 #[test]
 fn files_are_private_whatever_the_umask() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::new();
     let ran = shop.run_in_shell("umask 000; exec \"$0\" migrate").is(0);
     assert!(ran.err.contains("up to date"), "{ran:?}");
@@ -390,6 +403,9 @@ fn files_are_private_whatever_the_umask() {
 
 #[test]
 fn the_servers_files_are_private_too() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::new();
     let starting = shop.start_in_shell("umask 000; exec \"$0\" serve");
     let server = starting.wait_until_it_listens();
@@ -402,10 +418,13 @@ fn the_servers_files_are_private_too() {
 
 #[test]
 fn a_store_of_a_newer_coffeeshop_is_refused_and_left_as_it_is() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::with_admin();
     let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) \
                  SELECT 99, 'coffee_machines', applied_on, checksum FROM refinery_schema_history WHERE version = 1";
-    shop.sql().execute(newer, []).unwrap();
+    shop.sql.execute(newer);
     let history = shop.count("refinery_schema_history");
     for command in BESIDE_A_STORE.iter().chain(&[&["serve"] as &[_], &["migrate"]]) {
         shop.run(command).refused("newer coffeeshop").hint("newer coffeeshop");
@@ -417,6 +436,9 @@ fn a_store_of_a_newer_coffeeshop_is_refused_and_left_as_it_is() {
 
 #[test]
 fn a_database_of_another_program_is_refused_and_left_as_it_is() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::new();
     fs::create_dir(shop.path("data")).unwrap();
     let theirs = Connection::open(shop.database()).unwrap();
@@ -432,6 +454,9 @@ fn a_database_of_another_program_is_refused_and_left_as_it_is() {
 
 #[test]
 fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::new();
     fs::create_dir(shop.path("data")).unwrap();
     let text = "A shopping list, and no database at all.\n".repeat(100);
@@ -444,6 +469,9 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
 
 #[test]
 fn a_database_that_cannot_be_created_gets_a_hint() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::new().with("DATABASE__PATH", "file/coffeeshop.db");
     fs::write(shop.path("file"), "not a folder").unwrap();
     for command in [&["serve"] as &[_], &["migrate"]] {
@@ -494,6 +522,9 @@ fn another_secret_than_the_stores_is_refused() {
 
 #[test]
 fn a_store_whose_secret_is_gone_is_refused_and_gets_no_other() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::with_admin();
     fs::remove_file(shop.secret()).unwrap();
     for command in [&["serve"] as &[_], &["users", "list"], &["migrate"]] {
@@ -504,6 +535,9 @@ fn a_store_whose_secret_is_gone_is_refused_and_gets_no_other() {
 
 #[test]
 fn a_secret_that_others_can_read_is_refused() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::with_admin();
     for rights in [0o640, 0o604, 0o660] {
         set_mode(&shop.secret(), rights);
@@ -847,7 +881,7 @@ async fn a_purge_that_comes_to_no_end_says_what_it_has_deleted() {
     signed_up(&shop, 400 * DAY, &["old@example.com", "older@example.com"]).await;
     let kept = "CREATE TRIGGER kept BEFORE DELETE ON audit_events \
                 BEGIN SELECT RAISE(ABORT, 'the book is nailed down'); END";
-    shop.sql().execute_batch(kept).unwrap();
+    shop.sql.execute(kept);
     shop.run(&["purge"])
         .refused("deleted 2 users, ")
         .refused("0 events: ")
@@ -933,18 +967,17 @@ fn a_command_that_cannot_be_done_says_what_hinders_it() {
         let ran = shop.run(command).refused(why);
         assert!(!ran.err.contains("request"), "there was no request: {ran:?}");
     };
-    let lock = shop.sql();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let lock = shop.sql.lock();
     refused(rotate, "database is locked");
-    lock.execute_batch("ROLLBACK").unwrap();
+    lock.release();
 
     let closed = "CREATE TRIGGER closed BEFORE INSERT ON signing_keys \
                   BEGIN SELECT RAISE(ABORT, 'the trigger refuses'); END";
-    lock.execute_batch(closed).unwrap();
+    shop.sql.execute(closed);
     refused(rotate, "the trigger refuses");
 
     let damage = "PRAGMA ignore_check_constraints = ON; UPDATE users SET role = 'owner'";
-    lock.execute_batch(damage).unwrap();
+    shop.sql.execute(damage);
     refused(&["users", "show", "boss@example.com"], "an unexpected value in column role");
 }
 

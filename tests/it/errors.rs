@@ -287,7 +287,7 @@ async fn a_healthy_server_says_so() {
 #[tokio::test]
 async fn a_server_whose_store_cannot_be_read_is_alive_and_not_ready() {
     let app = App::start().await;
-    app.opened().execute("ALTER TABLE users RENAME TO lost", []).unwrap();
+    app.execute("ALTER TABLE users RENAME TO lost");
     app.anyone().get("/healthz").await.is(200);
     app.anyone().get("/readyz").await.refused(503, "unavailable");
 }
@@ -297,7 +297,7 @@ async fn a_panic_is_internal_and_reveals_no_internals() {
     let app = App::start().await;
     app.sign_up(ANN).await;
     // A rule that the program does not know of.
-    app.opened().execute("CREATE UNIQUE INDEX one_each ON sessions (user_id)", []).unwrap();
+    app.execute("CREATE UNIQUE INDEX one_each ON sessions (user_id)");
     app.log_in(ANN).await;
     let answer = app.anyone().post("/auth/login", json!({ "email": ANN, "password": PASSWORD })).await;
     let text = answer.refused(500, "internal").body.to_string().to_lowercase();
@@ -310,7 +310,7 @@ async fn a_panic_is_internal_and_reveals_no_internals() {
 async fn an_impossible_value_is_unavailable_and_reveals_no_internals() {
     let app = App::start().await;
     app.sign_up(ANN).await;
-    app.opened().execute("UPDATE users SET password_hash = 'nonsense'", []).unwrap();
+    app.execute("UPDATE users SET password_hash = 'nonsense'");
     let answer = app.anyone().post("/auth/login", json!({ "email": ANN, "password": PASSWORD })).await;
     let text = answer.refused(503, "unavailable").body.to_string().to_lowercase();
     for word in ["nonsense", "sql", "argon", "hash", "phc", "panic", "src/"] {
@@ -321,14 +321,13 @@ async fn an_impossible_value_is_unavailable_and_reveals_no_internals() {
 #[tokio::test]
 async fn a_store_that_is_locked_is_unavailable_and_nothing_was_changed() {
     let app = App::start().await;
-    let lock = app.opened();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let lock = app.sql.lock();
     let answer = app.anyone().post("/auth/signup", json!({ "email": ANN, "password": PASSWORD })).await;
     let answer = answer.refused(503, "unavailable");
     assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
     let text = answer.body.to_string().to_lowercase();
     assert!(!text.contains("sql") && !text.contains("lock") && !text.contains(".db"), "{text}");
-    lock.execute_batch("ROLLBACK").unwrap();
+    lock.release();
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM users"), 0);
     app.sign_up(ANN).await;
 }

@@ -151,7 +151,7 @@ async fn a_shop_whose_only_admin_has_no_password_has_none() {
     let invited = invite(&boss, json!({ "email": BOB, "role": "admin" })).await.is(201).body;
     boss.patch(&path(&invited), json!({ "status": "verified" })).await.is(200);
     assert!(app.health.has_admin().await.unwrap());
-    app.opened().execute("DELETE FROM users WHERE email = 'boss@example.com'", []).unwrap();
+    app.execute("DELETE FROM users WHERE email = 'boss@example.com'");
     assert!(!app.health.has_admin().await.unwrap());
 }
 

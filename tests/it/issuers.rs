@@ -98,7 +98,7 @@ async fn an_issuer_is_forgotten_once_none_of_its_tokens_can_live() {
     app.wait(Duration::from_secs(1));
     clean_up(&app).await;
     refused_as_access(&app, &forged, "a forgotten issuer").await;
-    assert_eq!(app.stored::<String>("SELECT group_concat(issuer) FROM issuers"), "http://localhost:8080");
+    assert_eq!(app.stored::<String>("SELECT string_agg(issuer, ',') FROM issuers"), "http://localhost:8080");
 }
 
 #[tokio::test]

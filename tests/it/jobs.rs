@@ -10,6 +10,7 @@ use coffeeshop::{
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::sqlite_only::sqlite_only;
 use crate::{
     app::App,
     interrupted::interrupted,
@@ -85,10 +86,9 @@ async fn the_clean_up_waits_if_the_store_cannot_say_when_the_last_one_was() {
     let app = App::start().await;
     let start = Instant::now();
     let mut guard = PurgeGuard::default();
-    let store = app.opened();
-    store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
+    app.execute("ALTER TABLE clean_up RENAME TO lost");
     assert!(!guard.allows(&app.purge, &plan(&app), start).await);
-    store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
+    app.execute("ALTER TABLE lost RENAME TO clean_up");
     assert!(guard.allows(&app.purge, &plan(&app), start).await, "it is not held for an hour");
 }
 
@@ -99,10 +99,9 @@ async fn a_leap_is_remembered_until_the_store_has_noted_it() {
     let mut guard = PurgeGuard::default();
     assert!(guard.allows(&app.purge, &plan(&app), start).await);
     app.wait(3 * DAY);
-    let store = app.opened();
-    store.execute_batch("ALTER TABLE clean_up RENAME TO lost").unwrap();
+    app.execute("ALTER TABLE clean_up RENAME TO lost");
     assert!(!guard.allows(&app.purge, &plan(&app), start).await);
-    store.execute_batch("ALTER TABLE lost RENAME TO clean_up").unwrap();
+    app.execute("ALTER TABLE lost RENAME TO clean_up");
     assert!(!guard.allows(&app.purge, &plan(&app), start).await);
     assert_eq!(why(&app).await, Some(HoldReason::Jumped));
 }
@@ -145,19 +144,12 @@ async fn the_clean_up_waits_an_hour_if_most_users_would_go() {
 
 #[tokio::test]
 async fn a_clean_up_of_most_users_sessions_or_events_is_held() {
-    const MANY: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
-    let users = format!(
-        "{MANY} INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, \
-         expires_at) SELECT randomblob(16), i, i, i, 'user', 'unverified', 0, 1, 1, iif(i <= ?2, 1, 1 << 60) FROM n"
-    );
-    let sessions = format!(
-        "{MANY} INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) \
-         SELECT randomblob(16), (SELECT id FROM users), randomblob(32), 1, 1, iif(i <= ?2, 1, 1 << 60) FROM n"
-    );
-    let events = format!(
-        "{MANY} INSERT INTO audit_events (id, at, action, user_id, channel, changes) \
-         SELECT randomblob(16), iif(i <= ?2, 1, 1 << 60), 'user.edited', randomblob(16), 'api', '[]' FROM n"
-    );
+    let users = "INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, expires_at) \
+                 SELECT RANDOM, i, i, i, 'user', 'unverified', FALSE, 1, 1, at FROM n";
+    let sessions = "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) \
+                    SELECT RANDOM, (SELECT id FROM users), HASH, 1, 1, at FROM n";
+    let events = "INSERT INTO audit_events (id, at, action, user_id, channel, changes) \
+                  SELECT RANDOM, at, 'user.edited', RANDOM, 'api', '[]' FROM n";
     for (sql, most) in [
         (users, HoldReason::MostUsers),
         (sessions, HoldReason::MostSessions),
@@ -170,9 +162,14 @@ async fn a_clean_up_of_most_users_sessions_or_events_is_held() {
             if most != HoldReason::MostUsers {
                 app.make_admin(ANN).await;
             }
-            app.opened().execute("DELETE FROM audit_events", []).unwrap();
+            app.execute("DELETE FROM audit_events");
             if all > 0 {
-                app.opened().execute(&sql, [all, due]).unwrap();
+                let hash = app.sql.either("randomblob(32)", "sha256(i::bytea)");
+                app.execute(&format!(
+                    "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {all}), \
+                     n (i, at) AS (SELECT CAST(i AS TEXT), CASE WHEN i <= {due} THEN 1 ELSE 9000000000000000 END FROM numbers) {}",
+                    sql.replace("RANDOM", app.sql.random_id()).replace("HASH", hash)
+                ));
             }
             assert_eq!(why(&app).await, is_held.then_some(most), "{due} of {all}");
         }
@@ -264,11 +261,14 @@ async fn a_clean_up_under_a_clock_far_behind_the_last_one_waits_an_hour() {
 
 #[tokio::test]
 async fn a_store_of_an_earlier_version_knows_when_it_was_last_used() {
+    if sqlite_only() {
+        return;
+    }
     let app = App::start().await;
     app.sign_up(ANN).await;
-    app.opened().execute_batch("DROP TABLE clean_up").unwrap();
-    app.opened().execute_batch(include_str!("../../migrations/sqlite/V15__clean_up.sql")).unwrap();
-    app.opened().execute_batch("ALTER TABLE clean_up RENAME COLUMN leapt TO jumped").unwrap();
+    app.execute("DROP TABLE clean_up");
+    app.execute(include_str!("../../migrations/sqlite/V15__clean_up.sql"));
+    app.execute("ALTER TABLE clean_up RENAME COLUMN leapt TO jumped");
     assert_eq!(why(&app).await, None);
     app.wait(8 * DAY);
     assert_eq!(why(&app).await, Some(HoldReason::FarAhead));
@@ -281,12 +281,13 @@ fn a_server_says_why_it_does_not_clean_up_and_purge_overrides_it() {
     let token = server.token("boss@example.com");
     server.get_as(&token, "/me").is(200);
     let last_run = || {
-        shop.sql().query_row("SELECT last_run FROM clean_up", [], |row| row.get::<_, Option<i64>>(0)).unwrap()
+        let [row] = &shop.sql.rows("SELECT last_run FROM clean_up")[..] else { return None };
+        row[0].clone()
     };
     wait_for("a clean-up", last_run);
     server.stop(Signal::TERM).is(0);
     let year = "UPDATE clean_up SET last_run = last_run - 400 * 86400000; UPDATE sessions SET expires_at = 1";
-    shop.sql().execute_batch(year).unwrap();
+    shop.sql.execute(year);
     for _ in 0..2 {
         let server = shop.serve();
         wait_for("a warning", || server.logged().contains("is held: ").then_some(()));

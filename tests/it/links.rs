@@ -49,8 +49,7 @@ async fn forgot(app: &App) -> String {
 }
 
 async fn admin_reset(app: &App) -> String {
-    let id: Vec<u8> = app.stored(&format!("SELECT id FROM users WHERE email = '{ANN}'"));
-    let id = UserId::from_uuid(uuid::Uuid::from_slice(&id).unwrap());
+    let id = UserId::from_uuid(app.stored(&format!("SELECT id FROM users WHERE email = '{ANN}'")));
     let made = app.passwords.create_reset_link(&Admin::from_cli(), id).await.unwrap();
     made.link.split_once("?token=").unwrap().1.to_owned()
 }

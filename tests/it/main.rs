@@ -49,6 +49,8 @@ mod timing;
 mod smtp;
 mod smtp_server;
 mod spellings;
+mod sql;
+mod sqlite_only;
 mod store;
 mod tidy;
 mod jobs;

@@ -161,17 +161,12 @@ async fn caller<'a>(app: &'a App, boss: &Caller<'a>, identity: Identity) -> (Cal
 
 /// Everything in the store that an operation could change, but for budgets.
 fn contents(app: &App) -> Vec<String> {
-    let store = app.opened();
     let mut rows = Vec::new();
     for table in ["users", "sessions", "codes", "outbox", "signing_keys", "audit_events"] {
-        let mut statement = store.prepare(&format!("SELECT * FROM {table}")).unwrap();
-        let columns = statement.column_count();
-        let mut found = statement.query([]).unwrap();
-        while let Some(row) = found.next().unwrap() {
-            let cells: Vec<_> = (0..columns).map(|c| format!("{:?}", row.get_ref(c).unwrap())).collect();
-            rows.push(format!("{table} {}", cells.join("|")));
-        }
+        let found = app.sql.rows(&format!("SELECT * FROM {table}"));
+        rows.extend(found.into_iter().map(|cells| format!("{table} {cells:?}")));
     }
+    rows.sort();
     rows
 }
 
@@ -455,8 +450,8 @@ impl Before {
     async fn happens(&self, event: &str) {
         let app = &self.app;
         let boss = app.log_in("boss@example.com").await;
-        let id: Vec<u8> = app.stored(&format!("SELECT id FROM users WHERE email = '{ANN}'"));
-        let path = format!("/users/{}", uuid::Uuid::from_slice(&id).unwrap());
+        let id: uuid::Uuid = app.stored(&format!("SELECT id FROM users WHERE email = '{ANN}'"));
+        let path = format!("/users/{id}");
         let token = |tokens: &Value, name: &str| tokens[name].as_str().unwrap_or_default().to_owned();
         let ann = app.with_token(token(&self.tokens, "access_token"));
         let refresh = json!({ "refresh_token": self.tokens["refresh_token"] });

@@ -373,11 +373,14 @@ async fn an_export_has_the_latest_events_however_many_there_are() {
     let boss = app.admin().await;
     let ann = app.signed_in(ANN).await;
     ann.patch("/me", json!({ "first_name": "Ann" })).await.is(200);
-    let copy = "INSERT INTO audit_events (id, at, action, actor_id, user_id, channel, changes) \
+    let id = app.sql.random_id();
+    let copy = format!(
+        "INSERT INTO audit_events (id, at, action, actor_id, user_id, channel, changes) \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
-         SELECT randomblob(16), at + i, action, actor_id, user_id, channel, changes FROM n, audit_events \
-         WHERE action = 'user.edited'";
-    app.opened().execute(copy, []).unwrap();
+         SELECT {id}, at + i, action, actor_id, user_id, channel, changes FROM n, audit_events \
+         WHERE action = 'user.edited'"
+    );
+    app.execute(&copy);
     boss.patch(&format!("/users/{}", ann.id().await), json!({ "last_name": "Oak" })).await.is(200);
     let events = export(&ann).await["events"].as_array().unwrap().clone();
     assert_eq!(events.len(), 2_000);

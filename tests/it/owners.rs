@@ -9,6 +9,7 @@ use std::{
 
 use rustix::process::{Signal, getuid};
 
+use crate::sqlite_only::sqlite_only;
 use crate::{
     app::PASSWORD,
     shop::{Ran, Shop, set_mode},
@@ -48,6 +49,9 @@ fn refused(ran: Ran, why: &str) {
 
 #[test]
 fn what_root_makes_before_the_first_start_is_the_servers() {
+    if sqlite_only() {
+        return;
+    }
     let Some(shop) = open_shop() else { return };
     chown(shop.path("."), Some(SERVER), Some(SERVER)).unwrap();
     let made = shop.create_admin("boss@example.com").is(0);
@@ -84,6 +88,9 @@ fn mails_that_root_writes_are_the_servers() {
 
 #[test]
 fn a_file_of_another_user_is_named_with_its_owner() {
+    if sqlite_only() {
+        return;
+    }
     let Some(shop) = open_shop() else { return };
     let made = shop.create_admin("boss@example.com").is(0);
     assert!(made.err.contains("warning: ") && made.err.contains("/data belongs to root"), "{made:?}");
@@ -104,6 +111,9 @@ fn a_file_of_another_user_is_named_with_its_owner() {
 
 #[test]
 fn a_folder_without_room_for_a_store_is_named_with_its_owner() {
+    if sqlite_only() {
+        return;
+    }
     let Some(shop) = open_shop() else { return };
     refused(shop.run_in_shell(&as_server("serve")), " belongs to uid 0 (mode 0755)");
     let admin =

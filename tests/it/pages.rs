@@ -106,11 +106,10 @@ async fn invited(app: &App) -> (Caller<'_>, Value, Mail) {
 }
 
 fn dump(app: &App) -> String {
-    app.stored(
-        "SELECT (SELECT group_concat(hex(id) || email || status || updated_at || coalesce(password_hash, '')) FROM users) \
-         || (SELECT coalesce(group_concat(hex(token_hash) || coalesce(hex(code_hash), '') || tries_left), '') FROM codes) \
-         || (SELECT count(*) FROM sessions) || (SELECT count(*) FROM outbox) || (SELECT count(*) FROM audit_events)",
-    )
+    let users = app.sql.rows("SELECT id, email, status, updated_at, password_hash FROM users ORDER BY id");
+    let codes = app.sql.rows("SELECT token_hash, code_hash, tries_left FROM codes ORDER BY token_hash");
+    let counts = ["sessions", "outbox", "audit_events"].map(|table| app.sql.count(table));
+    format!("{users:?} {codes:?} {counts:?}")
 }
 
 #[tokio::test]
@@ -531,8 +530,7 @@ async fn a_refusal_is_a_page_for_a_browser_and_a_problem_for_a_program() {
 async fn a_locked_store_is_explained_and_the_link_stays_valid() {
     let app = App::start().await;
     let mail = signed_up(&app).await;
-    let lock = app.opened();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let lock = app.sql.lock();
     let fields = [("do", "confirm"), ("token", mail.token())];
     let (person, program) = (browser(&app), app.anyone());
     let (shown, problem) = tokio::join!(person.form("/verify", &fields), program.form("/verify", &fields));
@@ -540,7 +538,7 @@ async fn a_locked_store_is_explained_and_the_link_stays_valid() {
     problem.refused(503, "unavailable");
     let page = html(shown.is(503));
     assert!(!page.to_lowercase().contains("sql") && !page.contains(mail.token()), "{page}");
-    lock.execute_batch("ROLLBACK").unwrap();
+    lock.release();
     let done = press(&app, "/verify", "confirm", &[("token", mail.token())]).await;
     assert_eq!(heading(&done), "Your address is confirmed");
 }
@@ -648,7 +646,7 @@ async fn a_panic_shows_a_page_without_internals() {
     let app = App::start().await;
     let mail = signed_up(&app).await;
     // A rule that the program does not know of.
-    app.opened().execute("CREATE UNIQUE INDEX one_each ON audit_events (user_id)", []).unwrap();
+    app.execute("CREATE UNIQUE INDEX one_each ON audit_events (user_id)");
     let confirm = [("do", "confirm"), ("token", mail.token())];
     let shown = browser(&app).form("/verify", &confirm).await.is(500);
     let id = shown.header("x-request-id").to_owned();

@@ -54,7 +54,7 @@ async fn a_refused_password_does_not_reveal_a_right_code() {
     {
         let app = App::start().await;
         app.sign_up(ANN).await;
-        app.opened().execute("UPDATE users SET first_name = 'Xylobrind'", []).unwrap();
+        app.execute("UPDATE users SET first_name = 'Xylobrind'");
         forgot(&app, ANN).await.is(202);
         let mail = app.mail(ANN).await;
         for _ in 0..5 {

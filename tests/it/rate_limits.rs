@@ -14,7 +14,7 @@ const NEW: &str = "lungo hums at dawn";
 
 /// Makes every budget whole.
 fn make_whole(app: &App) {
-    app.opened().execute_batch("DELETE FROM rate_limits").unwrap();
+    app.execute("DELETE FROM rate_limits");
 }
 
 fn login(email: &str, password: &str) -> Value {

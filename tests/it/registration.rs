@@ -1,6 +1,6 @@
 //! Sign-up: what creates an account, what is refused, and what an answer reveals about taken addresses.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use poem::http::Method;
 use serde_json::{Value, json};
@@ -74,8 +74,7 @@ async fn neither_password_nor_link_nor_refresh_token_is_stored_as_it_is() {
     let link = app.mail("ann@example.com").await.token().to_owned();
     let tokens = app.tokens("ann@example.com").await;
     let refresh_token = tokens["refresh_token"].as_str().unwrap();
-    let wal = app.config.database.path.with_extension("db-wal");
-    let stored = [fs::read(&app.config.database.path).unwrap(), fs::read(wal).unwrap()].concat();
+    let stored = app.sql.dump();
     let holds = |text: &str| stored.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds("ann@example.com"), "it looks in the right place");
     for secret in [PASSWORD, &link, refresh_token] {

@@ -125,14 +125,21 @@ async fn who_becomes_unverified_again_is_reminded_again() {
     assert_eq!(reminders(&app, ANN).await.len(), 2);
 }
 
+/// So many unverified users who signed up when every test starts, and expire a day later.
+fn add_unverified(app: &App, number: u32) {
+    let id = app.sql.random_id();
+    app.execute(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number})
+         INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, expires_at)
+         SELECT {id}, 'many' || i || '@example.com', 'many' || i || '@example.com', 'many' || i || '@example.com',
+                'user', 'unverified', FALSE, 1795339800000, 1795339800000, 1795339800000 + 86400000 FROM n"
+    ));
+}
+
 #[tokio::test]
 async fn many_are_reminded_in_slices_and_each_once() {
     let app = App::start().await;
-    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250) \
-         INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, expires_at) \
-         SELECT randomblob(16), 'many' || i || '@example.com', 'many' || i || '@example.com', '', 'user', 'unverified', 0, \
-         1795339800000, 1795339800000, 1795339800000 + 86400000 FROM n";
-    app.opened().execute_batch(sql).unwrap();
+    add_unverified(&app, 250);
     assert_eq!(remind(&app).await, 250);
     assert_eq!(remind(&app).await, 0);
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM outbox"), 250);
@@ -168,14 +175,7 @@ async fn whose_address_was_sent_enough_is_not_sent_a_reminder() {
 #[tokio::test]
 async fn all_are_reminded_however_many_they_are() {
     let app = App::start().await;
-    app.opened()
-        .execute_batch(
-            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 101)
-             INSERT INTO users (id, email, email_key, search_text, role, status, disabled, created_at, updated_at, expires_at)
-             SELECT randomblob(16), 'many' || i || '@example.com', 'many' || i || '@example.com', 'many' || i || '@example.com',
-                    'user', 'unverified', 0, 1795339800000, 1795339800000, 1795339800000 + 86400000 FROM n",
-        )
-        .unwrap();
+    add_unverified(&app, 101);
     assert_eq!(remind(&app).await, 101);
 }
 

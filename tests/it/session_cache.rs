@@ -21,7 +21,7 @@ const ANN: &str = "ann@example.com";
 #[tokio::test]
 async fn a_change_by_another_process_counts_at_the_next_request() {
     for (change, status) in [
-        ("UPDATE users SET disabled = 1 WHERE email = 'ann@example.com'", 401),
+        ("UPDATE users SET disabled = TRUE WHERE email = 'ann@example.com'", 401),
         ("UPDATE users SET role = 'user' WHERE email = 'ann@example.com'", 403),
         (
             "UPDATE users SET status = 'unverified', verified_at = NULL, expires_at = 9000000000000000 WHERE email = 'ann@example.com'",
@@ -32,11 +32,10 @@ async fn a_change_by_another_process_counts_at_the_next_request() {
     ] {
         for app in [App::start().await, App::forgetful(|_| {}).await] {
             let ann = app.another_admin(ANN).await;
-            let elsewhere = app.opened();
             for _ in 0..3 {
                 ann.get("/users").await.is(200);
             }
-            elsewhere.execute(change, []).unwrap();
+            app.execute(change);
             assert_eq!(ann.get("/users").await.status, status, "{change}");
         }
     }
@@ -53,10 +52,7 @@ async fn a_change_at_any_step_of_a_request_counts_at_the_next_one() {
         }
         let app = App::start().await;
         let ann = app.signed_in(ANN).await;
-        let elsewhere = app.opened();
-        let change = async {
-            elsewhere.execute("UPDATE users SET disabled = 1", []).unwrap();
-        };
+        let change = async { app.execute("UPDATE users SET disabled = TRUE") };
         // The one thing that this request waits for is the look.
         if interrupted(ann.get("/me"), at, change).await.in_time {
             ann.get("/me").await.refused(401, "invalid_token");
@@ -70,12 +66,11 @@ async fn a_change_at_any_step_of_a_request_counts_at_the_next_one() {
 async fn a_change_that_is_taken_back_is_seen_twice() {
     let app = App::start().await;
     let ann = app.signed_in(ANN).await;
-    let elsewhere = app.opened();
     for _ in 0..100 {
         ann.get("/me").await.is(200);
-        elsewhere.execute("UPDATE users SET disabled = 1", []).unwrap();
+        app.execute("UPDATE users SET disabled = TRUE");
         ann.get("/me").await.refused(401, "invalid_token");
-        elsewhere.execute("UPDATE users SET disabled = 0", []).unwrap();
+        app.execute("UPDATE users SET disabled = FALSE");
     }
     ann.get("/me").await.is(200);
 }

@@ -19,10 +19,11 @@ use coffeeshop::{
     domain::Clock,
     store::{OpenMode, Store},
 };
-use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::sql::Sql;
 
 /// A password that meets the policy.
 pub const PASSWORD: &str = "mocha stirs slowly";
@@ -42,12 +43,15 @@ fn binary() -> PathBuf {
 pub struct Shop {
     folder: TempDir,
     settings: Vec<(String, String)>,
+    pub sql: Sql,
 }
 
 impl Shop {
     /// An empty folder. A server in it takes any free port.
     pub fn new() -> Self {
-        let shop = Self { folder: tempfile::tempdir().unwrap(), settings: Vec::new() };
+        let folder = tempfile::tempdir().unwrap();
+        let sql = Sql::empty(folder.path().join("data/coffeeshop.db"));
+        let shop = Self { folder, settings: sql.settings(), sql };
         shop.with("SERVER__LISTEN", "127.0.0.1:0")
     }
 
@@ -72,6 +76,10 @@ impl Shop {
     }
 
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        if name.starts_with("AUTH__SECRET") {
+            // Either the secret or its file, once.
+            self.settings.retain(|(name, _)| !name.contains("AUTH__SECRET"));
+        }
         self.settings.push((format!("COFFEESHOP_{name}"), value.into()));
     }
 
@@ -125,22 +133,15 @@ impl Shop {
     /// The accounts in the store of this folder, by another clock than the machine's and with cheap hashing.
     pub async fn app(&self, clock: Clock) -> App {
         let mut config = Config::default();
-        config.database.path = self.database();
+        self.sql.configure(&mut config);
         (config.password.memory_kib, config.password.iterations) = (64, 1);
         let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
         App::open(&config, store, clock).await.unwrap()
     }
 
-    /// The file of the store, past all the rules.
-    pub fn sql(&self) -> Connection {
-        let connection = Connection::open(self.database()).unwrap();
-        connection.busy_timeout(TIMEOUT).unwrap();
-        connection
-    }
-
     /// How many rows a table has.
     pub fn count(&self, table: &str) -> i64 {
-        self.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        self.sql.count(table)
     }
 
     /// Starts a server and waits until it listens.

@@ -10,6 +10,7 @@ use refinery::Target;
 use rusqlite::Connection;
 use serde_json::json;
 
+use crate::sqlite_only::sqlite_only;
 use crate::{
     app::{App, PASSWORD},
     shop::Shop,
@@ -101,6 +102,9 @@ async fn letters_of_their_own_are_addresses_of_their_own() {
 /// be taken today stays with its account, and as it was compared.
 #[tokio::test]
 async fn addresses_of_an_older_store_are_compared_anew() {
+    if sqlite_only() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("coffeeshop.db");
     let old = older_store(&path, 11);
@@ -135,6 +139,9 @@ async fn addresses_of_an_older_store_are_compared_anew() {
 
 #[test]
 fn an_upgrade_names_addresses_that_are_no_longer_accepted() {
+    if sqlite_only() {
+        return;
+    }
     let shop = Shop::new();
     fs::create_dir(shop.path("data")).unwrap();
     let old = older_store(&shop.path("data/coffeeshop.db"), 11);

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -27,38 +27,41 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::app::{App, PASSWORD, START};
+use crate::{
+    app::{App, PASSWORD, START},
+    sql::Sql,
+    sqlite_only::sqlite_only,
+};
 
 /// A store in a temporary folder, with the accounts on it.
 struct Kept {
     store: Store,
     app: app::App,
+    config: Config,
+    sql: Sql,
     folder: TempDir,
 }
 
 impl Kept {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let sql = Sql::migrated(folder.path().join("coffeeshop.db")).await;
         let mut config = Config::default();
-        config.database.path = folder.path().join("coffeeshop.db");
+        sql.configure(&mut config);
         (config.password.memory_kib, config.password.iterations) = (64, 1);
         let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
         let app = app::App::open(&config, store.clone(), Clock::manual(START)).await.unwrap();
-        Self { store, app, folder }
+        Self { store, app, config, sql, folder }
     }
 
     fn path(&self) -> PathBuf {
         self.folder.path().join("coffeeshop.db")
     }
 
-    /// Looks into the file on a connection of its own: what it sees is committed.
+    /// Looks on a connection of its own: what it sees is committed.
     fn count(&self, table: &str) -> i64 {
-        count(&Connection::open(self.path()).unwrap(), table)
+        self.sql.count(table)
     }
-}
-
-fn count(connection: &Connection, table: &str) -> i64 {
-    connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }
 
 async fn sign_up(app: app::App, email: String) -> Result<Registered, Error> {
@@ -71,13 +74,11 @@ async fn what_is_answered_is_in_the_file_however_many_write_at_once() {
     let kept = Kept::new().await;
     let mut tasks = JoinSet::new();
     for number in 0..32 {
-        let (app, path) = (kept.app.clone(), kept.path());
+        let (app, sql) = (kept.app.clone(), kept.sql.clone());
         tasks.spawn(async move {
             let email = format!("guest{number}@example.com");
             sign_up(app, email.clone()).await.unwrap();
-            let file = Connection::open(path).unwrap();
-            let sql = "SELECT count(*) FROM users JOIN outbox ON user_id = users.id WHERE email_key = ?1";
-            file.query_row(sql, [email], |row| row.get::<_, i64>(0)).unwrap()
+            sql.count(&format!("users JOIN outbox ON user_id = users.id WHERE email_key = '{email}'"))
         });
     }
     assert_eq!(tasks.join_all().await, [1; 32]);
@@ -136,7 +137,10 @@ async fn reads_that_panic_are_answered_and_leave_readers_for_the_next() {
 
 #[tokio::test]
 async fn accounts_that_are_closed_have_let_go_of_the_file() {
-    let Kept { store, app, folder } = Kept::new().await;
+    if sqlite_only() {
+        return;
+    }
+    let Kept { store, app, folder, .. } = Kept::new().await;
     drop(store);
     let log = folder.path().join("coffeeshop.db-wal");
     assert!(log.exists());
@@ -155,31 +159,33 @@ async fn a_closure_answers_whatever_it_likes() {
 
 #[tokio::test]
 async fn a_closed_store_is_whole_in_its_one_file() {
-    let Kept { store, app, folder } = Kept::new().await;
+    if sqlite_only() {
+        return;
+    }
+    let Kept { store, app, folder, .. } = Kept::new().await;
     sign_up(app.clone(), "ann@example.com".to_owned()).await.unwrap();
     drop(app);
     store.close().await;
     let copy = folder.path().join("copy.db");
     fs::copy(folder.path().join("coffeeshop.db"), &copy).unwrap();
-    assert_eq!(count(&Connection::open(copy).unwrap(), "users"), 1);
+    assert_eq!(Sql::Sqlite(copy).count("users"), 1);
 }
 
 #[tokio::test]
 async fn a_store_is_found_as_it_was_left() {
-    let Kept { store, app, folder } = Kept::new().await;
+    let Kept { store, app, config, .. } = &Kept::new().await;
     sign_up(app.clone(), "ann@example.com".to_owned()).await.unwrap();
-    drop(app);
-    store.close().await;
-    let (store, migrated) =
-        Store::open(&Database::at(folder.path().join("coffeeshop.db")), OpenMode::RequireCurrent)
-            .await
-            .unwrap();
+    store.clone().close().await;
+    let (store, migrated) = Store::open(&config.database, OpenMode::RequireCurrent).await.unwrap();
     assert!(migrated.is_empty(), "{migrated:?}");
     store.close().await;
 }
 
 #[tokio::test]
 async fn pending_migrations_are_listed_without_a_change() {
+    if sqlite_only() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("coffeeshop.db");
     assert!(matches!(Store::pending_migrations(&Database::at(&path)), Err(OpenError::Missing(_))));
@@ -197,12 +203,15 @@ async fn pending_migrations_are_listed_without_a_change() {
     assert_eq!(Store::pending_migrations(&Database::at(&path)).unwrap(), [""; 0]);
     // An older version's file needs those alone that came since.
     let forget = "DELETE FROM refinery_schema_history WHERE version > 9";
-    Connection::open(&path).unwrap().execute(forget, []).unwrap();
+    Sql::Sqlite(path.clone()).execute(forget);
     assert_eq!(Store::pending_migrations(&Database::at(&path)).unwrap(), pending[9..]);
 }
 
 #[tokio::test]
 async fn a_store_is_neither_created_nor_migrated_unless_asked() {
+    if sqlite_only() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/coffeeshop.db");
     let missing = Store::open(&Database::at(&path), OpenMode::RequireCurrent).await.err().unwrap();
@@ -217,15 +226,15 @@ async fn a_store_is_neither_created_nor_migrated_unless_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_fresh_file_that_many_open_at_once_is_migrated_once() {
+async fn a_fresh_store_that_many_open_at_once_is_migrated_once() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("data/coffeeshop.db");
+    let sql = Sql::empty(folder.path().join("data/coffeeshop.db"));
+    let mut config = Config::default();
+    sql.configure(&mut config);
     let mut tasks = JoinSet::new();
     for _ in 0..6 {
-        let path = path.clone();
-        tasks.spawn(
-            async move { Store::open(&Database::at(&path), OpenMode::CreateOrMigrate).await.unwrap().1 },
-        );
+        let database = config.database.clone();
+        tasks.spawn(async move { Store::open(&database, OpenMode::CreateOrMigrate).await.unwrap().1 });
     }
     let migrated = tasks.join_all().await;
     let distinct: HashSet<_> = migrated.iter().flatten().collect();
@@ -247,6 +256,9 @@ fn read_panics(_: &Snapshot<'_>) -> Result<(), store::Error> {
 
 #[tokio::test]
 async fn an_impossible_value_is_damage_and_reported_by_column_only() {
+    if sqlite_only() {
+        return;
+    }
     let kept = Kept::new().await;
     sign_up(kept.app.clone(), "ann@example.com".to_owned()).await.unwrap();
     for (column, value, told) in [
@@ -272,6 +284,9 @@ async fn an_impossible_value_is_damage_and_reported_by_column_only() {
 
 #[tokio::test]
 async fn a_schema_that_differs_from_the_migrations_is_damage() {
+    if sqlite_only() {
+        return;
+    }
     for (from, to) in [
         ("    first_name ", "    first_nane "),
         ("    last_login_at ", "    last_lkgin_at "),
@@ -298,7 +313,8 @@ async fn a_schema_that_differs_from_the_migrations_is_damage() {
 }
 
 /// Puts the entries of one index in the place of another's, as a write that went to the wrong place does.
-fn misplace(file: &Connection, from: &str, to: &str) {
+fn misplace(file: &Path, from: &str, to: &str) {
+    let file = Connection::open(file).unwrap();
     let next: i64 = file.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0)).unwrap() + 1;
     file.execute_batch(&format!(
         "PRAGMA writable_schema = ON;
@@ -310,6 +326,9 @@ fn misplace(file: &Connection, from: &str, to: &str) {
 
 #[tokio::test]
 async fn an_index_with_wrong_row_ids_finds_no_user() {
+    if sqlite_only() {
+        return;
+    }
     let app = App::start().await;
     app.sign_up("ann@example.com").await;
     app.sign_up("bob@example.com").await;
@@ -323,14 +342,14 @@ async fn an_index_with_wrong_row_ids_finds_no_user() {
     let console = Admin::from_cli();
     let email = |of: &str| Email::parse("email", of).unwrap();
 
-    misplace(&app.opened(), "sessions_by_user", "sqlite_autoindex_users_1");
+    misplace(&app.config.database.path, "sessions_by_user", "sqlite_autoindex_users_1");
     for caller in [&ann, &bob] {
         caller.get("/me").await.is(401);
         caller.patch("/me", json!({ "first_name": "Eve" })).await.is(401);
     }
     assert_eq!(app.stored::<i64>("SELECT count(*) FROM users WHERE first_name IS NOT NULL"), 0);
 
-    misplace(&app.opened(), "outbox_recipient", "sqlite_autoindex_users_2");
+    misplace(&app.config.database.path, "outbox_recipient", "sqlite_autoindex_users_2");
     for of in ["ann@example.com", "bob@example.com"] {
         let found = app.users.get_by_email(&console, email(of)).await;
         assert!(matches!(found, Err(Error::NotFound)), "{of}: {found:?}");

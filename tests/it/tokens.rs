@@ -1,6 +1,6 @@
 //! Tokens: their content, their lifetime, and that only our own signature makes one.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{App, MOMENT, START};
+use crate::sql::bytes;
 
 const ANN: &str = "ann@example.com";
 
@@ -58,11 +59,10 @@ pub fn without(value: &Value, name: &str) -> Value {
 
 /// The shop's own key, read with the database and the installation secret.
 pub fn own_key(app: &App) -> Ed25519KeyPair {
-    let secret = app.config.database.path.with_file_name("coffeeshop.secret");
-    let secret = URL_SAFE_NO_PAD.decode(fs::read_to_string(secret).unwrap().trim()).unwrap();
+    let secret = app.sql.secret();
     let sealing = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), b"coffeeshop sealing v1");
     let kid: String = app.stored("SELECT kid FROM signing_keys");
-    let sealed: Vec<u8> = app.stored("SELECT private_key FROM signing_keys");
+    let sealed = bytes(&app.stored::<String>("SELECT private_key FROM signing_keys"));
     let (nonce, sealed) = sealed.split_at(NONCE_LEN);
     let mut key = sealed.to_vec();
     let label = format!("signing key {kid}");

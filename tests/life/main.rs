@@ -14,6 +14,9 @@ mod server;
 #[expect(dead_code, reason = "these tests need less of it")]
 #[path = "../it/shop.rs"]
 mod shop;
+#[expect(dead_code, reason = "these tests need less of it")]
+#[path = "../it/sql/mod.rs"]
+mod sql;
 
 use std::{
     net::{Ipv4Addr, TcpListener},

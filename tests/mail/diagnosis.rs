@@ -112,8 +112,7 @@ fn a_full_mail_server_gets_the_mail_within_a_minute_of_having_room() {
     server.sign_up("room@example.com").is(201);
     for _ in 0..2 {
         tried(&shop, "room@example.com", 1);
-        let sql = "UPDATE outbox SET due_at = 0, attempts = 50, last_error = NULL";
-        shop.sql().execute(sql, []).unwrap();
+        shop.sql.execute("UPDATE outbox SET due_at = 0, attempts = 50, last_error = NULL");
     }
     let message = tried(&shop, "room@example.com", 51);
     let due_at: String = message["due_at"].as_str().unwrap().to_owned();

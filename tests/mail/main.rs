@@ -13,6 +13,9 @@ mod server;
 #[expect(dead_code, reason = "these tests need less of it")]
 #[path = "../it/shop.rs"]
 mod shop;
+#[expect(dead_code, reason = "these tests need less of it")]
+#[path = "../it/sql/mod.rs"]
+mod sql;
 
 use std::sync::OnceLock;
 
