@@ -39,7 +39,7 @@ impl SessionCache {
         {
             return Ok(Some(found));
         }
-        let found = core.read(move |tx| Ok(tx.session(id)?)).await?.map(Arc::new);
+        let found = core.store.session_with_user(id).await?.map(Arc::new);
         if let (Some(version), Some(found)) = (version, &found) {
             self.0.insert(id, (version, Arc::clone(found)));
         }

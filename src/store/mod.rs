@@ -34,7 +34,10 @@ pub use self::{
     tx::{Snapshot, Tx},
     users::DueUserCursor,
 };
-use crate::config::{self, Database};
+use crate::{
+    config::{self, Database},
+    domain::{Session, SessionId, User},
+};
 
 /// An open store. Cheap to clone; closed when the last clone is dropped.
 #[derive(Clone)]
@@ -175,6 +178,17 @@ impl Store {
         match &self.engine {
             Engine::Sqlite(engine) => engine.probe().await,
             Engine::Postgres(engine) => engine.probe().await,
+        }
+    }
+
+    /// A session with its user: how each request is authenticated.
+    ///
+    /// # Errors
+    /// If the store cannot answer.
+    pub async fn session_with_user(&self, id: SessionId) -> Result<Option<(Session, User)>, Error> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.read(move |tx| tx.session(id)).await,
+            Engine::Postgres(engine) => engine.session_with_user(id).await,
         }
     }
 

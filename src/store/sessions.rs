@@ -27,6 +27,18 @@ impl Snapshot<'_> {
         })
     }
 
+    /// The sessions that exist of these, with their users, in one query of PostgreSQL.
+    pub(super) fn sessions_with_users(&self, ids: &[SessionId]) -> Result<Vec<(Session, User)>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS}, {SESSION_COLUMNS} FROM sessions s JOIN users u ON u.id = s.user_id \
+             WHERE s.id = ANY (CAST(CAST(?1 AS TEXT) AS UUID[]))"
+        );
+        let ids: Vec<_> = ids.iter().map(|id| id.as_uuid().to_string()).collect();
+        self.all(&sql, [format!("{{{}}}", ids.join(","))], |row| {
+            Ok((read_session(row, COLUMN_COUNT)?, read_user(row, 0)?))
+        })
+    }
+
     /// The sessions of a user that have not expired, latest used first.
     pub(crate) fn sessions_of(&self, user_id: UserId, now: Timestamp) -> Result<Vec<Session>, Error> {
         let sql = format!(

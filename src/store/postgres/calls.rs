@@ -12,10 +12,12 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{connection::Connection, server::Server};
-use crate::store::{error::Error, tx::Tx};
+use crate::store::{ServerFault, error::Error, tx::Tx};
 
 /// The most rounds of a transaction that others prevent from being committed.
 const ROUNDS: u32 = 30;
+/// How often a server is asked whether it still is what coffeeshop relies on.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// The longest pause between two rounds, in milliseconds.
 const LONGEST_PAUSE: u64 = 64;
 
@@ -30,19 +32,23 @@ pub(super) enum Isolation {
     ReadCommitted,
     /// All statements see one snapshot, and none may write.
     Snapshot,
+    /// One statement, which may not write and sees one snapshot anyway.
+    OneStatement,
 }
 
 impl Isolation {
-    const fn begin(self) -> &'static str {
+    /// The statement that begins a transaction; none if there is none.
+    const fn begin(self) -> Option<&'static str> {
         match self {
-            Self::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
-            Self::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED",
-            Self::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+            Self::Serializable => Some("BEGIN ISOLATION LEVEL SERIALIZABLE"),
+            Self::ReadCommitted => Some("BEGIN ISOLATION LEVEL READ COMMITTED"),
+            Self::Snapshot => Some("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"),
+            Self::OneStatement => None,
         }
     }
 
     const fn is_read_only(self) -> bool {
-        matches!(self, Self::Snapshot)
+        matches!(self, Self::Snapshot | Self::OneStatement)
     }
 }
 
@@ -52,6 +58,8 @@ pub(super) struct Caller {
     /// Notified when a commit wakes the outbox worker.
     enqueued: Arc<Notify>,
     connection: Option<Connection>,
+    /// When the server was last asked whether it is what coffeeshop relies on.
+    checked_at: Instant,
 }
 
 /// How a round ends.
@@ -75,7 +83,7 @@ impl<T> Round<T> {
 
 impl Caller {
     pub(super) fn new(server: Arc<Server>, enqueued: Arc<Notify>) -> Self {
-        Self { server, enqueued, connection: None }
+        Self { server, enqueued, connection: None, checked_at: Instant::now() }
     }
 
     pub(super) fn close(self) {
@@ -128,11 +136,21 @@ impl Caller {
         let usable = self.connection.take().filter(|connection| connection.resume(deadline));
         let connection = match usable {
             Some(connection) => connection,
-            None => Connection::connect(&self.server, deadline)
-                .map_err(|error| Error::Unavailable(error.to_string()))?,
+            None => {
+                self.checked_at = Instant::now();
+                Connection::connect(&self.server, deadline).map_err(|fault| unavailable(&fault))?
+            }
         };
+        if self.checked_at.elapsed() > CHECK_INTERVAL {
+            connection.check(&self.server).map_err(|fault| unavailable(&fault))?;
+            self.checked_at = Instant::now();
+        }
         Ok(self.connection.insert(connection))
     }
+}
+
+fn unavailable(fault: &ServerFault) -> Error {
+    Error::Unavailable(fault.to_string())
 }
 
 fn round<T, E: From<Error>>(

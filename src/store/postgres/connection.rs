@@ -17,11 +17,11 @@ use tokio_postgres::{Client, Row, RowStream};
 
 use super::{
     errors::{Condition, Failure},
-    server::{ConnectError, Server},
+    server::Server,
     statements::{Statements, with_dollars},
     values::Parameter,
 };
-use crate::store::{error::Error, sql::Value};
+use crate::store::{ServerFault, error::Error, sql::Value};
 
 /// How long a connection may take to say goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -52,10 +52,13 @@ enum Transaction {
 }
 
 impl Connection {
-    pub(super) fn connect(server: &Server, deadline: Instant) -> Result<Self, ConnectError> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(ConnectError::Runtime)?;
+    pub(super) fn connect(server: &Server, deadline: Instant) -> Result<Self, ServerFault> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| ServerFault::Failed(error.to_string()))?;
         let connecting = async { timeout_at(deadline.into(), server.connect()).await };
-        let (client, task) = runtime.block_on(connecting).map_err(|_| ConnectError::Deadline)??;
+        let connected = runtime.block_on(connecting);
+        let (client, task) =
+            connected.map_err(|_| ServerFault::Absent("it does not answer in time".to_owned()))??;
         Ok(Self {
             client,
             statements: Statements::default(),
@@ -89,10 +92,17 @@ impl Connection {
         !self.is_lost()
     }
 
-    /// Begins a transaction by `begin`, which is sent with its first statement.
-    pub(super) fn begin(&self, begin: &'static str) {
+    /// Whether the server still is what coffeeshop relies on, and its clock right.
+    pub(super) fn check(&self, server: &Server) -> Result<(), ServerFault> {
+        let deadline = self.deadline.get().into();
+        let checked = self.runtime.block_on(async { timeout_at(deadline, server.check(&self.client)).await });
+        checked.unwrap_or_else(|_| Err(ServerFault::Absent("it does not answer in time".to_owned())))
+    }
+
+    /// Begins a transaction by `begin`, which is sent with its first statement; without it each statement is one.
+    pub(super) fn begin(&self, begin: Option<&'static str>) {
         self.failure.take();
-        self.transaction.set(Transaction::Pending(begin));
+        self.transaction.set(begin.map_or(Transaction::None, Transaction::Pending));
     }
 
     /// Commits a transaction of which no statement has failed.

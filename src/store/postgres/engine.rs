@@ -3,19 +3,22 @@
 use std::{
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tokio::{runtime::Builder, sync::Notify};
+use tokio::{runtime::Builder, sync::Notify, task};
+use tokio_postgres::Client;
 
 use super::{
+    batch::Batch,
     calls::Isolation,
-    migrations::{self, Schema, unreachable},
+    migrations::{self, Schema, unusable},
     server::Server,
     workers::{Priority, Workers},
 };
 use crate::{
     config,
+    domain::{Session, SessionId, User},
     store::{
         ServerFault,
         error::Error,
@@ -27,6 +30,10 @@ use crate::{
 /// How long `close` waits for the threads to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// For how long an absent server is tried at a start, and the pause between two attempts.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// Threads for look-ups, which do not wait behind other work.
 const LOOK_UP_THREADS: usize = 2;
 
@@ -36,6 +43,7 @@ pub(in crate::store) struct Engine {
     workers: Workers,
     /// Threads of their own for what must not wait behind other work.
     look_ups: Workers,
+    batch: Batch,
     enqueued: Arc<Notify>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -55,15 +63,33 @@ fn inspect(settings: &config::Postgres) -> Result<Schema, OpenError> {
     let inspected = thread::scope(|scope| {
         let inspect = || {
             let runtime = Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| unreachable(&server, &error))?;
+            let runtime = runtime.map_err(|error| failed(&server, &error))?;
             runtime.block_on(async {
-                let (client, _) = server.connect().await.map_err(|error| unreachable(&server, &error))?;
+                let (client, _) = connect(&server).await?;
                 migrations::inspect(&client, &server).await
             })
         };
         scope.spawn(inspect).join()
     });
-    inspected.unwrap_or_else(|_| Err(unreachable(&server, &"the connection panicked")))
+    inspected.unwrap_or_else(|_| Err(failed(&server, &"the connection panicked")))
+}
+
+/// Connects to a server that may be starting.
+async fn connect(server: &Server) -> Result<(Client, task::JoinHandle<()>), OpenError> {
+    let give_up = Instant::now() + START_TIMEOUT;
+    loop {
+        match server.connect().await {
+            Err(ServerFault::Absent(why)) if Instant::now() + PAUSE < give_up => {
+                tracing::debug!(why, "the database server is absent, it is tried again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            connected => return connected.map_err(|fault| unusable(server, fault)),
+        }
+    }
+}
+
+fn failed(server: &Server, why: &impl ToString) -> OpenError {
+    unusable(server, ServerFault::Failed(why.to_string()))
 }
 
 fn empty(at: &impl ToString) -> OpenError {
@@ -84,7 +110,7 @@ impl Engine {
         mode: OpenMode,
     ) -> Result<(Self, Vec<String>), OpenError> {
         let server = Arc::new(server(settings)?);
-        let (client, _) = server.connect().await.map_err(|error| unreachable(&server, &error))?;
+        let (client, _) = connect(&server).await?;
         let migrated = match (migrations::inspect(&client, &server).await?, mode) {
             (Schema::Current, _) => Vec::new(),
             (_, OpenMode::CreateOrMigrate) => migrations::migrate(&server).await?,
@@ -98,20 +124,20 @@ impl Engine {
         let enqueued = Arc::new(Notify::new());
         let start = |threads| {
             let started = Workers::start(threads, &server, &enqueued);
-            started.map_err(|error| unreachable(&server, &error))
+            started.map_err(|error| failed(&server, &error))
         };
         let (workers, mut threads) = start(usize::from(settings.connections) - LOOK_UP_THREADS)?;
         let (look_ups, look_up_threads) = start(LOOK_UP_THREADS)?;
         threads.extend(look_up_threads);
-        Ok((Self { workers, look_ups, enqueued, threads: Arc::new(Mutex::new(threads)) }, migrated))
+        let batch = Batch::on(look_ups.clone());
+        Ok((Self { workers, look_ups, batch, enqueued, threads: Arc::new(Mutex::new(threads)) }, migrated))
     }
 
     /// Waits until the threads have ended, which they do once the last clone is dropped.
     pub(in crate::store) async fn close(self) {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         drop(self);
-        let ended =
-            tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
+        let ended = task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         if tokio::time::timeout(CLOSE_TIMEOUT, ended).await.is_err() {
             tracing::warn!("the database is still in use; it closes with the process");
         }
@@ -125,6 +151,13 @@ impl Engine {
     pub(in crate::store) async fn probe(&self) -> Result<(), Error> {
         let probe = |tx: &Tx<'_>| tx.probe_users();
         self.look_ups.run(probe, Isolation::Snapshot, Priority::Next).await
+    }
+
+    pub(in crate::store) async fn session_with_user(
+        &self,
+        id: SessionId,
+    ) -> Result<Option<(Session, User)>, Error> {
+        self.batch.session_with_user(id).await
     }
 
     pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> Result<T, E>

@@ -81,7 +81,7 @@ fn compare(info: &Row, server: &Server) -> Result<Schema, OpenError> {
 /// Migrates a database to the newest schema in one transaction; returns the applied migrations.
 pub(super) async fn migrate(server: &Server) -> Result<Vec<String>, OpenError> {
     let patient = server.without_timeouts();
-    let connect = async || patient.connect().await.map_err(|error| unreachable(server, &error));
+    let connect = async || patient.connect().await.map_err(|fault| unusable(server, fault));
     let failed = |error| failed(server, &error);
     let (lock, _) = connect().await?;
     create_info(&lock).await.map_err(failed)?;
@@ -125,16 +125,15 @@ fn is_race(error: &tokio_postgres::Error) -> bool {
 }
 
 fn foreign(server: &Server) -> OpenError {
-    OpenError::Server { at: server.to_string(), fault: ServerFault::Foreign }
+    unusable(server, ServerFault::Foreign)
 }
 
 fn broken(server: &Server, why: String) -> OpenError {
-    OpenError::Server { at: server.to_string(), fault: ServerFault::Failed(why) }
+    unusable(server, ServerFault::Failed(why))
 }
 
-/// A database that cannot be reached.
-pub(super) fn unreachable(server: &Server, why: &impl ToString) -> OpenError {
-    OpenError::Server { at: server.to_string(), fault: ServerFault::Absent(why.to_string()) }
+pub(super) fn unusable(server: &Server, fault: ServerFault) -> OpenError {
+    OpenError::Server { at: server.to_string(), fault }
 }
 
 fn failed(server: &Server, error: &tokio_postgres::Error) -> OpenError {

@@ -1,10 +1,13 @@
 //! PostgreSQL, the engine for several machines: threads that read and write, each with a connection of its own.
 
+mod batch;
 mod calls;
 mod connection;
 mod engine;
 mod errors;
+mod faults;
 mod migrations;
+mod requirements;
 mod server;
 mod statements;
 mod tls;

@@ -1,6 +1,6 @@
 //! The servers of a database, and how to connect to the one that can write.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{
@@ -8,8 +8,15 @@ use tokio_postgres::{
     config::{SslMode, TargetSessionAttrs},
 };
 
-use super::{errors, tls::Tls};
-use crate::config::{self, Host, PostgresUrl};
+use super::{
+    faults,
+    requirements::{self, Warnings},
+    tls::Tls,
+};
+use crate::{
+    config::{self, Host, PostgresUrl},
+    store::ServerFault,
+};
 
 /// How long one host may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -17,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sent with the start of each connection, in milliseconds: `SET` would not survive a pooler.
-pub(super) const TIMEOUTS: [(&str, u32); 3] =
+const TIMEOUTS: [(&str, u32); 3] =
     [("statement_timeout", 5_000), ("lock_timeout", 3_000), ("idle_in_transaction_session_timeout", 10_000)];
 
 /// The database of the settings.
@@ -27,15 +34,8 @@ pub(super) struct Server {
     hosts: Vec<Config>,
     tls: Option<Tls>,
     url: Arc<PostgresUrl>,
-}
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub(super) enum ConnectError {
-    /// No runtime can be made.
-    Runtime(io::Error),
-    Deadline,
-    Server(tokio_postgres::Error),
+    has_timeouts: bool,
+    warnings: Arc<Warnings>,
 }
 
 impl Server {
@@ -66,12 +66,13 @@ impl Server {
             };
             config
         };
-        Ok(Self { hosts: url.hosts().iter().map(host).collect(), tls, url })
+        let hosts = url.hosts().iter().map(host).collect();
+        Ok(Self { hosts, tls, url, has_timeouts: true, warnings: Arc::default() })
     }
 
     /// The same server for statements that may take long, such as those of a migration.
     pub(super) fn without_timeouts(&self) -> Self {
-        let mut server = self.clone();
+        let mut server = Self { has_timeouts: false, ..self.clone() };
         let options = options(&self.url, TIMEOUTS.map(|(name, _)| (name, 0)));
         for host in &mut server.hosts {
             host.options(&options);
@@ -80,30 +81,56 @@ impl Server {
     }
 
     /// Connects to the first host that can write; the task moves bytes, and ends after the client was dropped.
-    pub(super) async fn connect(&self) -> Result<(Client, JoinHandle<()>), ConnectError> {
-        let mut error = ConnectError::Deadline;
-        for host in &self.hosts {
-            match timeout(CONNECT_TIMEOUT, self.connect_to(host)).await {
-                Ok(Ok(connected)) => return Ok(connected),
-                Ok(Err(refused)) => error = ConnectError::Server(refused),
-                Err(_) => error = ConnectError::Deadline,
-            }
+    pub(super) async fn connect(&self) -> Result<(Client, JoinHandle<()>), ServerFault> {
+        let mut found = None;
+        for (host, config) in self.url.hosts().iter().zip(&self.hosts) {
+            let connected = timeout(CONNECT_TIMEOUT, self.connect_to(host, config)).await;
+            let fault = match connected.unwrap_or_else(|_| Err(silent())) {
+                Ok(connected) => return Ok(connected),
+                // A standby beside a primary that is away: one of them can write soon.
+                Err(fault) if fault == faults::read_only() && self.hosts.len() > 1 => {
+                    ServerFault::Absent(fault.to_string())
+                }
+                Err(fault) => fault,
+            };
+            // What the operator must mend says more than a host that is away.
+            found = found.filter(|found| !matches!(found, ServerFault::Absent(_))).or(Some(fault));
         }
-        Err(error)
+        Err(found.unwrap_or_else(silent))
     }
 
-    async fn connect_to(&self, host: &Config) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        match &self.tls {
+    async fn connect_to(
+        &self,
+        host: &Host,
+        config: &Config,
+    ) -> Result<(Client, JoinHandle<()>), ServerFault> {
+        let name = match host {
+            Host::Tcp { name, .. } => name,
+            Host::Unix { .. } => "",
+        };
+        let fault = |error| faults::of_connecting(&error, name);
+        let (client, task) = match &self.tls {
             None => {
-                let (client, connection) = host.connect(NoTls).await?;
-                Ok((client, tokio::spawn(async { drop(connection.await) })))
+                let (client, connection) = config.connect(NoTls).await.map_err(fault)?;
+                (client, tokio::spawn(async { drop(connection.await) }))
             }
             Some(tls) => {
-                let (client, connection) = host.connect(tls.clone()).await?;
-                Ok((client, tokio::spawn(async { drop(connection.await) })))
+                let (client, connection) = config.connect(tls.clone()).await.map_err(fault)?;
+                (client, tokio::spawn(async { drop(connection.await) }))
             }
-        }
+        };
+        self.check(&client).await?;
+        Ok((client, task))
     }
+
+    /// Asks a server whether it is what coffeeshop relies on.
+    pub(super) async fn check(&self, client: &Client) -> Result<(), ServerFault> {
+        requirements::check(client, self.has_timeouts, &self.warnings).await
+    }
+}
+
+fn silent() -> ServerFault {
+    ServerFault::Absent("it does not answer in time".to_owned())
 }
 
 /// The options of the URL, and the timeouts.
@@ -116,15 +143,5 @@ fn options(url: &PostgresUrl, timeouts: [(&str, u32); 3]) -> String {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.url.fmt(f)
-    }
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Runtime(error) => error.fmt(f),
-            Self::Deadline => f.write_str("it does not answer in time"),
-            Self::Server(error) => f.write_str(&errors::text(error)),
-        }
     }
 }

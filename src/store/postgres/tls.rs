@@ -14,11 +14,13 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use tokio_rustls::{
     TlsConnector, client,
     rustls::{
-        ClientConfig, RootCertStore,
+        self, ClientConfig, RootCertStore,
         crypto::aws_lc_rs,
         pki_types::{CertificateDer, ServerName, pem::PemObject},
     },
 };
+
+use crate::store::ServerFault;
 
 /// Makes TLS connections to any host.
 #[derive(Clone)]
@@ -58,6 +60,30 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let pem = fs::read(file).map_err(|e| format!("{path}: {e}"))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     found.ok().filter(|found| !found.is_empty()).ok_or_else(|| format!("{path} has no certificate in PEM"))
+}
+
+/// Why a handshake with a host failed; none if the connection broke for another reason than TLS.
+pub(super) fn fault(error: &io::Error, host: &str) -> Option<ServerFault> {
+    use rustls::{CertificateError as Fault, Error};
+    Some(match error.get_ref()?.downcast_ref::<Error>()? {
+        Error::InvalidCertificate(fault) => match fault {
+            Fault::UnknownIssuer => ServerFault::UnknownAuthority,
+            Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+                ServerFault::OtherName(host.to_owned())
+            }
+            Fault::Expired | Fault::ExpiredContext { .. } => certificate("it has expired"),
+            Fault::NotValidYet | Fault::NotValidYetContext { .. } => certificate("it is not valid yet"),
+            Fault::InvalidPurpose | Fault::InvalidPurposeContext { .. } => {
+                certificate("it is not for a server")
+            }
+            fault => ServerFault::Certificate(fault.to_string()),
+        },
+        error => ServerFault::Failed(format!("the TLS handshake failed: {error}")),
+    })
+}
+
+fn certificate(why: &str) -> ServerFault {
+    ServerFault::Certificate(why.to_owned())
 }
 
 impl<S> MakeTlsConnect<S> for Tls

@@ -17,11 +17,11 @@ use super::{
 use crate::store::{error::Error, tx::Tx};
 
 /// The most closures that wait in each queue; beyond that they are refused.
-const QUEUE: usize = 4096;
+pub(super) const QUEUE: usize = 4096;
 /// After how many other closures a thread takes background work.
 const MAX_SKIPPED: usize = 8;
 /// How long a call may take, in the queue, in all rounds and pauses together.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub(super) struct Workers {
@@ -29,7 +29,7 @@ pub(super) struct Workers {
     background: Sender<Job>,
 }
 
-type Job = Box<dyn FnOnce(&mut Caller) + Send>;
+pub(super) type Job = Box<dyn FnOnce(&mut Caller) + Send>;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Priority {
@@ -71,21 +71,23 @@ impl Workers {
             }
         };
         self.send(Box::new(job), priority)?;
-        answer.await.unwrap_or_else(|_| Err(Error::Unavailable("its threads have stopped".to_owned()).into()))
+        answer.await.unwrap_or_else(|_| Err(stopped().into()))
     }
 
-    fn send(&self, job: Job, priority: Priority) -> Result<(), Error> {
+    pub(super) fn send(&self, job: Job, priority: Priority) -> Result<(), Error> {
         let queue = match priority {
             Priority::Next => &self.next,
             Priority::Background => &self.background,
         };
-        queue.try_send(job).map_err(|refusal| {
-            Error::Unavailable(match refusal {
-                TrySendError::Full(_) => "too many reads and writes wait".to_owned(),
-                TrySendError::Disconnected(_) => "its threads have stopped".to_owned(),
-            })
+        queue.try_send(job).map_err(|refusal| match refusal {
+            TrySendError::Full(_) => Error::Unavailable("too many reads and writes wait".to_owned()),
+            TrySendError::Disconnected(_) => stopped(),
         })
     }
+}
+
+pub(super) fn stopped() -> Error {
+    Error::Unavailable("its threads have stopped".to_owned())
 }
 
 #[derive(Clone)]
