@@ -96,7 +96,7 @@ impl Cluster {
         [
             ("DATABASE__URL", format!("postgres://postgres@/postgres?host={folder}")),
             ("DATABASE__TLS", "off".to_owned()),
-            ("AUTH__SECRET", "5".repeat(64)),
+            ("AUTH__SECRET", "0123456789abcdef".repeat(4)),
         ]
     }
 
