@@ -108,6 +108,9 @@ impl Caller {
             let connection = self.connection(deadline)?;
             match round(connection, work.clone(), isolation) {
                 Round::Done { result, wakes_outbox } => {
+                    if let Some(to) = connection.moved_to() {
+                        return Err(Error::Unavailable(format!("it was moved to {to}")).into());
+                    }
                     if wakes_outbox {
                         self.enqueued.notify_one();
                     }

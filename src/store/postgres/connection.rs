@@ -35,6 +35,7 @@ pub(in crate::store) struct Connection {
     /// The error of the first statement of the transaction that failed. PostgreSQL answers a COMMIT after it like any other,
     /// and rolls back.
     failure: RefCell<Option<Error>>,
+    lacks_table: Cell<bool>,
     is_lost: Cell<bool>,
     deadline: Cell<Instant>,
     /// Moves bytes between the client and the socket; ends after the client was dropped.
@@ -64,6 +65,7 @@ impl Connection {
             statements: Statements::default(),
             transaction: Cell::new(Transaction::None),
             failure: RefCell::default(),
+            lacks_table: Cell::default(),
             is_lost: Cell::default(),
             deadline: Cell::new(deadline),
             task,
@@ -139,6 +141,15 @@ impl Connection {
         self.failure.borrow().clone()
     }
 
+    /// Where the store was moved to, if a statement has failed since a table is gone.
+    pub(super) fn moved_to(&self) -> Option<String> {
+        if !self.lacks_table.take() {
+            return None;
+        }
+        let found = self.query("SELECT moved_to FROM store_info", &[]).ok()?;
+        found.first()?.try_get(0).ok().flatten()
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost.get() || self.client.is_closed()
     }
@@ -207,6 +218,7 @@ impl Connection {
         let (error, condition) = (failure.error(), failure.condition());
         match condition {
             Condition::Usable => {}
+            Condition::NoTable => self.lacks_table.set(true),
             Condition::Stale => self.statements.forget(),
             Condition::Lost => self.is_lost.set(true),
         }

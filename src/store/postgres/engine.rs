@@ -149,8 +149,7 @@ impl Engine {
     }
 
     pub(in crate::store) async fn probe(&self) -> Result<(), Error> {
-        let probe = |tx: &Tx<'_>| tx.probe_users();
-        self.look_ups.run(probe, Isolation::Snapshot, Priority::Next).await
+        self.look_ups.run(|tx: &Tx<'_>| tx.probe_schema(), Isolation::OneStatement, Priority::Next).await
     }
 
     pub(in crate::store) async fn session_with_user(

@@ -27,6 +27,8 @@ pub(super) enum Condition {
     Usable,
     /// Its prepared statements are not valid any more.
     Stale,
+    /// Usable, but a table is gone: the store may have been moved.
+    NoTable,
     /// It is closed, or leads to a server that cannot write.
     Lost,
 }
@@ -89,6 +91,7 @@ fn condition(code: &SqlState, severity: Option<Severity>, message: &str) -> Cond
     match code {
         _ if is_stale_plan => Condition::Stale,
         &SqlState::INVALID_SQL_STATEMENT_NAME => Condition::Stale,
+        &SqlState::UNDEFINED_TABLE => Condition::NoTable,
         // A primary that has become a standby.
         &SqlState::READ_ONLY_SQL_TRANSACTION => Condition::Lost,
         _ if matches!(severity, Some(Severity::Fatal | Severity::Panic)) => Condition::Lost,
@@ -105,7 +108,7 @@ fn error_of(error: &DbError) -> Error {
         return if is_email { Error::Taken(Unique::Email) } else { Error::Defect(text) };
     }
     match condition(code, error.parsed_severity(), error.message()) {
-        Condition::Usable => by_code(code, text),
+        Condition::Usable | Condition::NoTable => by_code(code, text),
         Condition::Stale => Error::Retry(text),
         Condition::Lost => Error::Unavailable(text),
     }
@@ -160,6 +163,7 @@ mod tests {
         assert_eq!(of("57014", Some(Severity::Error), "statement timeout"), Condition::Usable);
         assert_eq!(of("57P01", Some(Severity::Fatal), ""), Condition::Lost);
         assert_eq!(of("25006", Some(Severity::Error), ""), Condition::Lost);
+        assert_eq!(of("42P01", Some(Severity::Error), ""), Condition::NoTable);
         assert_eq!(of("26000", Some(Severity::Error), ""), Condition::Stale);
         let changed = "cached plan must not change result type";
         assert_eq!(of("0A000", Some(Severity::Error), changed), Condition::Stale);

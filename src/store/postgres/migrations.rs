@@ -9,7 +9,7 @@ use refinery::Migration;
 use tokio_postgres::{Client, Row, error::SqlState};
 
 use super::{errors, server::Server};
-use crate::store::{ServerFault, open::OpenError};
+use crate::store::{ServerFault, error::Error, open::OpenError, tx::Snapshot};
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -67,6 +67,9 @@ fn compare(info: &Row, server: &Server) -> Result<Schema, OpenError> {
     if product != PRODUCT {
         return Err(foreign(server));
     }
+    if let Some(to) = info.get(3) {
+        return Err(OpenError::Moved { at: server.to_string(), to });
+    }
     let known = newest();
     if found > known && oldest_program > known {
         return Err(OpenError::Newer { at: server.to_string(), found, known });
@@ -76,6 +79,25 @@ fn compare(info: &Row, server: &Server) -> Result<Schema, OpenError> {
         found if found < known => Schema::Behind(names(found)),
         _ => Schema::Current,
     })
+}
+
+impl Snapshot<'_> {
+    /// Whether this program can run on the schema, which another process may have migrated or moved meanwhile.
+    pub(super) fn probe_schema(&self) -> Result<(), Error> {
+        let sql = "SELECT schema, oldest_program, moved_to FROM store_info";
+        let info = self.first(sql, (), |row| {
+            Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<Option<String>>(2)?))
+        })?;
+        let known = i64::from(newest());
+        Err(Error::Unavailable(match info {
+            Some((.., Some(to))) => format!("it was moved to {to}"),
+            Some((_, oldest_program, _)) if oldest_program > known => {
+                "its schema is for a newer coffeeshop".to_owned()
+            }
+            Some((schema, ..)) if schema >= known => return Ok(()),
+            _ => "its schema is behind: apply pending migrations with coffeeshop migrate".to_owned(),
+        }))
+    }
 }
 
 /// Migrates a database to the newest schema in one transaction; returns the applied migrations.

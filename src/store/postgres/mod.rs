@@ -10,6 +10,8 @@ mod migrations;
 mod requirements;
 mod server;
 mod statements;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod values;
 mod workers;
