@@ -84,6 +84,18 @@ impl Cluster {
         assert!(child.wait().unwrap().success(), "the users were not inserted");
     }
 
+    /// Adds sessions that nothing uses, as old as those that begin now: two conflict if they are on one page of an index, which
+    /// those of a shop, begun over weeks, hardly are.
+    pub fn add_sessions(&self) {
+        let far_away = seed::FAR_AWAY;
+        self.sql(&format!(
+            "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) \
+             SELECT (lpad(to_hex(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || '7000' || \
+             substr(md5(random()::text), 1, 16))::uuid, id, sha256(email::bytea), created_at, created_at, {far_away} \
+             FROM (SELECT * FROM users WHERE status = 'verified' ORDER BY seq DESC LIMIT 500) AS users"
+        ));
+    }
+
     /// Starts a server on it, with these settings besides; returns once it answers.
     pub fn serve_with(&self, shop: &Shop, settings: &[(&str, &str)]) -> Server {
         let own = self.settings();

@@ -161,7 +161,11 @@ pub fn refresh(engines: &Engines, setting: &Setting, report: &mut Report) {
     let servers = engines.serve(&[]);
     let [mut postgres, mut sqlite] = servers.each_ref().map(|server| {
         let customers = seed::customers().take(CONNECTIONS);
-        customers.map(|person| Refresher::new(server, person)).collect::<Vec<_>>()
+        let refreshers = customers.map(|person| {
+            engines.cluster.add_sessions();
+            Refresher::new(server, person)
+        });
+        refreshers.collect::<Vec<_>>()
     });
     let mut alone = [Refresher::new(&servers[0], seed::customers().nth(CONNECTIONS).unwrap())];
     let [many, beside, one] = setting.turns.take([
