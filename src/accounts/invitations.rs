@@ -2,7 +2,7 @@
 
 use super::new_user::{insert, name};
 use crate::{
-    core::{Admin, ChangeKind, CodeMessage, Core, Error, FreshCode, charge_change, send_code},
+    core::{Admin, CodeMessage, Core, Error, FreshCode, send_code},
     domain::{Action, Email, Invalid, Problems, Profile, Purpose, Role, User},
 };
 
@@ -55,8 +55,7 @@ impl Invitations {
     /// `EmailTaken`, `TooManyRequests`.
     pub async fn invite(&self, by: &Admin, invitee: Invitee) -> Result<User, Error> {
         let fresh = FreshCode::new();
-        let written = self.core.write_as(by, move |tx, by, now| {
-            charge_change(tx, ChangeKind::ByAdmin, by, now)?;
+        let written = self.core.write_change_as(by, move |tx, by, now| {
             let user = User::invited(invitee.profile, invitee.role, now, tx.settings().unverified_after);
             insert(tx, &user, None)?;
             by.record(tx, Action::UserInvited, user.id, now)?;

@@ -3,10 +3,9 @@
 use super::verification::mark_verified;
 use crate::{
     core::{
-        Actor, Admin, AuditActor, ChangeKind, CodeMessage, Confirmation, Core, Error, FreshCode, Proof,
-        Revoke, Tx, charge_change, charge_message, check_proof, find_user_by_email, forget_resets, live_user,
-        make_link, outbox, pad_to_step, redeem, reset_login_limits, revoke_access, send_code_quietly,
-        send_verification,
+        Actor, Admin, AuditActor, CodeMessage, Confirmation, Core, Error, FreshCode, Proof, Revoke, Tx,
+        check_proof, find_user_by_email, forget_resets, live_user, make_link, message_charge, outbox,
+        pad_to_step, redeem, reset_login_limits, revoke_access, send_code_quietly, send_verification,
     },
     crypto::Hasher,
     domain::{
@@ -63,8 +62,7 @@ impl Passwords {
         let new = self.check_new(typed.to_owned(), actor.user().profile.clone()).await?;
         let hash = self.hasher.hash(new).await?;
         let (fresh, own) = (FreshCode::new(), actor.session_id());
-        let changed = self.core.write_confirmed(confirmed, move |tx, user, by, now| {
-            charge_change(tx, ChangeKind::WithPassword, by, now)?;
+        let changed = self.core.write_confirmed_change(confirmed, move |tx, user, by, now| {
             tx.set_password(user.id, &hash)?;
             revoke_access(tx, user.id, Revoke::Others(own))?;
             by.record(tx, Action::PasswordChanged, user.id, now)?;
@@ -95,8 +93,8 @@ impl Passwords {
     async fn send_reset(&self, email: Email, origin: Origin) -> Result<(), Error> {
         let now = self.core.now();
         let fresh = FreshCode::new();
-        let sent = self.core.write(move |tx| {
-            charge_message(tx, &origin.client, now)?;
+        let charge = message_charge(&self.core, &origin.client, now);
+        let sent = self.core.write_charged(charge, move |tx| {
             let found = find_user_by_email(tx, &email, now)?.map(|(user, _)| user);
             let Some(user) = found.filter(|user| !user.disabled) else { return Ok(()) };
             if send_code_quietly(tx, CodeMessage::to(&user, Purpose::ResetPassword), &fresh, now)? {
@@ -118,7 +116,7 @@ impl Passwords {
         let reset = self.core.write(move |tx| {
             let Some(redeemed) = redeem(tx, &proof, PURPOSES, now)? else { return Ok(None) };
             let user = redeemed.user;
-            reset_login_limits(tx, &user.profile.email, &origin.client, now)?;
+            reset_login_limits(tx, &user.profile.email, &origin.client, now);
             let had_password = tx.password(user.id)?.is_some();
             tx.set_password(user.id, &hash)?;
             revoke_access(tx, user.id, Revoke::All)?;

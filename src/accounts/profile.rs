@@ -2,7 +2,7 @@
 
 use super::deletion::delete;
 use crate::{
-    core::{Actor, ChangeKind, Confirmation, Core, Error, charge_change, outbox},
+    core::{Actor, ChangeKind, Confirmation, Core, Error, outbox, refund_change},
     domain::{Message, MessageKind, Password, ProfileChange, Status, User},
 };
 
@@ -22,15 +22,22 @@ impl Profile {
     /// # Errors
     /// `InvalidToken` if the session has ended meanwhile; `TooManyRequests`.
     pub async fn update(&self, actor: &Actor, change: ProfileChange) -> Result<User, Error> {
-        let updated = self.core.write_as_user(actor, |tx, old, by, now| {
+        // What changes nothing is not charged, even if there is no token.
+        let mut asked = actor.user().profile.clone();
+        change.clone().apply(&mut asked);
+        if asked == actor.user().profile {
+            return Ok(actor.user().clone());
+        }
+        let updated = self.core.write_change_as_user(actor, |tx, old, by, now| {
             let mut user = old.clone();
             change.apply(&mut user.profile);
-            if user != old {
-                charge_change(tx, ChangeKind::OwnEdit, by, now)?;
-                user.updated_at = now;
-                tx.update_user(&user)?;
-                by.record_edit(tx, &old, &user)?;
+            if user == old {
+                refund_change(tx, ChangeKind::OwnEdit, by, now);
+                return Ok(old);
             }
+            user.updated_at = now;
+            tx.update_user(&user)?;
+            by.record_edit(tx, &old, &user)?;
             Ok(user)
         });
         updated.await

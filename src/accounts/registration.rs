@@ -3,7 +3,7 @@
 use super::new_user::{insert, name};
 use crate::{
     core::{
-        Admin, AuditActor, Core, Error, FreshCode, Tx, charge_message, charge_strength_check, outbox,
+        Admin, AuditActor, Core, Error, FreshCode, Tx, charge_strength_check, message_charge, outbox,
         pad_to_step, send_verification,
     },
     crypto::Hasher,
@@ -95,16 +95,13 @@ impl Registration {
         let now = self.core.now();
         let hash = self.hasher.hash(new.password).await?;
         let code = FreshCode::new();
-        let created = self.core.write(move |tx| {
+        let charge = message_charge(&self.core, &origin.client, now);
+        let created = self.core.write_charged(charge, move |tx| {
             let user = User::signed_up(new.profile, now, tx.settings().unverified_after);
             match insert(tx, &user, Some(&hash)) {
-                Err(Error::EmailTaken) if tx.settings().hide_taken_emails => {
-                    charge_message(tx, &origin.client, now)?;
-                    notify_owner(tx, &user)?;
-                }
+                Err(Error::EmailTaken) if tx.settings().hide_taken_emails => notify_owner(tx, &user)?,
                 inserted => {
                     inserted?;
-                    charge_message(tx, &origin.client, now)?;
                     AuditActor::anonymous(origin).record(tx, Action::UserSignedUp, user.id, now)?;
                     send_verification(tx, &user, &code, now)?;
                 }

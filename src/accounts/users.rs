@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     core::{
-        Actor, Admin, ChangeKind, Core, Error, FreshCode, Revoke, Tx, charge_change, end_email_change,
-        find_user_by_email, live_user, may_log_in, revoke_access, revoke_sessions, send_verification,
+        Actor, Admin, ChangeKind, Core, Error, FreshCode, Revoke, Tx, end_email_change, find_user_by_email,
+        live_user, may_log_in, refund_change, revoke_access, revoke_sessions, send_verification,
+        settings::Settings,
     },
     domain::{
         Change, Email, Page, Purpose, Status, Timestamp, User, UserChange, UserCursor, UserId, UserQuery,
@@ -74,14 +75,23 @@ impl Users {
     /// # Errors
     /// `NotFound`, `EmailTaken`, `LastAdmin`, `TooManyRequests`.
     pub async fn update(&self, by: &Admin, id: UserId, change: UserChange) -> Result<User, Error> {
+        // What changes nothing is not charged, even if there is no token.
+        let (core, asked, now) = (self.core.clone(), change.clone(), self.core.now());
+        let unchanged = self.core.read(move |tx| {
+            let user = live_user(tx, id, now)?;
+            Ok((changed(&core.settings, &user, asked, now) == user).then_some(user))
+        });
+        if let Some(user) = unchanged.await? {
+            return Ok(user);
+        }
         let fresh = FreshCode::new();
-        let updated = self.core.write_as(by, move |tx, by, now| {
+        let updated = self.core.write_change_as(by, move |tx, by, now| {
             let old = live_user(tx, id, now)?;
-            let mut user = changed(tx, &old, change, now);
+            let mut user = changed(tx.settings(), &old, change, now);
             if user == old {
+                refund_change(tx, ChangeKind::ByAdmin, by, now);
                 return Ok(old);
             }
-            charge_change(tx, ChangeKind::ByAdmin, by, now)?;
             user.updated_at = now;
             if old.is_active_admin() && !user.is_active_admin() {
                 check_not_last_admin(tx)?;
@@ -102,16 +112,15 @@ impl Users {
     /// # Errors
     /// `NotFound`, `LastAdmin`, `TooManyRequests`.
     pub async fn delete(&self, by: &Admin, id: UserId) -> Result<(), Error> {
-        let deleted = self.core.write_as(by, move |tx, by, now| {
+        let deleted = self.core.write_change_as(by, move |tx, by, now| {
             let user = live_user(tx, id, now)?;
-            charge_change(tx, ChangeKind::ByAdmin, by, now)?;
             delete(tx, &user, by, now)
         });
         deleted.await
     }
 }
 
-fn changed(tx: &Tx<'_>, old: &User, change: UserChange, now: Timestamp) -> User {
+fn changed(settings: &Settings, old: &User, change: UserChange, now: Timestamp) -> User {
     let mut user = old.clone();
     change.profile.apply(&mut user.profile);
     change.email.apply(&mut user.profile.email);
@@ -122,7 +131,7 @@ fn changed(tx: &Tx<'_>, old: &User, change: UserChange, now: Timestamp) -> User 
             user.verification = Verification::Done { at: now };
         }
         Change::Set(Status::Unverified) if old.status() != Status::Unverified => {
-            user.verification = Verification::Pending { expires_at: now + tx.settings().unverified_after };
+            user.verification = Verification::Pending { expires_at: now + settings.unverified_after };
         }
         Change::Set(_) | Change::Keep => {}
     }

@@ -3,8 +3,8 @@
 use super::email_change;
 use crate::{
     core::{
-        AuditActor, Core, Error, FreshCode, Proof, Revoke, Tx, charge_code, charge_message, end_email_change,
-        find_by_link, find_user_by_email, make_token, pad_to_step, redeem, refund_code, refuse_dead_link,
+        AuditActor, Core, Error, FreshCode, Proof, Revoke, Tx, code_charge, end_email_change, find_by_link,
+        find_user_by_email, make_token, message_charge, pad_to_step, redeem, refund_code, refuse_dead_link,
         revoke_sessions, send_verification,
     },
     domain::{
@@ -133,10 +133,10 @@ impl Verification {
         let now = self.core.now();
         refuse_dead_link(&self.core, &proof, now).await?;
         // A wrong code is counted, so that answer is committed too.
-        let verified = self.core.write_to_the_end(move |tx| {
-            charge_code(tx, &proof, &origin.client, now)?;
+        let charge = code_charge(&self.core, &proof, &origin.client, now);
+        let verified = self.core.write_charged_to_the_end(charge, move |tx| {
             let Some(redeemed) = redeem(tx, &proof, &PURPOSES, now)? else { return Ok(None) };
-            refund_code(tx, &proof, &origin.client, now)?;
+            refund_code(tx, &proof, &origin.client, now);
             let by = AuditActor::anonymous(origin);
             let user = match (redeemed.purpose, redeemed.user.status()) {
                 (Purpose::ChangeEmail, _) => {
@@ -157,8 +157,8 @@ impl Verification {
     async fn send(&self, email: Email, origin: Origin) -> Result<(), Error> {
         let now = self.core.now();
         let fresh = FreshCode::new();
-        let sent = self.core.write(move |tx| {
-            charge_message(tx, &origin.client, now)?;
+        let charge = message_charge(&self.core, &origin.client, now);
+        let sent = self.core.write_charged(charge, move |tx| {
             let user = find_user_by_email(tx, &email, now)?.map(|(user, _)| user);
             match user.filter(|user| user.status() == Status::Unverified && !user.disabled) {
                 Some(user) => send_verification(tx, &user, &fresh, now),

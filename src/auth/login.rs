@@ -3,8 +3,8 @@
 use super::sessions::{Sessions, TokenPair};
 use crate::{
     core::{
-        AuditActor, ChangeKind, Claim, Error, PasswordAttempt, attempt, charge_change, find_user_by_email,
-        may_log_in,
+        AuditActor, ChangeKind, Claim, Error, PasswordAttempt, attempt, change_charge, find_user_by_email,
+        may_log_in, refund_change,
         settings::{KEPT_SESSIONS, MAX_SESSIONS},
         settle_correct,
     },
@@ -91,13 +91,14 @@ impl Sessions {
         let by = AuditActor::user(user.id, origin);
         let (new, email) = (session.clone(), user.profile.email.clone());
         let issuer = self.keys.tokens.issuer().to_owned();
-        let found = self.core.write(move |tx| {
+        let charge = change_charge(&self.core, ChangeKind::WithPassword, &by, now);
+        let found = self.core.write_charged(charge, move |tx| {
             let found = find_user_by_email(tx, &email, now)?.filter(|(user, _)| user.id == new.user_id);
             let Some((user, _)) = found.filter(|(_, current)| current.as_ref() == Some(&hash)) else {
+                refund_change(tx, ChangeKind::WithPassword, &by, now);
                 return Ok(None);
             };
             may_log_in(tx.settings(), &user)?;
-            charge_change(tx, ChangeKind::WithPassword, &by, now)?;
             tx.insert_session(&new)?;
             tx.set_last_login(user.id, now)?;
             if let Some(renewed) = renewed {
@@ -109,7 +110,7 @@ impl Sessions {
                 tx.delete_sessions_beyond(&new, KEPT_SESSIONS - 1)?;
                 by.record(tx, Action::SessionsEnded, user.id, now)?;
             }
-            settle_correct(tx, attempt, now)?;
+            settle_correct(tx, attempt, now);
             Ok(Some(user))
         });
         found.await?.map(|user| self.token_pair(&session, &user, &token, now)).transpose()

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Client, CountKey, Email, SessionId, Timestamp, UserId, network, site},
-    store::Snapshot,
+    store::{Snapshot, UsedTokens},
 };
 
 /// How long a network is trusted from which a user has chosen a new password by mail.
@@ -59,9 +59,8 @@ impl Claim {
 impl Price {
     /// Where the user is logged in nearby, and for their sessions, the account keeps a reserve, which attempts from elsewhere
     /// cannot use up; the last of it is for sessions alone.
-    pub fn of(tx: &Tx<'_>, claim: &Claim, now: Timestamp) -> Result<Self, Error> {
+    pub fn of(core: &Core, tx: &Snapshot<'_>, claim: &Claim, now: Timestamp) -> Result<Self, Error> {
         let Claim { email, client, session } = claim;
-        let core = tx.core();
         let limits = &core.rate_limits;
         let of_account = |kind, rate| TokenBucket { key: account_key(core, kind, email), rate };
         let session = match session {
@@ -97,18 +96,24 @@ impl Price {
 
 /// The user has proven who they are by mail: earlier attempts do not count any more, and for a while attempts from elsewhere
 /// do not count here.
-pub fn reset_login_limits(tx: &Tx<'_>, email: &Email, client: &Client, now: Timestamp) -> Result<(), Error> {
+pub fn reset_login_limits(tx: &Tx<'_>, email: &Email, client: &Client, now: Timestamp) {
     let core = tx.core();
     if !core.rate_limits.enabled {
-        return Ok(());
+        return;
     }
-    for bucket in own_buckets(core, email, client) {
-        tx.delete_used(bucket.key)?;
-    }
-    for kind in [ACCOUNT, RESERVE] {
-        tx.delete_used(account_key(core, kind, email))?;
-    }
-    Ok(tx.put_used(trusted_network_key(core, email, client), 1, now, now + TRUSTED_NETWORK_TTL)?)
+    let own = own_buckets(core, email, client).into_iter().map(|bucket| bucket.key);
+    let account = [ACCOUNT, RESERVE].map(|kind| account_key(core, kind, email));
+    let trusted_network = trusted_network_key(core, email, client);
+    let mut keys: Vec<_> = own.chain(account).chain([trusted_network]).collect();
+    keys.sort_unstable_by_key(|key| key.0);
+    let trusted = (UsedTokens { used: 1, since: now }, now + TRUSTED_NETWORK_TTL);
+    tx.settle(move |limits| {
+        let mut keys = keys.iter().copied();
+        keys.try_for_each(|key| {
+            let after = (key == trusted_network).then_some(trusted);
+            Ok(limits.store(key, limits.used(key)?, after)?)
+        })
+    });
 }
 
 /// What a client that is not signed in may attempt at an account: refilled soon for its network, and slowly for all networks
@@ -137,7 +142,7 @@ fn is_trusted_network(
 ) -> Result<bool, Error> {
     let Some(here) = client.ip.map(network) else { return Ok(false) };
     let proven = tx.used(trusted_network_key(core, email, client))?;
-    let is_proven = proven.is_some_and(|(_, since)| now.distance(since) < TRUSTED_NETWORK_TTL);
+    let is_proven = proven.is_some_and(|proven| now.distance(proven.since) < TRUSTED_NETWORK_TTL);
     Ok(is_proven || tx.is_logged_in_from(id, here, now)?)
 }
 

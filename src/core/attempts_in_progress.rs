@@ -19,14 +19,16 @@ pub struct AttemptsInProgress(Arc<Mutex<HashMap<CountKey, Attempts>>>);
 #[derive(Default)]
 struct Attempts {
     count: u32,
-    settled: Arc<Notify>,
+    /// Those of them of which it is known by now how they end.
+    settled: u32,
+    ended: Arc<Notify>,
 }
 
-/// An attempt that is in progress until it ends or this is dropped.
+/// An attempt that is in progress until this is dropped.
 pub struct InProgress {
     all: AttemptsInProgress,
     charged: Vec<CountKey>,
-    has_ended: AtomicBool,
+    is_settled: AtomicBool,
 }
 
 impl AttemptsInProgress {
@@ -37,17 +39,16 @@ impl AttemptsInProgress {
             all.entry(*key).or_default().count += 1;
         }
         drop(all);
-        InProgress { all: self.clone(), charged, has_ended: AtomicBool::new(false) }
+        InProgress { all: self.clone(), charged, is_settled: AtomicBool::new(false) }
     }
 
-    /// How many attempts that were charged to a bucket are in progress.
-    pub fn count(&self, key: CountKey) -> u32 {
-        self.lock().get(&key).map_or(0, |attempts| attempts.count)
+    fn count_open(&self, key: CountKey) -> u32 {
+        self.lock().get(&key).map_or(0, |attempts| attempts.count - attempts.settled)
     }
 
     /// The end of one of the attempts that were charged to a bucket; none if there are none.
     pub fn next_end(&self, key: CountKey) -> Option<OwnedNotified> {
-        self.lock().get(&key).map(|attempts| Arc::clone(&attempts.settled).notified_owned())
+        self.lock().get(&key).map(|attempts| Arc::clone(&attempts.ended).notified_owned())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<CountKey, Attempts>> {
@@ -56,16 +57,32 @@ impl AttemptsInProgress {
 }
 
 impl InProgress {
-    /// Ends the attempt; again does nothing.
-    pub fn end(&self) {
-        if self.has_ended.swap(true, Ordering::Relaxed) {
+    /// It is known how the attempt ends; a second time changes nothing. It goes on until its end, which is after the commit.
+    pub fn settle(&self) {
+        if self.is_settled.swap(true, Ordering::Relaxed) {
             return;
         }
         let mut all = self.all.lock();
         for key in &self.charged {
+            if let Some(attempts) = all.get_mut(key) {
+                attempts.settled += 1;
+            }
+        }
+    }
+
+    /// How many attempts that were charged to a bucket are in progress, and not settled.
+    pub fn count_open(&self, key: CountKey) -> u32 {
+        self.all.count_open(key)
+    }
+
+    fn end(&self) {
+        self.settle();
+        let mut all = self.all.lock();
+        for key in &self.charged {
             let Some(attempts) = all.get_mut(key) else { continue };
             attempts.count -= 1;
-            attempts.settled.notify_waiters();
+            attempts.settled -= 1;
+            attempts.ended.notify_waiters();
             if attempts.count == 0 {
                 all.remove(key);
             }
@@ -93,13 +110,16 @@ mod tests {
         assert!(in_progress.next_end(KEY).is_none());
         let (one, two) = (in_progress.begin(vec![KEY]), in_progress.begin(vec![KEY]));
         let (first, second) = (in_progress.next_end(KEY), in_progress.next_end(KEY));
-        assert_eq!(in_progress.count(KEY), 2);
-        one.end();
+        assert_eq!(in_progress.count_open(KEY), 2);
+        one.settle();
+        one.settle();
+        assert_eq!(one.count_open(KEY), 1);
+        assert!(in_progress.next_end(KEY).is_some());
         drop(one);
         for end in [first, second] {
             tokio::time::timeout(Duration::from_mins(1), end.expect("in progress")).await.expect("woken");
         }
-        assert_eq!(in_progress.count(KEY), 1);
+        assert_eq!(in_progress.count_open(KEY), 1);
         drop(two);
         assert!(in_progress.lock().is_empty());
     }

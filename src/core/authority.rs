@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     audit::{AuditActor, cli},
+    change_limits::{ChangeKind, change_charge},
     context::{Core, Tx},
     error::Error,
     live::active_session_user,
@@ -115,7 +116,7 @@ impl Confirmed {
 }
 
 /// The writes that need a right. Each checks it again inside the transaction, and hands out who is audited: without this no
-/// change can be recorded as theirs.
+/// change can be recorded as theirs. What is done again and again is a change, and charged: see [`ChangeKind`].
 impl Core {
     /// Writes as an admin.
     ///
@@ -126,12 +127,21 @@ impl Core {
         admin: &Admin,
         work: impl FnOnce(&Tx<'_>, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
-        let (admin, now) = (admin.clone(), self.now());
-        let written = self.write(move |tx| {
-            admin.recheck_admin(tx, now)?;
-            work(tx, &admin.audit_actor, now)
-        });
-        written.await
+        self.write(as_admin(admin.clone(), self.now(), work)).await
+    }
+
+    /// Makes a change as an admin. If `work` is refused, it is not charged.
+    ///
+    /// # Errors
+    /// `TooManyRequests`; those of [`Self::write_as`].
+    pub async fn write_change_as<T: Send + 'static>(
+        &self,
+        admin: &Admin,
+        work: impl FnOnce(&Tx<'_>, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
+    ) -> Result<T, Error> {
+        let now = self.now();
+        let charge = change_charge(self, ChangeKind::ByAdmin, &admin.audit_actor, now);
+        self.write_charged(charge, as_admin(admin.clone(), now, work)).await
     }
 
     /// Writes as a user who is signed in. `work` is given the user as they are now.
@@ -143,12 +153,21 @@ impl Core {
         actor: &Actor,
         work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
-        let (actor, now) = (actor.clone(), self.now());
-        let written = self.write(move |tx| {
-            let user = actor.recheck_session(tx, now)?;
-            work(tx, user, &actor.audit_actor(), now)
-        });
-        written.await
+        self.write(as_user(actor.clone(), self.now(), work)).await
+    }
+
+    /// Makes an edit as a user who is signed in. If `work` is refused, it is not charged.
+    ///
+    /// # Errors
+    /// `TooManyRequests`; those of [`Self::write_as_user`].
+    pub async fn write_change_as_user<T: Send + 'static>(
+        &self,
+        actor: &Actor,
+        work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
+    ) -> Result<T, Error> {
+        let now = self.now();
+        let charge = change_charge(self, ChangeKind::OwnEdit, &actor.audit_actor(), now);
+        self.write_charged(charge, as_user(actor.clone(), now, work)).await
     }
 
     /// Writes as a user who has given the password.
@@ -161,11 +180,53 @@ impl Core {
         confirmed: Confirmed,
         work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
+        self.write(as_confirmed(confirmed, self.now(), work)).await
+    }
+
+    /// Makes a change as a user who has given the password. If `work` is refused, it is not charged.
+    ///
+    /// # Errors
+    /// `TooManyRequests`; those of [`Self::write_confirmed`].
+    pub async fn write_confirmed_change<T: Send + 'static>(
+        &self,
+        confirmed: Confirmed,
+        work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
+    ) -> Result<T, Error> {
         let now = self.now();
-        let written = self.write(move |tx| {
-            let user = confirmed.recheck_password(tx, now)?;
-            work(tx, user, &confirmed.actor.audit_actor(), now)
-        });
-        written.await
+        let charge = change_charge(self, ChangeKind::WithPassword, &confirmed.actor.audit_actor(), now);
+        self.write_charged(charge, as_confirmed(confirmed, now, work)).await
+    }
+}
+
+fn as_admin<T>(
+    admin: Admin,
+    now: Timestamp,
+    work: impl FnOnce(&Tx<'_>, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
+) -> impl FnOnce(&Tx<'_>) -> Result<T, Error> + Clone + Send + 'static {
+    move |tx| {
+        admin.recheck_admin(tx, now)?;
+        work(tx, &admin.audit_actor, now)
+    }
+}
+
+fn as_user<T>(
+    actor: Actor,
+    now: Timestamp,
+    work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
+) -> impl FnOnce(&Tx<'_>) -> Result<T, Error> + Clone + Send + 'static {
+    move |tx| {
+        let user = actor.recheck_session(tx, now)?;
+        work(tx, user, &actor.audit_actor(), now)
+    }
+}
+
+fn as_confirmed<T>(
+    confirmed: Confirmed,
+    now: Timestamp,
+    work: impl FnOnce(&Tx<'_>, User, &AuditActor, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
+) -> impl FnOnce(&Tx<'_>) -> Result<T, Error> + Clone + Send + 'static {
+    move |tx| {
+        let user = confirmed.recheck_password(tx, now)?;
+        work(tx, user, &confirmed.actor.audit_actor(), now)
     }
 }

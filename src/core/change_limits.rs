@@ -9,7 +9,7 @@ use super::{
     context::{Core, Tx},
     error::Error,
     rate_limits::{EXPORTS, Rate},
-    token_bucket::{TokenBucket, take_from_all},
+    token_bucket::{Charge, TokenBucket},
 };
 use crate::domain::{Timestamp, UserId};
 
@@ -29,22 +29,14 @@ pub enum ChangeKind {
     ByAdmin,
 }
 
-/// Charges a change to the account that makes it, and to its client. The command line and jobs are not limited.
-///
-/// # Errors
-/// `TooManyRequests`.
-pub fn charge_change(tx: &Tx<'_>, kind: ChangeKind, by: &AuditActor, now: Timestamp) -> Result<(), Error> {
-    let limits = &tx.core().rate_limits;
-    let Some(actor_id) = by.actor_id().filter(|_| limits.enabled) else { return Ok(()) };
-    let (kind, rate) = match kind {
-        ChangeKind::WithPassword => ("with password", limits.change),
-        ChangeKind::OwnEdit => ("own edit", limits.change),
-        ChangeKind::ByAdmin => ("by admin", limits.change.times(ADMIN_FACTOR)),
-    };
-    let of_client = format!("changes {kind}");
-    let mut buckets = buckets_of(tx.core(), &of_client, limits.client_change, by.client());
-    buckets.push(account_bucket(tx.core(), kind, rate, actor_id));
-    take_from_all(tx, &buckets, now)
+/// For a change, to the account that makes it, and to its client. The command line and jobs are not limited.
+pub fn change_charge(core: &Core, kind: ChangeKind, by: &AuditActor, now: Timestamp) -> Charge {
+    Charge { buckets: change_buckets(core, kind, by), now }
+}
+
+/// Gives that charge back: nothing was changed.
+pub fn refund_change(tx: &Tx<'_>, kind: ChangeKind, by: &AuditActor, now: Timestamp) {
+    tx.refund(change_charge(tx.core(), kind, by, now));
 }
 
 /// Charges an export to its account.
@@ -55,8 +47,22 @@ pub async fn charge_export(core: &Core, id: UserId, now: Timestamp) -> Result<()
     if !core.rate_limits.enabled {
         return Ok(());
     }
-    let bucket = account_bucket(core, "exports", EXPORTS, id);
-    core.write(move |tx| take_from_all(tx, &[bucket], now)).await
+    let charge = Charge { buckets: vec![account_bucket(core, "exports", EXPORTS, id)], now };
+    core.write_rate_limits(move |limits| charge.take(limits)).await
+}
+
+fn change_buckets(core: &Core, kind: ChangeKind, by: &AuditActor) -> Vec<TokenBucket> {
+    let limits = &core.rate_limits;
+    let Some(actor_id) = by.actor_id().filter(|_| limits.enabled) else { return Vec::new() };
+    let (kind, rate) = match kind {
+        ChangeKind::WithPassword => ("with password", limits.change),
+        ChangeKind::OwnEdit => ("own edit", limits.change),
+        ChangeKind::ByAdmin => ("by admin", limits.change.times(ADMIN_FACTOR)),
+    };
+    let of_client = format!("changes {kind}");
+    let mut buckets = buckets_of(core, &of_client, limits.client_change, by.client());
+    buckets.push(account_bucket(core, kind, rate, actor_id));
+    buckets
 }
 
 fn account_bucket(core: &Core, kind: &str, rate: Rate, id: UserId) -> TokenBucket {

@@ -7,41 +7,30 @@ use super::{
     error::Error,
     proof::Proof,
     rate_limits::Rate,
-    token_bucket::{TokenBucket, refund_to_all, take_from_all},
+    token_bucket::{Charge, TokenBucket, levels, longest_wait},
 };
 use crate::domain::{Client, PlainCode, Timestamp, network, site};
 
-/// Charges a guess at a code. A link is none: 256 bits cannot be guessed.
-///
-/// # Errors
-/// `TooManyRequests`.
-pub fn charge_code(tx: &Tx<'_>, proof: &Proof, client: &Client, now: Timestamp) -> Result<(), Error> {
-    take_from_all(tx, &code_buckets(tx.core(), proof, client), now)
+/// For a guess at a code. A link is none: 256 bits cannot be guessed.
+pub fn code_charge(core: &Core, proof: &Proof, client: &Client, now: Timestamp) -> Charge {
+    Charge { buckets: code_buckets(core, proof, client), now }
 }
 
-/// Gives the charge back: the code was correct.
-pub fn refund_code(tx: &Tx<'_>, proof: &Proof, client: &Client, now: Timestamp) -> Result<(), Error> {
-    refund_to_all(tx, &code_buckets(tx.core(), proof, client), now)
+/// Gives that charge back: the code was correct.
+pub fn refund_code(tx: &Tx<'_>, proof: &Proof, client: &Client, now: Timestamp) {
+    tx.refund(code_charge(tx.core(), proof, client, now));
 }
 
-/// Charges a guess at a code, and the strength check of a password that follows if the code is correct.
-///
-/// # Errors
-/// `TooManyRequests`.
-pub fn charge_code_and_strength_check(
-    tx: &Tx<'_>,
-    proof: &Proof,
-    client: &Client,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let mut buckets = code_buckets(tx.core(), proof, client);
-    buckets.extend(strength_check_buckets(tx.core(), client));
-    take_from_all(tx, &buckets, now)
+/// For a guess at a code, and the strength check of a password that follows if the code is correct.
+pub fn code_and_strength_check_charge(core: &Core, proof: &Proof, client: &Client, now: Timestamp) -> Charge {
+    let mut buckets = code_buckets(core, proof, client);
+    buckets.extend(strength_check_buckets(core, client));
+    Charge { buckets, now }
 }
 
-/// Gives the charge back: the code was wrong, and no password was checked.
-pub fn refund_strength_check(tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
-    refund_to_all(tx, &strength_check_buckets(tx.core(), client), now)
+/// Gives the charge of the strength check back: the code was wrong, and no password was checked.
+pub fn refund_strength_check(tx: &Tx<'_>, client: &Client, now: Timestamp) {
+    tx.refund(Charge { buckets: strength_check_buckets(tx.core(), client), now });
 }
 
 /// Charges the strength check of a password to a client whose sign-up sends a message if it is good enough.
@@ -49,25 +38,24 @@ pub fn refund_strength_check(tx: &Tx<'_>, client: &Client, now: Timestamp) -> Re
 /// # Errors
 /// `TooManyRequests`, also if the client can cause no message now.
 pub async fn charge_strength_check(core: &Core, client: &Client, now: Timestamp) -> Result<(), Error> {
-    let mut buckets = strength_check_buckets(core, client);
+    let checks = Charge { buckets: strength_check_buckets(core, client), now };
     let messages = message_buckets(core, client);
-    if buckets.is_empty() {
+    if checks.buckets.is_empty() {
         return Ok(());
     }
-    buckets.extend(&messages);
-    let charged = core.write(move |tx| {
-        take_from_all(tx, &buckets, now)?;
-        refund_to_all(tx, &messages, now)
+    let charged = core.write_rate_limits(move |limits| {
+        let all = levels(limits, checks.buckets.iter().chain(&messages).copied(), now)?;
+        if let Some(wait) = longest_wait(&all, now) {
+            return Err(Error::too_many_requests(wait));
+        }
+        checks.take(limits)
     });
     charged.await
 }
 
-/// Charges a message that a client causes without being signed in.
-///
-/// # Errors
-/// `TooManyRequests`.
-pub fn charge_message(tx: &Tx<'_>, client: &Client, now: Timestamp) -> Result<(), Error> {
-    take_from_all(tx, &message_buckets(tx.core(), client), now)
+/// For a message that a client causes without being signed in.
+pub fn message_charge(core: &Core, client: &Client, now: Timestamp) -> Charge {
+    Charge { buckets: message_buckets(core, client), now }
 }
 
 /// The buckets of a client, and of its site; none where rate limits are off, or for what came over no network.

@@ -6,7 +6,7 @@ use super::{
     context::Core,
     error::Error,
     live::find_user,
-    password_attempts::{PasswordAttempt, attempt, settle_correct},
+    password_attempts::{PasswordAttempt, attempt},
 };
 use crate::{
     crypto::Hasher,
@@ -34,8 +34,10 @@ impl Confirmation {
             let now = confirmation.core.now();
             let is_wanted = PasswordAttempt::is_wanted(attempt.as_ref());
             let confirmed = confirmation.check(&actor, password, is_wanted, now).await?;
-            if attempt.is_some() {
-                confirmation.core.write(move |tx| settle_correct(tx, attempt, now)).await?;
+            if let Some(attempt) = attempt {
+                let settled =
+                    confirmation.core.write_rate_limits(move |limits| attempt.write_correct(limits, now));
+                settled.await?;
             }
             Ok(confirmed)
         });

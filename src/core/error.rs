@@ -121,7 +121,7 @@ impl From<store::Error> for Error {
             store::Error::Unavailable(why) | store::Error::Retry(why) => Self::Unavailable(why),
             store::Error::OutcomeUnknown(why) => Self::OutcomeUnknown(why),
             store::Error::Damaged(_) => Self::Unavailable(error.to_string()),
-            store::Error::Defect(why) => Self::Internal(why),
+            store::Error::Retry(why) | store::Error::Defect(why) => Self::Internal(why),
         }
     }
 }

@@ -30,8 +30,8 @@ mod token_bucket;
 pub(crate) use self::{
     attempt_price::{Claim, reset_login_limits},
     audit::AuditActor,
-    change_limits::{ChangeKind, charge_change, charge_export},
-    client_limits::{charge_code, charge_message, charge_strength_check, refund_code},
+    change_limits::{ChangeKind, change_charge, charge_export, refund_change},
+    client_limits::{charge_strength_check, code_charge, message_charge, refund_code},
     codes::{
         CodeMessage, FreshCode, make_link, make_token, send_code, send_code_quietly, send_reminder,
         send_verification,

@@ -20,11 +20,12 @@ use tokio::{
 
 use super::{
     attempt_price::{Claim, Price},
-    attempts_in_progress::InProgress,
+    attempts_in_progress::{AttemptsInProgress, InProgress},
     context::{Core, Tx},
     error::Error,
+    token_bucket::{Charge, Level, levels, store_levels},
 };
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, store::RateLimitTx};
 
 /// How long a request waits for the end of attempts in progress: longer than the hasher's queue is.
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -50,6 +51,27 @@ impl PasswordAttempt {
     pub fn is_wanted(attempt: Option<&Self>) -> impl Fn() -> bool + Clone + Send + use<> {
         let request = attempt.map(|attempt| attempt.request.clone());
         move || request.as_ref().is_none_or(|request| request.strong_count() > 0)
+    }
+
+    /// The password was correct: what this client attempted before it does not count any more. Attempts of others go on to
+    /// count, and so do those that are still in progress.
+    pub fn write_correct(&self, limits: &RateLimitTx<'_>, now: Timestamp) -> Result<(), Error> {
+        // No effect of the transaction: it comes to that anyway, and a second time it changes nothing.
+        self.in_progress.settle();
+        let mut levels = levels(limits, self.price.buckets(), now)?;
+        let (own, others) = levels.split_at_mut(self.price.own.len());
+        let mut refunded = 1;
+        for level in own {
+            let open = self.in_progress.count_open(level.key());
+            refunded = refunded.max(level.refund_all_but(open));
+        }
+        if let Some((account, client)) = others.split_first_mut() {
+            account.refund(refunded);
+            for level in client {
+                level.refund(1);
+            }
+        }
+        store_levels(limits, levels)
     }
 }
 
@@ -89,19 +111,11 @@ where
     answer.unwrap_or_else(|_| Err(Error::Internal("an attempt at a password panicked".to_owned())))
 }
 
-/// The password was correct: what this client attempted before it does not count any more. Attempts of others go on to count,
-/// and so do those that are still in progress.
-pub fn settle_correct(tx: &Tx<'_>, attempt: Option<PasswordAttempt>, now: Timestamp) -> Result<(), Error> {
-    let Some(PasswordAttempt { price, in_progress, .. }) = attempt else { return Ok(()) };
-    // Its end is no effect of the transaction: it comes anyway, and a second time it changes nothing.
-    in_progress.end();
-    let mut refunded = 1;
-    for bucket in price.own {
-        let others = tx.core().rate_limits.in_progress.count(bucket.key);
-        refunded = refunded.max(bucket.refund_all_but(tx, others, now)?);
+/// Settles an attempt with the correct password once `tx` is committed.
+pub fn settle_correct(tx: &Tx<'_>, attempt: Option<PasswordAttempt>, now: Timestamp) {
+    if let Some(attempt) = attempt {
+        tx.settle(move |limits| attempt.write_correct(limits, now));
     }
-    price.account.refund(tx, refunded, now)?;
-    price.client.into_iter().try_for_each(|bucket| bucket.refund(tx, 1, now))
 }
 
 /// Charges an attempt before it is made, so that guesses at the same time cannot exceed the limit.
@@ -113,8 +127,11 @@ async fn charge_attempt<T>(
     let until = Instant::now() + MAX_WAIT;
     let mut place = None;
     loop {
-        let (claim, now) = (claim.clone(), core.now());
-        let end = match core.write(move |tx| admit(tx, &claim, now)).await? {
+        let (owned, claim, now) = (core.clone(), claim.clone(), core.now());
+        let price = core.read(move |tx| Price::of(&owned, tx, &claim, now)).await?;
+        let in_progress = core.rate_limits.in_progress.clone();
+        let admitted = core.write_rate_limits(move |limits| admit(limits, price, &in_progress, now));
+        let end = match admitted.await? {
             Admission::Now(price, in_progress) => return Ok((price, in_progress)),
             Admission::After(end) => end,
         };
@@ -129,14 +146,20 @@ async fn charge_attempt<T>(
     }
 }
 
-fn admit(tx: &Tx<'_>, claim: &Claim, now: Timestamp) -> Result<Admission, Error> {
-    let in_progress = &tx.core().rate_limits.in_progress;
-    let price = Price::of(tx, claim, now)?;
+fn admit(
+    limits: &RateLimitTx<'_>,
+    price: Price,
+    in_progress: &AttemptsInProgress,
+    now: Timestamp,
+) -> Result<Admission, Error> {
+    // Before the levels: an attempt that ends in between has given its tokens back.
+    let ends: Vec<_> = price.buckets().map(|bucket| in_progress.next_end(bucket.key)).collect();
+    let mut levels = levels(limits, price.buckets(), now)?;
     let (mut longest, mut next_end) = (None, None);
-    for bucket in price.buckets() {
-        let Some(wait) = bucket.wait(tx, now)? else { continue };
+    for (level, end) in levels.iter().zip(ends) {
+        let Some(wait) = level.wait(now) else { continue };
         // As long as it is not known how the attempts end that emptied it, it is not known how long it takes.
-        match in_progress.next_end(bucket.key) {
+        match end {
             Some(end) => next_end = next_end.or(Some(end)),
             None => longest = longest.max(Some(wait)),
         }
@@ -147,8 +170,9 @@ fn admit(tx: &Tx<'_>, claim: &Claim, now: Timestamp) -> Result<Admission, Error>
     if let Some(end) = next_end {
         return Ok(Admission::After(end));
     }
-    price.buckets().try_for_each(|bucket| bucket.take(tx, now))?;
-    // Marked inside the transaction, so that the next attempt sees charge and mark together; if this one is undone, the mark
+    levels.iter_mut().for_each(Level::take);
+    store_levels(limits, levels)?;
+    // Marked inside the transaction, so that an attempt that sees the charge sees the mark; if this one is undone, the mark
     // is dropped with it.
     let mark = in_progress.begin(price.buckets().map(|bucket| bucket.key).collect());
     Ok(Admission::Now(price, mark))
@@ -160,14 +184,11 @@ async fn settle(core: &Core, attempt: PasswordAttempt, error: Option<&Error>) ->
     match error {
         None | Some(Error::InvalidCredentials | Error::WrongPassword) => Ok(()),
         Some(Error::AccountDisabled | Error::EmailNotVerified) => {
-            core.write(move |tx| settle_correct(tx, Some(attempt), now)).await
+            core.write_rate_limits(move |limits| attempt.write_correct(limits, now)).await
         }
         Some(_) => {
-            let back = core.write(move |tx| {
-                let mut buckets = attempt.price.buckets();
-                buckets.try_for_each(|bucket| bucket.refund(tx, 1, now))
-            });
-            back.await
+            let charge = Charge { buckets: attempt.price.buckets().collect(), now };
+            core.write_rate_limits(move |limits| charge.refund(limits)).await
         }
     }
 }

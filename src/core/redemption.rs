@@ -1,7 +1,7 @@
 //! One-time codes and links coming back: found, counted if wrong, and redeemed once.
 
 use super::{
-    client_limits::{charge_code_and_strength_check, refund_code, refund_strength_check},
+    client_limits::{code_and_strength_check_charge, refund_code, refund_strength_check},
     context::{Core, Tx},
     error::Error,
     live::find_user,
@@ -57,18 +57,18 @@ pub async fn check_proof(
 ) -> Result<Option<User>, Error> {
     refuse_dead_link(core, proof, now).await?;
     let (proof, client) = (proof.clone(), client.clone());
-    let checked = core.write_to_the_end(move |tx| {
-        charge_code_and_strength_check(tx, &proof, &client, now)?;
+    let charge = code_and_strength_check_charge(core, &proof, &client, now);
+    let checked = core.write_charged_to_the_end(charge, move |tx| {
         match find(tx, &proof, purposes, now)? {
             Ok((found, user)) => {
                 // As much as for a wrong one: where that cannot be written, the two must not be told apart.
                 tx.put_code(&found)?;
-                refund_code(tx, &proof, &client, now)?;
+                refund_code(tx, &proof, &client, now);
                 Ok(Some(user))
             }
             Err(wrong) => {
                 count_wrong_attempt(tx, wrong)?;
-                refund_strength_check(tx, &client, now)?;
+                refund_strength_check(tx, &client, now);
                 Ok(None)
             }
         }

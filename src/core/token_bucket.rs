@@ -1,11 +1,15 @@
 //! Rate limiting: token buckets that are kept in the store, taken from before an attempt is made, and refilled by time.
+//!
+//! They are written in transactions of their own, before and after that of the use case: the table is small, so that in one
+//! with it every login would be in conflict with every other. A charge is committed before a secret is checked, and refunded
+//! once it was found correct; if the program ends in between, a token stays used, which time refills.
 
 use std::time::Duration;
 
-use super::{context::Tx, error::Error, rate_limits::Rate};
+use super::{error::Error, rate_limits::Rate};
 use crate::{
     domain::{CountKey, Timestamp},
-    store::Snapshot,
+    store::{RateLimitTx, UsedTokens},
 };
 
 /// A bucket: what it is kept under, and its size.
@@ -15,74 +19,126 @@ pub struct TokenBucket {
     pub rate: Rate,
 }
 
+/// A token of each of some buckets; of none where rate limits are off.
+#[derive(Clone, Debug)]
+pub struct Charge {
+    pub buckets: Vec<TokenBucket>,
+    pub now: Timestamp,
+}
+
+/// How full a bucket is, after the refill.
+pub struct Level {
+    bucket: TokenBucket,
+    /// As it was read.
+    stored: Option<UsedTokens>,
+    /// How many tokens are missing.
+    used: u32,
+    /// Since when the next one is refilled.
+    since: Timestamp,
+}
+
 impl TokenBucket {
-    /// How long it takes until there is a token; none if there is one now.
-    pub fn wait(self, tx: &Snapshot<'_>, now: Timestamp) -> Result<Option<Duration>, Error> {
-        let (used, since) = self.used(tx, now)?;
-        let missing = used.saturating_add(1).saturating_sub(self.rate.burst);
-        Ok((missing > 0).then(|| (since + self.rate.refill * missing).since(now)))
+    fn level(self, limits: &RateLimitTx<'_>, now: Timestamp) -> Result<Level, Error> {
+        let stored = limits.used(self.key)?;
+        let (used, since) = stored.map_or((0, now), |stored| self.refilled(stored, now));
+        Ok(Level { bucket: self, stored, used, since })
     }
 
-    /// Takes a token, also from an empty bucket: see [`take_from_all`].
-    pub fn take(self, tx: &Tx<'_>, now: Timestamp) -> Result<(), Error> {
-        let (used, since) = self.used(tx, now)?;
-        self.store(tx, used.saturating_add(1), since)
-    }
-
-    /// Puts so many tokens back.
-    pub fn refund(self, tx: &Tx<'_>, tokens: u32, now: Timestamp) -> Result<(), Error> {
-        let (used, since) = self.used(tx, now)?;
-        self.store(tx, used.saturating_sub(tokens), since)
-    }
-
-    /// Puts all tokens back but so many; answers how many that were.
-    pub fn refund_all_but(self, tx: &Tx<'_>, kept: u32, now: Timestamp) -> Result<u32, Error> {
-        let (used, since) = self.used(tx, now)?;
-        self.store(tx, used.min(kept), since)?;
-        Ok(used.saturating_sub(kept))
-    }
-
-    /// How many tokens are missing after the refill, and since when the next one is refilled.
-    fn used(self, tx: &Snapshot<'_>, now: Timestamp) -> Result<(u32, Timestamp), Error> {
+    fn refilled(self, UsedTokens { used, since }: UsedTokens, now: Timestamp) -> (u32, Timestamp) {
         let Rate { refill, .. } = self.rate;
-        let Some((used, since)) = tx.used(self.key)? else { return Ok((0, now)) };
         if since > now + refill {
             // Used while the clock was ahead: no client waits until that time comes.
-            return Ok((0, now));
+            return (0, now);
         }
         // A clock that was set back a little refills nothing and takes nothing.
         let refilled = now.since(since).as_millis() / refill.as_millis().max(1);
         let refilled = u32::try_from(refilled).unwrap_or(u32::MAX);
-        Ok(match used.checked_sub(refilled).filter(|rest| *rest > 0) {
+        match used.checked_sub(refilled).filter(|rest| *rest > 0) {
             Some(rest) => (rest, since + refill * refilled),
             None => (0, now),
-        })
-    }
-
-    fn store(self, tx: &Tx<'_>, used: u32, since: Timestamp) -> Result<(), Error> {
-        match used {
-            0 => Ok(tx.delete_used(self.key)?),
-            _ => Ok(tx.put_used(self.key, used, since, since + self.rate.refill * used)?),
         }
     }
 }
 
-/// Takes a token from each of these buckets, or none.
-///
-/// # Errors
-/// `TooManyRequests` for as long as all of them take: a caller that waits for that is not refused again by another.
-pub fn take_from_all(tx: &Tx<'_>, buckets: &[TokenBucket], now: Timestamp) -> Result<(), Error> {
-    let mut longest = None;
-    for bucket in buckets {
-        longest = longest.max(bucket.wait(tx, now)?);
+impl Charge {
+    /// Takes a token from each bucket, or none.
+    ///
+    /// # Errors
+    /// `TooManyRequests`.
+    pub fn take(&self, limits: &RateLimitTx<'_>) -> Result<(), Error> {
+        let mut levels = levels(limits, self.buckets.iter().copied(), self.now)?;
+        if let Some(wait) = longest_wait(&levels, self.now) {
+            return Err(Error::too_many_requests(wait));
+        }
+        levels.iter_mut().for_each(Level::take);
+        store_levels(limits, levels)
     }
-    if let Some(wait) = longest {
-        return Err(Error::too_many_requests(wait));
+
+    /// Puts a token back into each bucket.
+    pub fn refund(&self, limits: &RateLimitTx<'_>) -> Result<(), Error> {
+        let mut levels = levels(limits, self.buckets.iter().copied(), self.now)?;
+        for level in &mut levels {
+            level.refund(1);
+        }
+        store_levels(limits, levels)
     }
-    buckets.iter().try_for_each(|bucket| bucket.take(tx, now))
 }
 
-/// Puts a token back into each of these buckets.
-pub fn refund_to_all(tx: &Tx<'_>, buckets: &[TokenBucket], now: Timestamp) -> Result<(), Error> {
-    buckets.iter().try_for_each(|bucket| bucket.refund(tx, 1, now))
+impl Level {
+    pub fn key(&self) -> CountKey {
+        self.bucket.key
+    }
+
+    /// How long it takes until there is a token; none if there is one now.
+    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
+        let Rate { burst, refill } = self.bucket.rate;
+        let missing = self.used.saturating_add(1).saturating_sub(burst);
+        (missing > 0).then(|| (self.since + refill * missing).since(now))
+    }
+
+    /// Takes a token, also from an empty bucket.
+    pub fn take(&mut self) {
+        self.used = self.used.saturating_add(1);
+    }
+
+    /// Puts so many tokens back.
+    pub fn refund(&mut self, tokens: u32) {
+        self.used = self.used.saturating_sub(tokens);
+    }
+
+    /// Puts all tokens back but so many; answers how many that were.
+    pub fn refund_all_but(&mut self, kept: u32) -> u32 {
+        let refunded = self.used.saturating_sub(kept);
+        self.refund(refunded);
+        refunded
+    }
+
+    fn store(&self, limits: &RateLimitTx<'_>) -> Result<(), Error> {
+        let Self { bucket, stored, used, since } = *self;
+        let after = (used > 0).then(|| (UsedTokens { used, since }, since + bucket.rate.refill * used));
+        Ok(limits.store(bucket.key, stored, after)?)
+    }
+}
+
+/// The levels of buckets, in the same order.
+pub fn levels(
+    limits: &RateLimitTx<'_>,
+    buckets: impl IntoIterator<Item = TokenBucket>,
+    now: Timestamp,
+) -> Result<Vec<Level>, Error> {
+    buckets.into_iter().map(|bucket| bucket.level(limits, now)).collect()
+}
+
+/// Stores the levels of buckets, in the order of their keys: two transactions that wait for each other's rows would be in
+/// conflict.
+pub fn store_levels(limits: &RateLimitTx<'_>, mut levels: Vec<Level>) -> Result<(), Error> {
+    levels.sort_unstable_by_key(|level| level.key().0);
+    levels.iter().try_for_each(|level| level.store(limits))
+}
+
+/// How long it takes until there is a token in each bucket; none if there is one now.
+///
+/// As long as all of them take: a caller that waits for that is not refused again by another.
+pub fn longest_wait(levels: &[Level], now: Timestamp) -> Option<Duration> {
+    levels.iter().filter_map(|level| level.wait(now)).max()
 }

@@ -28,10 +28,11 @@ pub use self::{
     error::{Error, Unique},
     open::{OpenError, OpenMode},
     outbox::{Attempt, Due, OutboxCursor, SealedMessage},
+    rate_limits::UsedTokens,
     server_fault::{ServerFault, Unmet},
     signing_keys::SigningKeyRow,
     sqlite::Version,
-    tx::{Snapshot, Tx},
+    tx::{RateLimitTx, Snapshot, Tx},
     users::DueUserCursor,
 };
 use crate::{
@@ -228,7 +229,40 @@ impl Store {
         }
     }
 
-    /// The same with a lower priority: other writes go first, within limits.
+    /// Runs `work` in a transaction on rate limits alone, which is never in conflict with other writes.
+    ///
+    /// # Errors
+    /// The error of `work`, or of the store.
+    pub async fn write_rate_limits<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&RateLimitTx<'_>) -> Result<T, E> + Clone + Send + 'static,
+    {
+        self.engine.write(move |tx| work(&RateLimitTx(tx))).await
+    }
+
+    /// Runs `charge` on rate limits, `work` in a transaction of its own, and what `settle` makes of its result on rate limits
+    /// again. For a refusal that is to undo the charge.
+    ///
+    /// SQLite has one transaction for all of it, with one fsync, and rolls it back after a refusal. An engine that has a
+    /// transaction for each may stop in between: then the charge is not settled.
+    ///
+    /// # Errors
+    /// The error of `charge` or `work`, or of the store.
+    pub async fn write_charged<T, E, C, F, R, S>(&self, charge: Option<C>, work: F, settle: R) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        C: FnOnce(&RateLimitTx<'_>) -> Result<(), E> + Clone + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
+        R: FnOnce(&Result<T, E>) -> Option<S> + Clone + Send + 'static,
+        S: FnOnce(&RateLimitTx<'_>) -> Result<(), E> + Clone + Send + 'static,
+    {
+        self.engine.write_charged(charge, work, settle).await
+    }
+
+    /// The same as [`Self::write`] with a lower priority: other writes go first, within limits.
     ///
     /// # Errors
     /// The error of `work`, or of the store.

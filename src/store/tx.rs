@@ -31,6 +31,10 @@ pub struct Tx<'c> {
     wakes_outbox: Cell<bool>,
 }
 
+/// A transaction on the table `rate_limits` and nothing else, which may be isolated less than others: what is written there
+/// says what it replaces.
+pub struct RateLimitTx<'t>(pub(super) &'t Tx<'t>);
+
 impl<'c> Tx<'c> {
     pub(super) fn new(connection: &'c rusqlite::Connection) -> Self {
         Self::of(Link::Sqlite(connection))
@@ -101,6 +105,13 @@ impl<'c> Tx<'c> {
             1 => Ok(()),
             rows => Err(Error::Defect(format!("changed {rows} rows instead of one: {sql}"))),
         }
+    }
+
+    /// The error of a write that is to be run again.
+    pub(super) fn conflict(&self, why: &str) -> Error {
+        let error = Error::Retry(why.to_owned());
+        self.note(&error);
+        error
     }
 
     fn note(&self, error: &Error) {

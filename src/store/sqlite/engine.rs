@@ -25,7 +25,7 @@ use super::{
 use crate::store::{
     error::Error,
     open::{OpenError, OpenMode},
-    tx::{Snapshot, Tx},
+    tx::{RateLimitTx, Snapshot, Tx},
 };
 
 /// How long `close` waits for the threads to end.
@@ -195,6 +195,34 @@ impl Engine {
         self.writer.write(work, Priority::Next).await
     }
 
+    pub(in crate::store) async fn write_charged<T, E, C, F, R, S>(
+        &self,
+        charge: Option<C>,
+        work: F,
+        settle: R,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        C: FnOnce(&RateLimitTx<'_>) -> Result<(), E> + Clone + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
+        R: FnOnce(&Result<T, E>) -> Option<S> + Clone + Send + 'static,
+        S: FnOnce(&RateLimitTx<'_>) -> Result<(), E> + Clone + Send + 'static,
+    {
+        let all = move |tx: &Tx<'_>| {
+            let limits = RateLimitTx(tx);
+            if let Some(charge) = charge {
+                charge(&limits)?;
+            }
+            let done = Ok(work(tx)?); // a refusal rolls the charge back, too
+            if let Some(settle) = settle(&done) {
+                settle(&limits)?;
+            }
+            done
+        };
+        self.write(all).await
+    }
+
     pub(in crate::store) async fn write_background<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -209,9 +237,70 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        domain::{CountKey, Timestamp},
+        store::UsedTokens,
+    };
+
+    const KEY: CountKey = CountKey([7; 32]);
 
     async fn engine(folder: &Path) -> Engine {
         Engine::open(&folder.join("store.db"), OpenMode::CreateOrMigrate).await.expect("a store").0
+    }
+
+    fn level(used: u32) -> (UsedTokens, Timestamp) {
+        let now = Timestamp::from_seconds(1_795_339_800);
+        (UsedTokens { used, since: now }, now)
+    }
+
+    /// Changes what `KEY` holds from `before` to `after`.
+    fn change(
+        before: u32,
+        after: u32,
+    ) -> impl FnOnce(&RateLimitTx<'_>) -> Result<(), Error> + Clone + Send + 'static {
+        let some = |used| (used > 0).then(|| level(used));
+        move |limits| limits.store(KEY, some(before).map(|(used, _)| used), some(after))
+    }
+
+    async fn used(engine: &Engine) -> u32 {
+        let used = engine.read(|tx| tx.used(KEY)).await.expect("a read");
+        used.map_or(0, |used| used.used)
+    }
+
+    #[tokio::test]
+    async fn a_rate_limit_that_was_changed_since_it_was_read_is_not_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = engine(folder.path()).await;
+        for (before, after) in [(0, 1), (1, 2), (2, 3)] {
+            engine.write(move |tx| change(before, after)(&RateLimitTx(tx))).await.expect("a commit");
+            for (read, stored) in [(0, 9), (before + 9, 9), (before + 9, 0)] {
+                let refused = engine.write(move |tx| change(read, stored)(&RateLimitTx(tx))).await;
+                assert!(matches!(refused, Err(Error::Retry(_))), "{refused:?}");
+            }
+            assert_eq!(used(&engine).await, after);
+        }
+        engine.write(move |tx| change(3, 0)(&RateLimitTx(tx))).await.expect("a commit");
+        assert_eq!(used(&engine).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_charge_is_settled_in_the_commit_of_its_write_and_undone_with_it() {
+        type Settle = fn(&RateLimitTx<'_>) -> Result<(), Error>;
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = engine(folder.path()).await;
+        let answer = engine.write_charged(Some(change(0, 2)), |_| Ok(7), |_| Some(change(2, 1))).await;
+        assert_eq!((answer.expect("a commit"), used(&engine).await), (7, 1));
+        let refused = |tx: &Tx<'_>| {
+            tx.wake_outbox();
+            Err::<(), _>(Error::Unavailable("as the test wants it".to_owned()))
+        };
+        let answer = engine.write_charged(Some(change(1, 2)), refused, |_| None::<Settle>).await;
+        assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+        let answer = engine.write_charged(Some(change(8, 9)), |_| Ok(()), |_| None::<Settle>).await;
+        assert!(matches!(answer, Err(Error::Retry(_))), "{answer:?}");
+        assert_eq!(used(&engine).await, 1);
+        let woken = tokio::time::timeout(Duration::ZERO, engine.enqueued());
+        assert!(woken.await.is_err(), "what was refused has enqueued nothing");
     }
 
     #[tokio::test]

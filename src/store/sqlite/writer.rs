@@ -28,6 +28,7 @@ const BATCH: usize = 256;
 const MAX_SKIPPED: usize = 8;
 /// Whether every closure is run twice, the first time for nothing: a test that each can be run again, as an engine does whose
 /// transactions can be in conflict. In debug builds alone.
+#[expect(clippy::disallowed_methods, reason = "it is for tests, and no setting")]
 static RUNS_TWICE: LazyLock<bool> =
     LazyLock::new(|| cfg!(debug_assertions) && std::env::var_os("COFFEESHOP_TEST_WRITES_TWICE").is_some());
 
