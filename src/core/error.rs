@@ -118,7 +118,7 @@ impl From<store::Error> for Error {
         match error {
             store::Error::Taken(Unique::Email) => Self::EmailTaken,
             store::Error::Full(why) => Self::StorageFull(why),
-            store::Error::Unavailable(why) | store::Error::Retry(why) => Self::Unavailable(why),
+            store::Error::Unavailable(why) => Self::Unavailable(why),
             store::Error::OutcomeUnknown(why) => Self::OutcomeUnknown(why),
             store::Error::Damaged(_) => Self::Unavailable(error.to_string()),
             store::Error::Retry(why) | store::Error::Defect(why) => Self::Internal(why),

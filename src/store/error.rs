@@ -21,10 +21,6 @@ pub enum Error {
     /// The content of the store cannot be trusted.
     #[error("the database is damaged: {0}")]
     Damaged(String),
-    /// A conflict with another transaction: the engine runs the write again, so this never leaves the store. An engine whose
-    /// writes are one after the other has none.
-    #[error("in conflict: {0}")]
-    Retry(String),
     /// A mistake in this program.
     #[error("{0}")]
     Defect(String),

@@ -239,7 +239,10 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: FnOnce(&RateLimitTx<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
-        self.engine.write(move |tx| work(&RateLimitTx(tx))).await
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.write(move |tx| work(&RateLimitTx(tx))).await,
+            Engine::Postgres(engine) => engine.write_rate_limits(work).await,
+        }
     }
 
     /// Runs `charge` on rate limits, `work` in a transaction of its own, and what `settle` makes of its result on rate limits
@@ -259,7 +262,10 @@ impl Store {
         R: FnOnce(&Result<T, E>) -> Option<S> + Clone + Send + 'static,
         S: FnOnce(&RateLimitTx<'_>) -> Result<(), E> + Clone + Send + 'static,
     {
-        self.engine.write_charged(charge, work, settle).await
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.write_charged(charge, work, settle).await,
+            Engine::Postgres(engine) => engine.write_charged(charge, work, settle).await,
+        }
     }
 
     /// The same as [`Self::write`] with a lower priority: other writes go first, within limits.

@@ -28,7 +28,6 @@ pub(super) enum Isolation {
     /// As if all transactions ran one after the other: a closure need not know of others.
     Serializable,
     /// For statements that compare what they change with what was read.
-    #[expect(dead_code, reason = "for the rate limits, which still are in the transaction of the login")]
     ReadCommitted,
     /// All statements see one snapshot, and none may write.
     Snapshot,

@@ -23,7 +23,7 @@ use crate::{
         ServerFault,
         error::Error,
         open::{OpenError, OpenMode},
-        tx::{Snapshot, Tx},
+        tx::{RateLimitTx, Snapshot, Tx},
     },
 };
 
@@ -175,6 +175,43 @@ impl Engine {
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
     {
         self.workers.run(work, Isolation::Serializable, Priority::Next).await
+    }
+
+    pub(in crate::store) async fn write_rate_limits<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&RateLimitTx<'_>) -> Result<T, E> + Clone + Send + 'static,
+    {
+        let work = move |tx: &Tx<'_>| work(&RateLimitTx(tx));
+        self.workers.run(work, Isolation::ReadCommitted, Priority::Next).await
+    }
+
+    pub(in crate::store) async fn write_charged<T, E, C, F, R, S>(
+        &self,
+        charge: Option<C>,
+        work: F,
+        settle: R,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        C: FnOnce(&RateLimitTx<'_>) -> Result<(), E> + Clone + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Clone + Send + 'static,
+        R: FnOnce(&Result<T, E>) -> Option<S> + Clone + Send + 'static,
+        S: FnOnce(&RateLimitTx<'_>) -> Result<(), E> + Clone + Send + 'static,
+    {
+        if let Some(charge) = charge {
+            self.write_rate_limits(charge).await?;
+        }
+        let result = self.write(work).await;
+        if let Some(settle) = settle(&result)
+            && self.write_rate_limits(settle).await.is_err()
+        {
+            // What was written is committed. Time refills the tokens that stay used.
+            tracing::warn!("a rate limit could not be settled");
+        }
+        result
     }
 
     pub(in crate::store) async fn write_background<T, E, F>(&self, work: F) -> Result<T, E>
