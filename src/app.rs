@@ -8,16 +8,20 @@ use crate::{
         Verification,
     },
     auth::{self, KeyReload, Sessions, SigningKeys},
-    config::Config,
+    config::{Config, Database},
     core::{Confirmation, Core, Error},
     crypto::{Hasher, InstallationSecret, KeyError, SecretError, secret_file},
     domain::Clock,
     files::OWNER_HINT,
     messaging::Outbox,
-    operations::{Health, Purge},
+    operations::{Health, Purge, StoreMove},
     store::{self, OpenError, ServerFault, Store},
 };
-pub use crate::{crypto::PublicKey, store::OpenMode};
+pub use crate::{
+    crypto::PublicKey,
+    operations::{MoveError, MoveMode, MoveProgress, Moved},
+    store::{OpenMode, TableContent},
+};
 
 /// How long a shutdown waits for attempts at a password whose requests have gone away.
 const DRAIN_ATTEMPTS: Duration = Duration::from_secs(1);
@@ -49,6 +53,8 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] OpenError),
     #[error(transparent)]
+    Move(#[from] MoveError),
+    #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("the signing keys in the database were made with another installation secret")]
     OtherSecret,
@@ -66,6 +72,7 @@ impl StartError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Store(error) => error.hint(),
+            Self::Move(error) => error.hint(),
             Self::OtherSecret | Self::SecretGone(_) => {
                 Some("put back the secret that belongs to this database: it is part of every backup")
             }
@@ -167,6 +174,26 @@ pub fn pending_migrations(config: &Config) -> Result<Vec<String>, StartError> {
         }
         pending => Ok(pending?),
     }
+}
+
+/// Moves the store of the settings to another database, which may be left by the same move that was interrupted.
+///
+/// # Errors
+/// To be shown to the operator.
+pub async fn move_store(
+    config: &Config,
+    to: &Database,
+    mode: MoveMode,
+    clock: Clock,
+    progress: impl FnMut(MoveProgress) + Send + 'static,
+) -> Result<Moved, StartError> {
+    let from = config.database.clone();
+    if !has_store(config) {
+        return Err(OpenError::Missing(from.to_string()).into());
+    }
+    let secret = load_secret(config, false)?;
+    let moved = StoreMove { from, to: to.clone(), secret, mode, now: clock.now() }.run(progress);
+    Ok(moved.await?)
 }
 
 /// The database engine; with its version if that is known without a connection.

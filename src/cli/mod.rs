@@ -8,6 +8,7 @@ mod healthcheck;
 mod keys;
 mod messages;
 mod migrate;
+mod r#move;
 mod open;
 mod openapi;
 mod output;
@@ -32,7 +33,8 @@ use crate::{config::Config, telemetry::Log};
 /// User accounts for a small shop's own server.
 ///
 /// Runs the server when no command is given. Settings come from config.toml in the working directory and from the
-/// environment (COFFEESHOP_SECTION__KEY); coffeeshop config prints them. Commands can be run while the server runs.
+/// environment (COFFEESHOP_SECTION__KEY); coffeeshop config prints them. Commands can be run while the server runs,
+/// but for move.
 #[derive(Parser)]
 #[command(name = "coffeeshop", version, propagate_version = true)]
 struct Cli {
@@ -62,6 +64,7 @@ enum WithConfig {
     /// Stops on SIGTERM or SIGINT (Ctrl-C) once requests in progress are answered. SIGHUP reloads the signing keys.
     Serve,
     Migrate(migrate::Args),
+    Move(r#move::Args),
     CreateAdmin(create_admin::Args),
     Purge(purge::Args),
     #[command(subcommand)]
@@ -103,6 +106,7 @@ fn run_with_config(command: WithConfig, file: Option<&Path>) -> Result<ExitCode>
     match command {
         WithConfig::Serve => in_runtime(serve::run(&config)),
         WithConfig::Migrate(args) => in_runtime(migrate::run(&args, &config)),
+        WithConfig::Move(args) => in_runtime(r#move::run(args, &config)),
         WithConfig::CreateAdmin(args) => in_runtime(create_admin::run(args, &config)),
         WithConfig::Purge(args) => in_runtime(purge::run(&args, &config)),
         WithConfig::Users(command) => in_runtime(users::run(command, &config)),

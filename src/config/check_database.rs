@@ -3,11 +3,19 @@
 use std::path::Path;
 
 use super::{
-    Database, Host, PostgresUrl, Tls,
+    ConfigError, Database, Host, PostgresUrl, Tls,
     check::{Wrong, refuse, shown},
 };
 
 impl Database {
+    /// Checks settings that the program has put together, such as those of the target of a move.
+    ///
+    /// # Errors
+    /// If they cannot be used.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check().map_err(|(name, why)| ConfigError::new(name, why))
+    }
+
     pub(super) fn check(&self) -> Result<(), Wrong> {
         if !(4..=200).contains(&self.connections) {
             return refuse("database.connections", self.connections, "must be from 4 to 200");

@@ -54,6 +54,11 @@ pub fn open(secret: &InstallationSecret, sealed: &SealedMessage) -> Result<Messa
     serde_json::from_slice(&plain).map_err(|e| Error::Internal(e.to_string()))
 }
 
+/// Whether a message was sealed with this secret; it may be of a version that is gone.
+pub fn can_unseal(secret: &InstallationSecret, sealed: &SealedMessage) -> bool {
+    secret.unseal(&label(sealed.id), &sealed.sealed).is_ok()
+}
+
 /// A message as it is shown; one that cannot be read any more has no subject.
 pub fn entry(secret: &InstallationSecret, sealed: &SealedMessage, now: Timestamp) -> OutboxEntry {
     let (to, kind) = match open(secret, sealed) {

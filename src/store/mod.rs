@@ -3,8 +3,10 @@
 mod audit;
 mod clean_up;
 mod codes;
+mod copy;
 mod error;
 mod issuers;
+mod locked_store;
 mod open;
 mod outbox;
 mod postgres;
@@ -15,6 +17,8 @@ mod sessions;
 mod signing_keys;
 mod sql;
 mod sqlite;
+mod store_info;
+mod tables;
 mod tx;
 mod user_conditions;
 mod user_list;
@@ -25,13 +29,16 @@ use std::io;
 
 pub use self::{
     clean_up::CleanUpRow,
+    copy::{TableContent, UnfitRows},
     error::{Error, Unique},
+    locked_store::{LockedStore, TransactionEnd},
     open::{OpenError, OpenMode},
     outbox::{Attempt, Due, OutboxCursor, SealedMessage},
     rate_limits::UsedTokens,
     server_fault::{ServerFault, Unmet},
     signing_keys::SigningKeyRow,
     sqlite::Version,
+    store_info::MoveMark,
     tx::{RateLimitTx, Snapshot, Tx},
     users::DueUserCursor,
 };

@@ -32,6 +32,9 @@ pub enum OpenError {
     /// It is the target of a move that has not ended.
     #[error("the move from {from} to the database at {at} was interrupted")]
     Incoming { at: String, from: String },
+    /// Another process uses it, where none may.
+    #[error("the database at {0} is in use")]
+    InUse(String),
     /// The file of another program.
     #[error("{0} is a database of another program")]
     Foreign(String),
@@ -59,6 +62,7 @@ impl OpenError {
             Self::Older(_) => "apply pending migrations with coffeeshop migrate, or by starting the server",
             Self::Moved { .. } => "set database.url, or database.path, to that one",
             Self::Incoming { .. } => "run the same coffeeshop move again",
+            Self::InUse(_) => "stop every server and every command on it, then run this again",
             Self::Damaged { .. } => RESTORE,
             Self::Denied { .. } => OWNER_HINT,
             Self::Failed { why, .. } if why.contains("locked") => {

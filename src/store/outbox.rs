@@ -97,6 +97,14 @@ impl Snapshot<'_> {
         Ok(Page::first(found, limit as usize, |(seq, _)| OutboxCursor(*seq)).map(|(_, message)| message))
     }
 
+    /// The first and the last message; one or none if there are no more.
+    pub(crate) fn oldest_and_newest_message(&self) -> Result<Vec<SealedMessage>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM outbox WHERE seq IN ((SELECT min(seq) FROM outbox), (SELECT max(seq) FROM outbox))"
+        );
+        self.all(&sql, (), |row| Ok(read_message(row)?.1))
+    }
+
     /// The latest messages of a user, and the notices to their address since they signed up, at most `most` in all; oldest
     /// first.
     pub(crate) fn messages_of(&self, user: &User, most: usize) -> Result<Vec<SealedMessage>, Error> {

@@ -55,7 +55,7 @@ pub(super) trait Params {
     fn values(&self) -> Vec<Value<'_>>;
 }
 
-/// A parameter that is kept until its statement is run.
+/// A parameter that is kept until its statement is run, or a column that is kept after its row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Param {
     Int(i64),
@@ -251,6 +251,17 @@ impl<const N: usize> Column for [u8; N] {
         match cell {
             Cell::Blob(bytes) => bytes.try_into().ok(),
             _ => None,
+        }
+    }
+}
+
+impl Column for Param {
+    fn read(cell: Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Null => None,
+            Cell::Int(number) => Some(Self::Int(number)),
+            Cell::Text(text) => Some(Self::Text(text.to_owned())),
+            Cell::Blob(bytes) => Some(Self::Blob(bytes.to_vec())),
         }
     }
 }

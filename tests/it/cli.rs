@@ -93,7 +93,8 @@ fn wrong_usage_ends_with_2_and_says_so_on_standard_error() {
 #[test]
 fn help_and_version_are_data() {
     let shop = Shop::new();
-    for command in ["serve", "migrate", "create-admin", "purge", "users", "healthcheck", "openapi", "config"]
+    for command in
+        ["serve", "migrate", "move", "create-admin", "purge", "users", "healthcheck", "openapi", "config"]
     {
         let help = shop.run(&["--help"]).is(0);
         assert!(help.out.contains(command) && help.err.is_empty(), "{command} is not in the help: {help:?}");

@@ -24,6 +24,7 @@ mod rate_limits;
 mod links;
 mod listener;
 mod matrix;
+mod move_store;
 mod reference_model;
 mod openapi;
 mod outbox;

@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("auth", &["domain", "store", "config", "crypto", "core"]),
     ("messaging", &["domain", "store", "config", "files", "isolate_panics", "crypto", "core"]),
     // What keeps all of it running may use the other use cases.
-    ("operations", &["domain", "store", "core", "auth"]),
+    ("operations", &["domain", "store", "config", "crypto", "core", "auth"]),
     (
         "app",
         &[
@@ -86,7 +86,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("jsonwebtoken", &["crypto/"]),
     ("argon2", &["crypto/"]),
-    ("aws_lc_rs", &["crypto/", "messaging/smtp/tls.rs", "store/postgres/tls.rs"]),
+    ("aws_lc_rs", &["crypto/", "messaging/smtp/tls.rs", "store/postgres/tls.rs", "store/copy.rs"]),
     ("quick_cache", &["crypto/tokens.rs", "auth/session_cache.rs"]),
     ("tokio_cron_scheduler", &["jobs/"]),
     ("tracing_subscriber", &["telemetry.rs"]),

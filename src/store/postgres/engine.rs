@@ -50,28 +50,30 @@ pub(in crate::store) struct Engine {
 
 /// The migrations that a database still needs; changes nothing.
 pub(in crate::store) fn pending_migrations(settings: &config::Postgres) -> Result<Vec<String>, OpenError> {
-    match inspect(settings)? {
+    match on_connection(&server(settings)?, migrations::inspect)? {
         Schema::Missing(_) => Err(empty(&settings.url)),
         Schema::Behind(names) => Ok(names),
         Schema::Current => Ok(Vec::new()),
     }
 }
 
-/// Reads the schema on a thread of its own: its caller may be in a runtime already.
-fn inspect(settings: &config::Postgres) -> Result<Schema, OpenError> {
-    let server = server(settings)?;
-    let inspected = thread::scope(|scope| {
-        let inspect = || {
+/// Runs `work` on a thread of its own: its caller may be in a runtime already.
+pub(super) fn on_connection<T: Send>(
+    server: &Server,
+    work: impl AsyncFnOnce(&Client, &Server) -> Result<T, OpenError> + Send,
+) -> Result<T, OpenError> {
+    let done = thread::scope(|scope| {
+        let run = || {
             let runtime = Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| failed(&server, &error))?;
+            let runtime = runtime.map_err(|error| failed(server, &error))?;
             runtime.block_on(async {
-                let (client, _) = connect(&server).await?;
-                migrations::inspect(&client, &server).await
+                let (client, _) = connect(server).await?;
+                work(&client, server).await
             })
         };
-        scope.spawn(inspect).join()
+        scope.spawn(run).join()
     });
-    inspected.unwrap_or_else(|_| Err(failed(&server, &"the connection panicked")))
+    done.unwrap_or_else(|_| Err(failed(server, &"the connection panicked")))
 }
 
 /// Connects to a server that may be starting.
@@ -92,11 +94,11 @@ fn failed(server: &Server, why: &impl ToString) -> OpenError {
     unusable(server, ServerFault::Failed(why.to_string()))
 }
 
-fn empty(at: &impl ToString) -> OpenError {
+pub(super) fn empty(at: &impl ToString) -> OpenError {
     OpenError::Server { at: at.to_string(), fault: ServerFault::Empty }
 }
 
-fn server(settings: &config::Postgres) -> Result<Server, OpenError> {
+pub(super) fn server(settings: &config::Postgres) -> Result<Server, OpenError> {
     Server::new(settings).map_err(|why| {
         let fault = ServerFault::Authorities(why);
         OpenError::Server { at: settings.url.to_string(), fault }

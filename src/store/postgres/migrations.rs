@@ -9,7 +9,7 @@ use refinery::Migration;
 use tokio_postgres::{Client, Row, error::SqlState};
 
 use super::{errors, server::Server};
-use crate::store::{ServerFault, error::Error, open::OpenError, tx::Snapshot};
+use crate::store::{ServerFault, error::Error, open::OpenError, store_info::MoveMark, tx::Snapshot};
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -25,11 +25,11 @@ const PRODUCT: &str = "coffeeshop";
 
 const CREATE_INFO: &str = "BEGIN; CREATE TABLE IF NOT EXISTS store_info (\
      one INTEGER PRIMARY KEY CHECK (one = 1), product TEXT NOT NULL, schema INTEGER NOT NULL, \
-     oldest_program INTEGER NOT NULL, moved_to TEXT, moved_at BIGINT, move_id UUID); \
+     oldest_program INTEGER NOT NULL, moved_to TEXT, moved_from TEXT, moved_at BIGINT, move_id UUID); \
      INSERT INTO store_info (one, product, schema, oldest_program) VALUES (1, 'coffeeshop', 0, 0) ON CONFLICT DO NOTHING; \
      COMMIT";
 
-const SELECT_INFO: &str = "SELECT product, schema, oldest_program, moved_to FROM store_info";
+const SELECT_INFO: &str = "SELECT product, schema, oldest_program, moved_to, moved_from FROM store_info";
 
 /// The schema of a database compared with this program's.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,8 +42,24 @@ pub(super) enum Schema {
     Current,
 }
 
-/// Reads the schema of a database and changes nothing.
+/// Reads the schema of a database that may be used, and changes nothing.
 pub(super) async fn inspect(client: &Client, server: &Server) -> Result<Schema, OpenError> {
+    let (schema, _, mark) = read(client, server).await?;
+    mark.check(&server.to_string()).map(|()| schema)
+}
+
+/// Reads the schema of a database, also of one that was moved, and changes nothing. A newer one is refused in any case: it may
+/// have columns that are not known here.
+pub(super) async fn inspect_schema(client: &Client, server: &Server) -> Result<Schema, OpenError> {
+    let (schema, found, _) = read(client, server).await?;
+    if found > newest() {
+        return Err(newer(server, found));
+    }
+    Ok(schema)
+}
+
+/// The schema and its number.
+async fn read(client: &Client, server: &Server) -> Result<(Schema, i32, MoveMark), OpenError> {
     let failed = |error| failed(server, &error);
     let has_info = "SELECT count(*) FILTER (WHERE c.relname = 'store_info') > 0, count(*) > 0 FROM pg_class c \
          JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')";
@@ -51,7 +67,7 @@ pub(super) async fn inspect(client: &Client, server: &Server) -> Result<Schema, 
     match (tables.get(0), tables.get(1)) {
         (true, _) => {}
         (false, true) => return Err(foreign(server)),
-        (false, false) => return Ok(Schema::Missing(names(0))),
+        (false, false) => return Ok((Schema::Missing(names(0)), 0, MoveMark::default())),
     }
     let info = client.query_opt(SELECT_INFO, &[]).await;
     // A table of another program that has the same name.
@@ -59,7 +75,9 @@ pub(super) async fn inspect(client: &Client, server: &Server) -> Result<Schema, 
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_COLUMN) => None,
         info => info.map_err(failed)?,
     };
-    info.map_or_else(|| Err(foreign(server)), |info| compare(&info, server))
+    let info = info.ok_or_else(|| foreign(server))?;
+    let mark = MoveMark { moved_to: info.get(3), moved_from: info.get(4), move_id: None };
+    Ok((compare(&info, server)?, info.get(1), mark))
 }
 
 fn compare(info: &Row, server: &Server) -> Result<Schema, OpenError> {
@@ -67,12 +85,9 @@ fn compare(info: &Row, server: &Server) -> Result<Schema, OpenError> {
     if product != PRODUCT {
         return Err(foreign(server));
     }
-    if let Some(to) = info.get(3) {
-        return Err(OpenError::Moved { at: server.to_string(), to });
-    }
     let known = newest();
     if found > known && oldest_program > known {
-        return Err(OpenError::Newer { at: server.to_string(), found, known });
+        return Err(newer(server, found));
     }
     Ok(match found {
         0 => Schema::Missing(names(0)),
@@ -144,6 +159,10 @@ async fn create_info(client: &Client) -> Result<(), tokio_postgres::Error> {
 fn is_race(error: &tokio_postgres::Error) -> bool {
     let races = [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
     error.code().is_some_and(|code| races.contains(code))
+}
+
+fn newer(server: &Server, found: i32) -> OpenError {
+    OpenError::Newer { at: server.to_string(), found, known: newest() }
 }
 
 fn foreign(server: &Server) -> OpenError {

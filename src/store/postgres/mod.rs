@@ -5,6 +5,7 @@ mod calls;
 mod connection;
 mod engine;
 mod errors;
+mod exclusive;
 mod faults;
 mod migrations;
 mod requirements;
@@ -20,5 +21,6 @@ pub(super) use self::{
     connection::Connection,
     engine::{Engine, pending_migrations},
     errors::unexpected_value,
+    exclusive::Exclusive,
     statements::shifted,
 };

@@ -66,7 +66,7 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-fn must_exist(path: &Path) -> Result<(), OpenError> {
+pub(super) fn must_exist(path: &Path) -> Result<(), OpenError> {
     match path.try_exists() {
         Ok(true) => Ok(()),
         Ok(false) => Err(OpenError::Missing(path.display().to_string())),

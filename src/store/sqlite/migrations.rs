@@ -10,7 +10,7 @@ use super::errors::failed;
 use crate::{
     domain::{Email, Name, Profile},
     files::folder_of,
-    store::open::OpenError,
+    store::{open::OpenError, tx::Snapshot},
 };
 
 mod embedded {
@@ -31,8 +31,19 @@ pub(super) enum Schema {
     Current,
 }
 
-/// Reads the schema of a file and changes nothing.
+/// Reads the schema of a file that may be used, and changes nothing.
 pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, OpenError> {
+    let schema = inspect_schema(connection, path)?;
+    // Older schemas do not have it.
+    if connection.table_exists(None, "store_info").map_err(|e| OpenError::of(path, &e))? {
+        let mark = Snapshot::new(connection).move_mark();
+        mark.map_err(|e| failed(path, &e))?.check(&path.display().to_string())?;
+    }
+    Ok(schema)
+}
+
+/// Reads the schema of a file, also of one that was moved, and changes nothing.
+pub(super) fn inspect_schema(connection: &Connection, path: &Path) -> Result<Schema, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(path, &error);
     let known = known();
     let names = |from: usize| known[from..].iter().map(ToString::to_string).collect();

@@ -7,6 +7,7 @@ mod dedicated_connection;
 mod disk_reserve;
 mod engine;
 mod errors;
+mod exclusive;
 mod file;
 mod integrity_check;
 mod migrations;
@@ -19,5 +20,6 @@ mod writer;
 pub use self::change_counter::Version;
 pub(super) use self::{
     engine::{Engine, version},
+    exclusive::Exclusive,
     file::{exists, pending_migrations},
 };

@@ -81,7 +81,8 @@ fn imports(source: &Source) -> Imports {
             if is_visibility || before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
                 continue;
             }
-            let statement = before.rsplit([';', '}']).next().unwrap();
+            // In a use tree a brace is followed by a comma.
+            let statement = before.rsplit(';').next().unwrap().rsplit("}\n").next().unwrap();
             let is_passed_on = ["pub use ", "pub(crate) use ", "pub(super) use "]
                 .iter()
                 .any(|words| statement.trim_start().starts_with(words));
