@@ -103,6 +103,10 @@ impl Caller {
     {
         let mut was_lost = false;
         let mut conflicts = 0;
+        if Instant::now() >= deadline {
+            // A statement would be given up at once, and with it the connection.
+            return Err(Error::Unavailable("too much waits before it".to_owned()).into());
+        }
         loop {
             let connection = self.connection(deadline)?;
             match round(connection, work.clone(), isolation) {
@@ -176,8 +180,9 @@ fn round<T, E: From<Error>>(
         connection.roll_back();
         return Round::Conflict(why);
     }
-    if connection.is_lost() {
-        let error = failure.unwrap_or_else(|| Error::Unavailable("the connection broke".to_owned()));
+    // A COMMIT that is not waited for would leave the outcome unknown.
+    if connection.is_lost() || connection.is_overdue() {
+        let error = failure.unwrap_or_else(|| Error::Unavailable("it did not answer in time".to_owned()));
         return Round::Lost(error);
     }
     match (result, failure) {

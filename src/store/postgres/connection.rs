@@ -91,7 +91,8 @@ impl Connection {
                 }
             });
         }
-        !self.is_lost()
+        // One that was left inside a transaction would go on in it.
+        !self.is_lost() && !matches!(self.transaction.get(), Transaction::Begun)
     }
 
     /// Whether the server still is what coffeeshop relies on, and its clock right.
@@ -139,6 +140,10 @@ impl Connection {
     /// The error of the first statement of the transaction that failed.
     pub(super) fn failure(&self) -> Option<Error> {
         self.failure.borrow().clone()
+    }
+
+    pub(super) fn is_overdue(&self) -> bool {
+        Instant::now() >= self.deadline.get()
     }
 
     /// Where the store was moved to, if a statement has failed since a table is gone.

@@ -90,6 +90,16 @@ async fn connect(server: &Server) -> Result<(Client, task::JoinHandle<()>), Open
     }
 }
 
+/// The first migration makes the index if it can.
+async fn warn_of_slow_searches(client: &Client) {
+    let has_index = client.query_one("SELECT to_regclass('users_search') IS NOT NULL", &[]).await;
+    if has_index.is_ok_and(|row| !row.get::<_, bool>(0)) {
+        tracing::warn!(
+            "searches of users are slow: the extension pg_trgm was missing when the tables were made"
+        );
+    }
+}
+
 fn failed(server: &Server, why: &impl ToString) -> OpenError {
     unusable(server, ServerFault::Failed(why.to_string()))
 }
@@ -123,6 +133,7 @@ impl Engine {
                 return Err(OpenError::Older(server.to_string()));
             }
         };
+        warn_of_slow_searches(&client).await;
         let enqueued = Arc::new(Notify::new());
         let start = |threads| {
             let started = Workers::start(threads, &server, &enqueued);
