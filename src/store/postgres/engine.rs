@@ -30,6 +30,9 @@ use crate::{
 /// How long `close` waits for the threads to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a database that can be used takes to answer at most.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// For how long an absent server is tried at a start, and the pause between two attempts.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
@@ -161,8 +164,13 @@ impl Engine {
         self.enqueued.notified().await;
     }
 
+    /// # Errors
+    /// If no answer comes within `PROBE_TIMEOUT`.
     pub(in crate::store) async fn probe(&self) -> Result<(), Error> {
-        self.look_ups.run(|tx: &Tx<'_>| tx.probe_schema(), Isolation::OneStatement, Priority::Next).await
+        let probe = |tx: &Tx<'_>| tx.probe_schema();
+        let probed = self.look_ups.run(probe, Isolation::OneStatement, Priority::Next);
+        let probed = tokio::time::timeout(PROBE_TIMEOUT, probed).await;
+        probed.unwrap_or_else(|_| Err(Error::Unavailable("it does not answer in time".to_owned())))
     }
 
     pub(in crate::store) async fn session_with_user(
