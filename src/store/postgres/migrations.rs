@@ -178,7 +178,10 @@ pub(super) fn unusable(server: &Server, fault: ServerFault) -> OpenError {
 }
 
 fn failed(server: &Server, error: &tokio_postgres::Error) -> OpenError {
-    broken(server, errors::text(error))
+    match error.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => unusable(server, ServerFault::NotOwner),
+        _ => broken(server, errors::text(error)),
+    }
 }
 
 /// The error of refinery with its cause, in one line.

@@ -67,7 +67,8 @@ pub(super) fn fault(error: &io::Error, host: &str) -> Option<ServerFault> {
     use rustls::{CertificateError as Fault, Error};
     Some(match error.get_ref()?.downcast_ref::<Error>()? {
         Error::InvalidCertificate(fault) => match fault {
-            Fault::UnknownIssuer => ServerFault::UnknownAuthority,
+            // A bad signature: an authority of the same name with another key.
+            Fault::UnknownIssuer | Fault::BadSignature => ServerFault::UnknownAuthority,
             Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
                 ServerFault::OtherName(host.to_owned())
             }
