@@ -49,8 +49,26 @@ pub struct Shop {
 impl Shop {
     /// An empty folder. A server in it takes any free port.
     pub fn new() -> Self {
+        Self::using(Sql::empty)
+    }
+
+    /// An empty folder whose store is a file in it, on whichever engine the tests run.
+    pub fn on_sqlite() -> Self {
+        Self::using(Sql::Sqlite)
+    }
+
+    /// An empty folder with this database.
+    pub fn on(sql: &Sql) -> Self {
+        let shop = Self::using(|_| sql.clone());
+        match sql {
+            Sql::Sqlite(file) => shop.with("DATABASE__PATH", file.to_str().unwrap()),
+            Sql::Postgres(_) => shop,
+        }
+    }
+
+    fn using(sql: impl FnOnce(PathBuf) -> Sql) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sql = Sql::empty(folder.path().join("data/coffeeshop.db"));
+        let sql = sql(folder.path().join("data/coffeeshop.db"));
         let shop = Self { folder, settings: sql.settings(), sql };
         shop.with("SERVER__LISTEN", "127.0.0.1:0")
     }

@@ -22,6 +22,7 @@ use crate::{
         ServerFault,
         error::Error,
         open::{OpenError, OpenMode},
+        tables::{Kind, TABLES},
         tx::Tx,
     },
 };
@@ -230,4 +231,39 @@ async fn a_process_is_not_ready_on_a_schema_that_is_not_its_own() {
         .expect("moved");
     let refused = engine.write(count).await;
     assert!(matches!(&refused, Err(Error::Unavailable(why)) if why.ends_with("there")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_list_of_moved_tables_is_that_of_the_schema() {
+    let Some(settings) = settings().await else { return };
+    engine(&settings).await.close().await;
+    let server = Server::new(&settings).expect("a server");
+    let (client, _) = server.connect().await.expect("a connection");
+    let columns = "SELECT table_name, column_name, data_type FROM information_schema.columns \
+                   WHERE table_schema = current_schema() ORDER BY 1, 2, 3";
+    let found: Vec<[String; 3]> = client
+        .query(columns, &[])
+        .await
+        .expect("columns")
+        .iter()
+        .map(|row| [row.get(0), row.get(1), row.get(2)])
+        .filter(|[table, ..]: &[String; 3]| {
+            !["refinery_schema_history", "store_info"].contains(&table.as_str())
+        })
+        .collect();
+    let sql_type = |kind: Kind| match kind {
+        Kind::Int => "bigint",
+        Kind::Bool => "boolean",
+        Kind::Text => "text",
+        Kind::Id => "uuid",
+        Kind::Bytes => "bytea",
+    };
+    let mut listed = Vec::new();
+    for table in TABLES {
+        for (name, kind) in table.columns {
+            listed.push([table.name, *name, sql_type(*kind)].map(str::to_owned));
+        }
+    }
+    listed.sort();
+    assert_eq!(listed, found);
 }
