@@ -17,7 +17,7 @@ use crate::store::{ServerFault, error::Error, tx::Tx};
 /// The most rounds of a transaction that others prevent from being committed.
 const ROUNDS: u32 = 30;
 /// How often a server is asked whether it still is what coffeeshop relies on.
-const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL: Duration = Duration::from_mins(1);
 /// The longest pause between two rounds, in milliseconds.
 const LONGEST_PAUSE: u64 = 64;
 

@@ -174,8 +174,9 @@ impl Connection {
             Transaction::Pending(begin) => {
                 self.transaction.set(Transaction::Begun);
                 self.wait(async {
-                    let (begun, ran) = join(self.client.batch_execute(begin), self.send(sql, values)).await;
-                    begun.and(ran)
+                    let both = join(self.client.batch_execute(begin), self.send(sql, values));
+                    let (started, ran) = both.await;
+                    started.and(ran)
                 })
             }
             Transaction::None | Transaction::Begun => self.wait(self.send(sql, values)),

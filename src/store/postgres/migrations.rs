@@ -19,7 +19,7 @@ mod embedded {
 const OLDEST_PROGRAM: i32 = 1;
 
 /// How long to wait while another process migrates.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(5);
 
 const PRODUCT: &str = "coffeeshop";
 

@@ -13,11 +13,11 @@ use crate::{
     store::{ServerFault, Unmet},
 };
 
-/// Below 13 there is no trusted extension pg_trgm.
+/// Below 13 there is no trusted extension `pg_trgm`.
 const OLDEST_VERSION: i64 = 130_000;
 
 /// By how much the clocks of the server and of this machine may differ.
-const MOST_APART: Duration = Duration::from_secs(60);
+const MOST_APART: Duration = Duration::from_mins(1);
 /// By how much they may differ without a warning. It is well below the lease of a message, which two processes time.
 const USUALLY_APART: Duration = Duration::from_secs(2);
 

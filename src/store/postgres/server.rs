@@ -112,11 +112,11 @@ impl Server {
         let (client, task) = match &self.tls {
             None => {
                 let (client, connection) = config.connect(NoTls).await.map_err(fault)?;
-                (client, tokio::spawn(async { drop(connection.await) }))
+                (client, spawn(connection))
             }
             Some(tls) => {
                 let (client, connection) = config.connect(tls.clone()).await.map_err(fault)?;
-                (client, tokio::spawn(async { drop(connection.await) }))
+                (client, spawn(connection))
             }
         };
         self.check(&client).await?;
@@ -127,6 +127,11 @@ impl Server {
     pub(super) async fn check(&self, client: &Client) -> Result<(), ServerFault> {
         requirements::check(client, self.has_timeouts, &self.warnings).await
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it ends by itself, once the client is dropped")]
+fn spawn<T>(connection: impl Future<Output = T> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(async { drop(connection.await) })
 }
 
 fn silent() -> ServerFault {

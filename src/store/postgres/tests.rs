@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
     calls::{Caller, Isolation},
@@ -31,7 +31,8 @@ const KEY: CountKey = CountKey([7; 32]);
 
 /// The settings of an empty schema of its own, which stays.
 async fn settings() -> Option<Postgres> {
-    let url = std::env::var("COFFEESHOP_TEST_DATABASE").ok()?;
+    #[expect(clippy::disallowed_methods, reason = "the one setting of the tests")]
+    let url = std::env::var("COFFEESHOP_TEST_DATABASE").ok().filter(|url| !url.is_empty())?;
     let schema = format!("test_{}", SessionId::new().as_uuid().simple());
     let joint = if url.contains('?') { '&' } else { '?' };
     let of = |url: &str| {
@@ -107,13 +108,12 @@ async fn processes_that_start_together_migrate_once() {
 async fn a_write_in_conflict_is_run_again() {
     let Some(settings) = settings().await else { return };
     let engines = [engine(&settings).await, engine(&settings).await];
-    let writes = (0..60).map(|n| {
+    let mut writes = JoinSet::new();
+    for n in 0..60 {
         let engine = engines[n % 2].clone();
-        tokio::spawn(async move { engine.write(count).await })
-    });
-    for write in writes.collect::<Vec<_>>() {
-        write.await.expect("no panic").expect("written");
+        writes.spawn(async move { engine.write(count).await });
     }
+    assert!(writes.join_all().await.iter().all(Result::is_ok));
     let sent = engines[0].read(|tx| tx.sent_codes(KEY, Timestamp::from_millis(1))).await.expect("read");
     assert_eq!(sent.map(|(sent, _)| sent), Some(60));
 }
@@ -165,6 +165,61 @@ async fn a_connection_lost_in_the_commit_leaves_the_outcome_unknown() {
         let unknown = caller.run(count, Isolation::Serializable, soon());
         assert!(matches!(unknown, Err(Error::OutcomeUnknown(_))), "{unknown:?}");
         assert_eq!(caller.run(counted, Isolation::Snapshot, soon()).expect("a new connection"), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_become_read_only_is_left() {
+    let Some(settings) = settings().await else { return };
+    engine(&settings).await;
+    on_a_thread(settings, |mut caller| {
+        let rounds = AtomicU32::new(0);
+        let demoted = |tx: &Tx<'_>| {
+            if rounds.fetch_add(1, Ordering::Relaxed) == 0 {
+                tx.execute("SET TRANSACTION READ ONLY", ())?;
+            }
+            count(tx)
+        };
+        caller.run(demoted, Isolation::Serializable, soon()).expect("written over a new connection");
+        assert_eq!(rounds.load(Ordering::Relaxed), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_statement_whose_plan_is_out_of_date_is_prepared_again() {
+    let Some(settings) = settings().await else { return };
+    engine(&settings).await;
+    on_a_thread(settings, |mut caller| {
+        let every = |tx: &Tx<'_>| tx.all("SELECT * FROM issuers", (), |_| Ok(()));
+        caller.run(every, Isolation::Snapshot, soon()).expect("prepared");
+        let migrate = |tx: &Tx<'_>| tx.execute("ALTER TABLE issuers ADD COLUMN further BIGINT", ());
+        caller.run(migrate, Isolation::Serializable, soon()).expect("another column");
+        caller.run(every, Isolation::Snapshot, soon()).expect("prepared again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_that_is_always_in_conflict_is_given_up() {
+    let Some(settings) = settings().await else { return };
+    engine(&settings).await;
+    on_a_thread(settings, |mut caller| {
+        let rounds = AtomicU32::new(0);
+        let unlucky = |tx: &Tx<'_>| -> Result<(), Error> {
+            count(tx)?;
+            rounds.fetch_add(1, Ordering::Relaxed);
+            // Whatever the closure makes of it.
+            let _ = tx.conflict("as the test wants it");
+            Ok(())
+        };
+        let refused = caller.run(unlucky, Isolation::Serializable, soon());
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        assert_eq!(rounds.load(Ordering::Relaxed), 30);
+        assert_eq!(caller.run(counted, Isolation::Snapshot, soon()).expect("read"), 0);
+        let late = caller.run(counted, Isolation::Snapshot, Instant::now());
+        assert!(matches!(late, Err(Error::Unavailable(_))), "{late:?}");
     })
     .await;
 }
