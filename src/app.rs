@@ -83,18 +83,18 @@ impl StartError {
 }
 
 impl App {
-    /// Opens the store, and the app on it.
+    /// Opens the store, and the app on it; returns whether the store is new, too.
     ///
     /// # Errors
     /// To be shown to the operator.
-    pub async fn start(config: &Config, mode: OpenMode, clock: Clock) -> Result<Self, StartError> {
-        let is_new = !has_store(config);
+    pub async fn start(config: &Config, mode: OpenMode, clock: Clock) -> Result<(Self, bool), StartError> {
         let (store, migrated) = Store::open(&config.database, mode).await?;
+        let is_new = migrated.first().is_some_and(|first| first.starts_with("V1__"));
         // Of a new database the log says only that it was created.
         for migration in migrated.iter().filter(|_| !is_new) {
             tracing::info!(migration, "applied a migration");
         }
-        Self::open(config, store, clock).await
+        Ok((Self::open(config, store, clock).await?, is_new))
     }
 
     /// The app on an open store. At the first start, the installation secret and the signing key are made.
@@ -156,12 +156,6 @@ impl App {
     }
 }
 
-/// Whether there is a store to open.
-#[must_use]
-pub fn has_store(config: &Config) -> bool {
-    Store::exists(&config.database)
-}
-
 /// The migrations that the store still needs; changes nothing, and makes no file.
 ///
 /// # Errors
@@ -188,7 +182,7 @@ pub async fn move_store(
     progress: impl FnMut(MoveProgress) + Send + 'static,
 ) -> Result<Moved, StartError> {
     let from = config.database.clone();
-    if !has_store(config) {
+    if !Store::exists(&config.database) {
         return Err(OpenError::Missing(from.to_string()).into());
     }
     let secret = load_secret(config, false)?;

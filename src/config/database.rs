@@ -106,6 +106,9 @@ impl Database {
     /// # Errors
     /// If there is no working directory.
     pub fn absolute(&self) -> io::Result<Self> {
+        if self.url.is_some() {
+            return Ok(self.clone());
+        }
         let path = if self.has_path() { path::absolute(&self.path)? } else { PathBuf::new() };
         Ok(Self { folder: path::absolute(&self.folder)?, path, ..self.clone() })
     }

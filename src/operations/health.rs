@@ -20,7 +20,11 @@ impl Health {
     /// # Errors
     /// If it does not.
     pub async fn ready(&self) -> Result<(), Error> {
-        Ok(self.core.store.answers().await?)
+        self.core.store.answers().await.map_err(|error| match Error::from(error) {
+            // Such as a missing table: another server may do better.
+            Error::Internal(why) => Error::Unavailable(why),
+            error => error,
+        })
     }
 
     /// Checks the whole store for damage: now if it is small, in the background if it is not.

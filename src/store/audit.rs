@@ -19,6 +19,9 @@ const ALL: &str = "SELECT seq FROM audit_events WHERE seq < ?1 ORDER BY seq DESC
 const LIKE: &str = "SELECT seq FROM audit_events WHERE action = ?2 AND seq < ?1 ORDER BY seq DESC";
 const OF_USER: &str =
     "SELECT seq FROM audit_events WHERE user_id = ?3 AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
+// Nearly all events that concern a user were caused by that user.
+const OF_SELF: &str = "SELECT seq FROM audit_events WHERE user_id = ?3 AND actor_id = user_id \
+     AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
 const BY_ACTOR: &str =
     "SELECT seq FROM audit_events WHERE actor_id = ?3 AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
 const AMONG: &str = "SELECT seq FROM audit_events WHERE user_id = ?3 AND actor_id = ?4 AND actor_id <> user_id \
@@ -132,8 +135,8 @@ fn lists(query: &AuditQuery) -> Vec<List> {
         (None, None, Some(_)) => (LIKE, Vec::new()),
         (None, Some(actor), _) => (BY_ACTOR, vec![id(actor)]),
         (Some(user), Some(actor), _) if actor != user => (AMONG, vec![id(user), id(actor)]),
-        // Nearly all events that concern a user were caused by that user.
-        (Some(user), _, _) => (OF_USER, vec![id(user)]),
+        (Some(user), Some(_), _) => (OF_SELF, vec![id(user)]),
+        (Some(user), None, _) => (OF_USER, vec![id(user)]),
     };
     let actions = query.action.as_ref().map_or(Action::VARIANTS, std::slice::from_ref);
     let values = |action: &Action| [before.clone(), Param::from(action.into_str().to_owned())];
@@ -156,6 +159,7 @@ mod tests {
             (ALL, "INTEGER PRIMARY KEY (rowid<?)"),
             (LIKE, "COVERING INDEX audit_events_action (action=? AND rowid<?)"),
             (OF_USER, "COVERING INDEX audit_events_by_user (user_id=? AND action=? AND rowid<?)"),
+            (OF_SELF, "INDEX audit_events_by_user (user_id=? AND action=? AND rowid<?)"),
             (BY_ACTOR, "COVERING INDEX audit_events_by_actor (actor_id=? AND action=? AND rowid<?)"),
             (AMONG, "COVERING INDEX audit_events_among (user_id=? AND actor_id=? AND action=? AND rowid<?)"),
         ] {

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use crate::{
     app::encoded,
     shop::{Reply, Server, Shop},
+    sql::Sql,
 };
 
 const BOSS: &str = "boss@example.com";
@@ -187,8 +188,7 @@ fn a_canary_is_found_nowhere() {
     let made =
         shop.run_with_input(&["create-admin", "--email", BOSS, "--password-stdin"], boss_password.as_str());
     let mut said = made.is(0).err;
-    let secret = fs::read_to_string(shop.secret()).unwrap();
-    secrets.add("the installation secret", secret.trim());
+    secrets.add("the installation secret", &shop.sql.secret_as_text());
 
     let server = shop.serve();
     let ann_password = secrets.password(ANN);
@@ -324,7 +324,10 @@ fn a_canary_is_found_nowhere() {
     assert_eq!(secrets.found_in(refusals.0.borrow().as_bytes()), [""; 0], "in refusals");
     assert!(refusals.0.borrow().lines().count() > 40);
     let look = |when: &str| {
-        let files = files_in(&shop.path("data"));
+        let files = match shop.sql {
+            Sql::Sqlite(_) => files_in(&shop.path("data")),
+            Sql::Postgres(_) => vec![("the database".to_owned(), shop.sql.dump())],
+        };
         for (name, bytes) in &files {
             let mut found = secrets.found_in(bytes);
             if name == "coffeeshop.secret" {
@@ -334,7 +337,8 @@ fn a_canary_is_found_nowhere() {
         }
         files.len()
     };
-    assert_eq!(look("of a running server"), 5, "database, log, index, reserve, secret");
+    let files = if let Sql::Sqlite(_) = shop.sql { 5 } else { 1 };
+    assert_eq!(look("of a running server"), files, "database, log, index, reserve, secret");
     let ended = server.stop(Signal::TERM).is(0);
     look("of a stopped server");
     assert!(ended.err.contains("TRACE") || ended.err.contains("DEBUG"), "it talks");

@@ -287,7 +287,7 @@ async fn a_healthy_server_says_so() {
 #[tokio::test]
 async fn a_server_whose_store_cannot_be_read_is_alive_and_not_ready() {
     let app = App::start().await;
-    app.execute("ALTER TABLE users RENAME TO lost");
+    app.execute(&format!("ALTER TABLE {} RENAME TO lost", app.sql.either("users", "store_info")));
     app.anyone().get("/healthz").await.is(200);
     app.anyone().get("/readyz").await.refused(503, "unavailable");
 }

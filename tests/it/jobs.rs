@@ -286,7 +286,7 @@ fn a_server_says_why_it_does_not_clean_up_and_purge_overrides_it() {
     };
     wait_for("a clean-up", last_run);
     server.stop(Signal::TERM).is(0);
-    let year = "UPDATE clean_up SET last_run = last_run - 400 * 86400000; UPDATE sessions SET expires_at = 1";
+    let year = "UPDATE clean_up SET last_run = last_run - 34560000000; UPDATE sessions SET expires_at = 1";
     shop.sql.execute(year);
     for _ in 0..2 {
         let server = shop.serve();

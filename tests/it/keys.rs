@@ -139,8 +139,12 @@ fn an_emergency_rotation_that_ended_sessions_does_not_fail() {
     let server = shop.serve();
     let token = server.token("boss@example.com");
     // The new key cannot be read once it is there.
-    let broken = "CREATE TRIGGER broken AFTER INSERT ON signing_keys BEGIN UPDATE signing_keys SET private_key = x'00'; END";
-    shop.sql.execute(broken);
+    shop.sql.execute(shop.sql.either(
+        "CREATE TRIGGER broken AFTER INSERT ON signing_keys BEGIN UPDATE signing_keys SET private_key = x'00'; END",
+        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN UPDATE signing_keys SET private_key = '\\x00'; RETURN NULL; END $$;
+         CREATE TRIGGER broken AFTER INSERT ON signing_keys FOR EACH ROW EXECUTE FUNCTION broken()",
+    ));
     let ran = shop.run(&["keys", "rotate", "--emergency", "--yes"]).is(0);
     assert!(ran.err.contains("cannot be read"), "{ran:?}");
     server.get_as(&token, "/me").is(401);

@@ -163,12 +163,11 @@ async fn a_clean_up_that_is_cut_short_says_what_is_gone() {
     app.signed_in(BOB).await;
     app.sign_up(ANN).await;
     app.wait(Duration::from_hours(24 * 100));
-    let kept = "CREATE TRIGGER kept BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'kept'); END";
-    app.execute(kept);
+    app.sql.refuse("DELETE", "sessions", "kept");
     let plan = app.purge.plan(PurgeScope::Expired, Origin::job());
     let cut = app.purge.run(&plan, |_| {}).await.unwrap_err();
     assert_eq!(cut.purged, Purged { users: 1, ..Purged::default() });
-    assert!(matches!(&cut.why, Error::Internal(why) if why == "kept"), "{cut:?}");
+    assert!(matches!(&cut.why, Error::Internal(why) if why.starts_with("kept")), "{cut:?}");
     assert_eq!(emails(&app), BOB);
 }
 

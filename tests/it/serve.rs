@@ -422,8 +422,8 @@ fn the_first_line_of_the_log_says_what_starts_and_where() {
     let version = env!("CARGO_PKG_VERSION");
     for part in [
         "coffeeshop starts".to_owned(),
-        format!("version=\"{version}\" engine=\"SQLite 3."),
-        format!("database={folder}/data/coffeeshop.db settings={folder}/config.toml transport=file"),
+        format!("version=\"{version}\" engine=\"{}", shop.sql.either("SQLite 3.", "PostgreSQL")),
+        format!("database={} settings={folder}/config.toml transport=file", shop.sql.place()),
     ] {
         assert!(line.contains(&part), "{part}: {line}");
     }
@@ -433,7 +433,7 @@ fn the_first_line_of_the_log_says_what_starts_and_where() {
     let line: Value = serde_json::from_str(ran.err.lines().next().unwrap()).unwrap();
     assert_eq!((&line["message"], &line["version"]), (&json!("coffeeshop starts"), &json!(version)));
     assert_eq!((&line["transport"], &line["settings"]), (&json!("console"), &Value::Null));
-    assert!(line["database"].as_str().unwrap().ends_with("/data/coffeeshop.db"), "{line}");
+    assert_eq!(line["database"], shop.sql.place());
 }
 
 #[test]

@@ -15,6 +15,7 @@ const SQLITE_ONLY: &[(&str, &[&str])] = &[
             "cli::a_database_of_another_program_is_refused_and_left_as_it_is",
             "cli::a_database_that_cannot_be_created_gets_a_hint",
             "cli::a_file_that_is_no_database_is_refused_and_left_as_it_is",
+            "cli::a_path_that_cannot_be_made_is_said_once",
             "cli::a_migrate_check_lists_and_applies_nothing",
             "cli::a_store_of_a_newer_coffeeshop_is_refused_and_left_as_it_is",
             "cli::files_are_private_whatever_the_umask",

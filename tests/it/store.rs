@@ -398,11 +398,15 @@ async fn a_read_whose_caller_has_gone_is_not_made() {
 async fn a_write_whose_caller_went_before_it_began_is_not_made() {
     let kept = Kept::new().await;
     let (let_go, gate) = mpsc::channel::<()>();
-    let gate = Arc::new(Mutex::new(gate)); // a write must be `Clone`
-    let busy = begun(kept.store.write(move |_: &Tx<'_>| {
-        let _ = gate.lock().unwrap().recv();
-        Ok::<_, store::Error>(())
-    }));
+    let gate = Arc::new(Mutex::new(gate));
+    let wait = |_| {
+        let gate = Arc::clone(&gate);
+        kept.store.write(move |_: &Tx<'_>| {
+            let _ = gate.lock().unwrap().recv(); // all of them go on once the sender is gone
+            Ok::<_, store::Error>(())
+        })
+    };
+    let busy = begun(join_all((0..64).map(wait)));
     let made = Arc::new(AtomicBool::new(false));
     let note = Arc::clone(&made);
     drop(begun(kept.store.write(move |_: &Tx<'_>| {
@@ -410,7 +414,7 @@ async fn a_write_whose_caller_went_before_it_began_is_not_made() {
         Ok::<_, store::Error>(())
     })));
     drop(let_go);
-    busy.await.unwrap();
+    assert!(busy.await.iter().all(Result::is_ok));
     kept.store.write(|_: &Tx<'_>| Ok::<_, store::Error>(())).await.unwrap();
     assert!(!made.load(SeqCst));
 }

@@ -80,14 +80,53 @@ impl Sql {
         }
     }
 
+    /// How the program names it.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Sqlite(file) => {
+                let folder = fs::canonicalize(file.parent().unwrap()).unwrap();
+                folder.join(file.file_name().unwrap()).display().to_string()
+            }
+            Self::Postgres(postgres) => postgres.place(),
+        }
+    }
+
     /// The installation secret.
     pub fn secret(&self) -> Vec<u8> {
+        let text = self.secret_as_text();
+        match self {
+            Self::Sqlite(_) => URL_SAFE_NO_PAD.decode(text).unwrap(),
+            Self::Postgres(_) => bytes(&text),
+        }
+    }
+
+    /// The installation secret as it is written in its file or in the settings.
+    pub fn secret_as_text(&self) -> String {
         match self {
             Self::Sqlite(file) => {
                 let secret = fs::read_to_string(file.with_file_name("coffeeshop.secret")).unwrap();
-                URL_SAFE_NO_PAD.decode(secret.trim()).unwrap()
+                secret.trim().to_owned()
             }
-            Self::Postgres(_) => bytes(postgres::SECRET),
+            Self::Postgres(_) => postgres::SECRET.to_owned(),
+        }
+    }
+
+    /// The names of all tables.
+    pub fn tables(&self) -> Vec<String> {
+        self.texts(self.either(
+            "SELECT name FROM sqlite_schema WHERE type = 'table'",
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
+        ))
+    }
+
+    /// The steps of a statement's plan, whatever its parameters are. PostgreSQL's planner avoids sorts if they are `"off"`.
+    pub fn plan(&self, sql: &str, sorts: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite(_) => {
+                let steps = self.rows(&format!("EXPLAIN QUERY PLAN {sql}"));
+                steps.into_iter().filter_map(|mut row| row.pop().flatten()).collect()
+            }
+            Self::Postgres(postgres) => postgres.plan(sql, sorts),
         }
     }
 
@@ -145,6 +184,18 @@ impl Sql {
             }
             Self::Postgres(postgres) => postgres.dump(),
         }
+    }
+
+    /// Has a trigger refuse every `DELETE` or `INSERT` of a table.
+    pub fn refuse(&self, verb: &str, table: &str, why: &str) {
+        let trigger = format!("CREATE TRIGGER refused BEFORE {verb} ON {table}");
+        self.execute(&match self {
+            Self::Sqlite(_) => format!("{trigger} BEGIN SELECT RAISE(ABORT, '{why}'); END"),
+            Self::Postgres(_) => format!(
+                "CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '{why}'; END $$;
+                 {trigger} FOR EACH ROW EXECUTE FUNCTION refused()"
+            ),
+        });
     }
 
     /// Keeps every writer of the program waiting until the lock is released.

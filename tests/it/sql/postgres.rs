@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use coffeeshop::config::{Config, Tls};
+use coffeeshop::config::{Config, PostgresUrl, Tls};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -69,6 +69,11 @@ impl Postgres {
         settings.map(|(name, value)| (format!("COFFEESHOP_{name}"), value)).into()
     }
 
+    /// How the program names it: without user and password.
+    pub fn place(&self) -> String {
+        self.url().parse::<PostgresUrl>().unwrap().to_string()
+    }
+
     fn url(&self) -> String {
         at(self.server, &self.name)
     }
@@ -76,6 +81,31 @@ impl Postgres {
     /// Runs statements; answers the rows of all of them.
     pub fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         self.session.get_or_init(|| Session::open(&self.url())).query(sql)
+    }
+
+    /// The steps of a statement's plan for any values, each with its conditions, as if a look at all rows were very dear:
+    /// the small tables of a test are not worth an index.
+    pub fn plan(&self, sql: &str, sorts: &str) -> Vec<String> {
+        let parameters = (1..).take_while(|number| sql.contains(&format!("?{number}"))).count();
+        let nothing = if parameters == 0 {
+            String::new()
+        } else {
+            format!("({})", vec!["NULL"; parameters].join(", "))
+        };
+        let lines = self.query(&format!(
+            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_sort = {sorts}; \
+             PREPARE statement AS {}; EXPLAIN (COSTS OFF) EXECUTE statement{nothing}; DEALLOCATE statement; RESET ALL",
+            sql.replace('?', "$")
+        ));
+        let mut steps: Vec<String> = Vec::new();
+        for line in lines.into_iter().flatten().flatten() {
+            match (line.trim().strip_prefix("->  "), steps.last_mut()) {
+                (Some(step), _) => steps.push(step.to_owned()),
+                (None, None) => steps.push(line),
+                (None, Some(step)) => *step += &format!("; {}", line.trim()),
+            }
+        }
+        steps
     }
 
     /// All rows of all tables, the bytes as they are.
