@@ -24,10 +24,10 @@ use crate::{
 /// old database is kept, and refused from then on. Run the same command again to complete a move that was interrupted.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The new database, empty or absent: postgres://USER@HOST/DATABASE, or sqlite:PATH.
+    /// The new database, which must be empty, or a file that does not exist.
     ///
     /// database.password, database.tls and database.ca are also used for it.
-    #[arg(long, value_name = "TARGET", value_parser = TargetParser)]
+    #[arg(long, value_name = "postgres://USER@HOST/DATABASE|sqlite:PATH", value_parser = TargetParser)]
     to: Target,
     /// Copy and verify, but move nothing. Tables that were created in PostgreSQL stay there, empty.
     #[arg(long)]
@@ -102,15 +102,13 @@ fn target(target: Target, config: &Config) -> Result<Database> {
 /// Says what the operator has to do next.
 fn explain(config: &Config, to: &Database) {
     output::message(format_args!("moved; {} is kept, and is not used any more", config.database));
-    match &to.url {
-        None => output::message("next: set database.path to the new file, and unset database.url"),
-        Some(_) if config.auth.secret.reveal().is_some() => {
-            output::message("next: set database.url to the new database")
+    output::message(match &to.url {
+        None => "next: set database.path to the new file, and unset database.url",
+        Some(_) if config.auth.secret.reveal().is_some() => "next: set database.url to the new database",
+        Some(_) => {
+            "next: set database.url to the new database, and COFFEESHOP_AUTH__SECRET_FILE to the old coffeeshop.secret"
         }
-        Some(_) => output::message(
-            "next: set database.url to the new database, and COFFEESHOP_AUTH__SECRET_FILE to the old coffeeshop.secret",
-        ),
-    }
+    });
 }
 
 fn row(content: &TableContent) -> [String; 3] {

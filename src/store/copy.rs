@@ -88,7 +88,7 @@ impl Snapshot<'_> {
         let read = TABLES.iter().map(|table| {
             let mut content = TableContent::none(table);
             each_page(self, table, |rows| {
-                rows.iter().for_each(|row| content.add(row));
+                content.add(&rows);
                 progress(rows.len());
                 Ok(())
             })?;
@@ -119,7 +119,7 @@ impl Tx<'_> {
         let copied = TABLES.iter().map(|table| {
             let mut content = TableContent::none(table);
             each_page(source, table, |rows| {
-                rows.iter().for_each(|row| content.add(row));
+                content.add(&rows);
                 insert(self, table, &rows)?;
                 progress(rows.len());
                 Ok(())
@@ -243,7 +243,7 @@ fn unfit_value(table: &Table, row: &CopiedRow, target: Dialect) -> Option<String
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 impl TableContent {
@@ -257,7 +257,13 @@ impl TableContent {
         hex(&self.hash)
     }
 
-    fn add(&mut self, row: &CopiedRow) {
+    fn add(&mut self, rows: &[CopiedRow]) {
+        for row in rows {
+            self.add_row(row);
+        }
+    }
+
+    fn add_row(&mut self, row: &CopiedRow) {
         let mut bytes = Vec::new();
         for value in row {
             // Each value has a known length, so that no two rows are the same bytes.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long all of it may take.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// All rows are read at one moment, which is that of the first one, after the tables were locked.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
