@@ -116,6 +116,21 @@ fn a_connection_lost_before_commit_is_not_noticed_and_one_lost_in_it_leaves_the_
 
 #[test]
 #[ignore = "needs PostgreSQL: .ci/run has one"]
+fn a_read_whose_connection_is_lost_is_not_noticed() {
+    let (database, _) = new_shop();
+    let proxy = Proxy::start(database.cluster.port);
+    let server = shop_at(&database.url_at(&format!("127.0.0.1:{}", proxy.port()))).serve();
+    let user = Visitor::arrive(&server, "ann@example.com");
+    for (number, point) in [Point::Statement, Point::StatementAnswer].repeat(3).into_iter().enumerate() {
+        proxy.arm("WHERE s.id = ANY", point);
+        server.get_as(&user.access, "/me").is(200);
+        assert_eq!(proxy.cuts(), number + 1, "{point:?}");
+    }
+    is_calm(&server.logged());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: .ci/run has one"]
 fn a_commit_that_is_not_answered_is_given_up_at_the_deadline() {
     let (database, _) = new_shop();
     let proxy = Proxy::start(database.cluster.port);

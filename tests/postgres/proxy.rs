@@ -37,7 +37,7 @@ pub struct Proxy {
 /// A transaction that is cut, once.
 #[derive(Clone, Copy)]
 struct Trap {
-    /// The beginning of one of its statements.
+    /// A part of one of its statements.
     statement: &'static str,
     point: Point,
 }
@@ -76,7 +76,7 @@ impl Proxy {
         self.address.port()
     }
 
-    /// Cuts the next transaction with a statement that begins like this.
+    /// Cuts the next transaction with a statement that has this part.
     pub fn arm(&self, statement: &'static str, point: Point) {
         *self.shared.armed.lock().unwrap() = Some(Trap { statement, point });
     }
@@ -180,7 +180,7 @@ impl Shared {
     /// What is to become of a transaction with this statement; disarms it.
     fn fires(&self, text: &[u8]) -> Option<Trap> {
         let mut armed = self.armed.lock().unwrap();
-        armed.take_if(|trap| text.starts_with(trap.statement.as_bytes()))
+        armed.take_if(|trap| String::from_utf8_lossy(text).contains(trap.statement))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the end of a connection, as the others are")]
