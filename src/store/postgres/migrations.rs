@@ -124,7 +124,13 @@ pub(super) async fn migrate(server: &Server) -> Result<Vec<String>, OpenError> {
     create_info(&lock).await.map_err(failed)?;
     let begin = format!("BEGIN; SET LOCAL lock_timeout = {}", LOCK_TIMEOUT.as_millis());
     lock.batch_execute(&begin).await.map_err(failed)?;
-    lock.query("SELECT 1 FROM store_info FOR UPDATE", &[]).await.map_err(failed)?;
+    let locked = lock.query("SELECT 1 FROM store_info FOR UPDATE", &[]).await;
+    locked.map_err(|error| match error.code() {
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            unusable(server, ServerFault::Migrating { minutes: LOCK_TIMEOUT.as_secs() / 60 })
+        }
+        _ => failed(error),
+    })?;
     let migrated = match inspect(&lock, server).await? {
         Schema::Current => Vec::new(),
         Schema::Missing(names) | Schema::Behind(names) => {

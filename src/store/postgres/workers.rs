@@ -57,6 +57,9 @@ impl Workers {
 
     /// Runs `work` in a transaction, again as long as other transactions prevent that it is committed. If the caller stops
     /// waiting before it begins, it is not run; a write that has begun is committed all the same.
+    ///
+    /// Simplified: a read that has begun is run to its end, which the timeout of statements bounds. With more time its caller
+    /// would cancel it.
     pub(super) async fn run<T, E, F>(&self, work: F, isolation: Isolation, priority: Priority) -> Result<T, E>
     where
         T: Send + 'static,
