@@ -19,8 +19,9 @@ const ALL: &str = "SELECT seq FROM audit_events WHERE seq < ?1 ORDER BY seq DESC
 const LIKE: &str = "SELECT seq FROM audit_events WHERE action = ?2 AND seq < ?1 ORDER BY seq DESC";
 const OF_USER: &str =
     "SELECT seq FROM audit_events WHERE user_id = ?3 AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
-// Nearly all events that concern a user were caused by that user.
-const OF_SELF: &str = "SELECT seq FROM audit_events WHERE user_id = ?3 AND actor_id = user_id \
+// Nearly all events that concern a user were caused by that user. Compared to TRUE, so that SQLite does not conclude that
+// `actor_id` is ?3 and read all that an admin did to others.
+const OF_SELF: &str = "SELECT seq FROM audit_events WHERE user_id = ?3 AND (actor_id = user_id) = TRUE \
      AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
 const BY_ACTOR: &str =
     "SELECT seq FROM audit_events WHERE actor_id = ?3 AND action = ?2 AND seq < ?1 ORDER BY seq DESC";
