@@ -345,7 +345,7 @@ pub fn guests(server: &Server, count: usize) -> Vec<Guest> {
 /// Compares the store with what all of them were told.
 #[track_caller]
 pub fn check_all(guests: &mut [Guest], server: &Server, shop: &Shop) {
-    let sql = connection(&shop);
+    let sql = connection(shop);
     for guest in guests {
         guest.check(server, &sql);
     }

@@ -109,7 +109,7 @@ fn pad(shop: &Shop, bytes: usize) {
                    INSERT INTO audit_events (id, at, action, user_id, channel, request_id, changes) \
                    SELECT randomblob(16), 4e12, 'user.edited', randomblob(16), 'cli', hex(randomblob(500)), '[]' \
                    FROM n";
-    connection(&shop).execute(history, [i64::try_from(bytes / 1000).unwrap()]).unwrap();
+    connection(shop).execute(history, [i64::try_from(bytes / 1000).unwrap()]).unwrap();
 }
 
 /// A copy with damage in its first bytes, and what was done to it.

@@ -89,7 +89,7 @@ fn a_large_purge_by_the_cli_delays_no_writer_and_no_verified_user() {
 #[ignore = "needs root and a disk to break: .ci/run has one"]
 fn a_large_scheduled_purge_delays_no_writer_and_no_verified_user() {
     large_clean_up(&shop().with("CLEANUP__SCHEDULE", "* * * * * *"), |shop, _| {
-        let sql = connection(&shop);
+        let sql = connection(shop);
         let left = "SELECT EXISTS (SELECT 1 FROM users WHERE status = 'unverified' AND expires_at = 1)";
         wait_for("the clean-up", || (number(&sql, left) == 0).then_some(()));
     });
@@ -104,10 +104,10 @@ fn large_clean_up(shop: &Shop, clean_up: impl Fn(&Shop, i64) + Sync) {
                  verified_at, expires_at) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2 * ?1) \
                  SELECT randomblob(16), 'u' || i || '@example.com', 'u' || i || '@example.com', 'u' || i || '@example.com', \
                  'user', iif(i % 2, 'unverified', 'verified'), 0, i, i, iif(i % 2, NULL, i), iif(i % 2, 1, NULL) FROM n";
-    connection(&shop).execute(crowd, [due]).unwrap();
+    connection(shop).execute(crowd, [due]).unwrap();
     let verified = "SELECT count(*) || ' ' || sum(seq * length(email)) || ' ' || sum(updated_at) FROM users \
                     WHERE status = 'verified'";
-    let verified = || connection(&shop).query_row::<String, _, _>(verified, [], |row| row.get(0)).unwrap();
+    let verified = || connection(shop).query_row::<String, _, _>(verified, [], |row| row.get(0)).unwrap();
     let before = verified();
     let mut times = Vec::new();
     let start = Instant::now();

@@ -211,7 +211,7 @@ fn sample(shop: &Shop, server: &Server, length: Duration) -> Vec<Sample> {
         if past < length / 3 || past > length * 2 / 3 {
             reader = None;
         } else if reader.is_none() {
-            let sql = connection(&shop);
+            let sql = connection(shop);
             sql.execute_batch("BEGIN; SELECT count(*) FROM users").unwrap();
             reader = Some(sql);
         }

@@ -89,8 +89,8 @@ fn tests_that_are_skipped_on_postgresql_are_listed() {
         let module = path.to_str().unwrap().replace('/', "::");
         let module = module.trim_end_matches("::mod");
         for (at, _) in text.match_indices("\n    if sqlite_only() {") {
-            let test = text[..at].rsplit("fn ").next().unwrap().split('(').next().unwrap();
-            skipped.insert(format!("{module}::{test}"));
+            let name = text[..at].rsplit("fn ").next().unwrap().split('(').next().unwrap();
+            skipped.insert(format!("{module}::{name}"));
         }
     }
     let listed: Vec<_> =

@@ -26,7 +26,7 @@ pub const PASSWORD: &str = "cortado7Canary9ristretto";
 
 /// Runs a server until its own standard input ends, and deletes the folder then: also if the tests are killed.
 const KEEPER: &str = r#"
-trap "" INT
+trap "" INT TERM HUP
 "$@" >> "$0/log" 2>&1 < /dev/null &
 read -r _
 kill -CONT $! 2> /dev/null

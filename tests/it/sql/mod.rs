@@ -59,6 +59,7 @@ impl Sql {
             template.configure(&mut config);
             let (store, _) = Store::open(&config.database, OpenMode::CreateOrMigrate).await.unwrap();
             store.close().await;
+            template.seal();
             template
         });
         Self::Postgres(Arc::new(template.await.copied()))
@@ -232,7 +233,11 @@ pub fn bytes(hex: &str) -> Vec<u8> {
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 fn open(file: &Path) -> Connection {

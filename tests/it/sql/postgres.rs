@@ -37,16 +37,24 @@ impl Postgres {
         Self::copy_of(server, "template0")
     }
 
-    /// Another database with what is in this one, which must have no sessions.
+    /// Another database with what is in this one, which is sealed.
     pub fn copied(&self) -> Self {
         Self::copy_of(self.server, &self.name)
+    }
+
+    /// Ends every session, so that it can be copied, and allows none any more.
+    pub fn seal(&self) {
+        let name = &self.name;
+        Session::open(self.server).query(&format!(
+            "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        ));
     }
 
     fn copy_of(server: &'static str, template: &str) -> Self {
         static CREATED: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}_{}", process::id(), CREATED.fetch_add(1, Relaxed));
-        Session::open(server)
-            .query(&format!("CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' STRATEGY FILE_COPY"));
+        Session::open(server).query(&format!("CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'"));
         Self { server, name, session: OnceLock::new() }
     }
 
@@ -86,7 +94,7 @@ impl Postgres {
     /// The steps of a statement's plan for any values, each with its conditions, as if a look at all rows were very dear:
     /// the small tables of a test are not worth an index.
     pub fn plan(&self, sql: &str, sorts: &str) -> Vec<String> {
-        let parameters = (1..).take_while(|number| sql.contains(&format!("?{number}"))).count();
+        let parameters = (1..1_000).take_while(|number| sql.contains(&format!("?{number}"))).count();
         let nothing = if parameters == 0 {
             String::new()
         } else {
@@ -102,7 +110,7 @@ impl Postgres {
             match (line.trim().strip_prefix("->  "), steps.last_mut()) {
                 (Some(step), _) => steps.push(step.to_owned()),
                 (None, None) => steps.push(line),
-                (None, Some(step)) => *step += &format!("; {}", line.trim()),
+                (None, Some(step)) => step.extend(["; ", line.trim()]),
             }
         }
         steps
@@ -178,7 +186,7 @@ fn is_hex(text: &str) -> bool {
 
 async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    RUNTIME.spawn(connection); // it ends with the client
     client
 }
 
