@@ -92,7 +92,7 @@ fn cut(write: &Write, point: Point, server: &Server, proxy: &Proxy, database: Da
 
 #[test]
 #[ignore = "needs PostgreSQL: .ci/run has one"]
-fn a_connection_lost_before_commit_is_not_noticed_and_one_lost_in_it_leaves_the_outcome_unknown() {
+fn only_a_connection_lost_in_the_commit_leaves_the_outcome_unknown() {
     let (database, _) = new_shop();
     let proxy = Proxy::start(database.cluster.port);
     let shop = shop_at(&database.url_at(&format!("127.0.0.1:{}", proxy.port())));

@@ -133,7 +133,7 @@ impl Client {
 
 #[test]
 #[ignore = "needs PostgreSQL: .ci/run has one"]
-fn nothing_acknowledged_is_lost_when_all_connections_are_killed_under_load() {
+fn nothing_acknowledged_is_lost_when_all_connections_are_killed() {
     let (database, shop) = new_shop();
     let server = shop.serve();
     let mut clients: Vec<_> = (0..CLIENTS).map(|number| Client::arrive(&server, number)).collect();

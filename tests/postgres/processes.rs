@@ -212,7 +212,7 @@ fn two_processes_send_each_message_once_and_in_the_order_of_its_address() {
 
 #[test]
 #[ignore = "needs PostgreSQL: .ci/run has one"]
-fn a_message_of_a_process_that_was_killed_is_sent_by_the_other_once_its_lease_has_ended() {
+fn a_message_leased_by_a_killed_process_is_sent_by_the_other() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let silent = |step: &str| step.starts_with("MAIL FROM").then_some(Does::Silent);
     let mails = runtime.block_on(SmtpServer::start(silent));

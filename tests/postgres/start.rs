@@ -53,7 +53,7 @@ fn guarded(database: Database<'_>) -> Shop {
 
 #[test]
 #[ignore = "needs PostgreSQL: .ci/run has one"]
-fn a_wrong_password_or_none_and_a_database_that_does_not_exist_stop_the_start() {
+fn a_wrong_password_and_an_unknown_database_stop_the_start() {
     let database = Cluster::shared().database();
     let wrong = format!("{PASSWORD}-not");
     refuses(
