@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Every statement that this process has run.
-static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+pub static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Takes the statements out of the log.
 struct Listener;
@@ -68,13 +68,13 @@ impl Visit for Note {
     fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
 }
 
-fn listen() {
+pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(Listener).unwrap());
 }
 
 /// Everything that is asked of the store, in every way that it can be asked.
-async fn walk_everywhere() -> App {
+pub async fn walk_everywhere() -> App {
     walk_the_pages(&App::start().await).await;
     walk_the_console(&App::start().await).await;
     walk_the_timer(&App::start().await).await;

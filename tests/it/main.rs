@@ -52,6 +52,7 @@ mod smtp_server;
 mod spellings;
 mod sql;
 mod sqlite_only;
+mod statements;
 mod store;
 mod tidy;
 mod jobs;
