@@ -124,6 +124,30 @@ impl Cluster {
         wait_for("PostgreSQL to end", || (!is_running(pid)).then_some(()));
     }
 
+    /// Kills all its processes at once, as a machine that is switched off does.
+    pub fn crash(&self) {
+        let pid = self.pid();
+        // They have another parent once theirs is gone.
+        let children = children(pid);
+        for process in children.into_iter().chain([pid]) {
+            let _ = kill_process(process, Signal::KILL);
+        }
+        wait_for("PostgreSQL to end", || (!is_running(pid)).then_some(()));
+        // A killed server leaves a segment of shared memory behind, whose id is in its file, behind its key.
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let segment = file.lines().nth(6).and_then(|line| line.split_whitespace().last()).unwrap();
+        let mut remove = Command::new("ipcrm");
+        as_postgres(&mut remove);
+        let _ = remove.args(["-m", segment]).output();
+    }
+
+    /// Sends its standbys nothing any more.
+    pub fn hold_back_standbys(&self) {
+        for sender in self.sql("postgres", "SELECT pid FROM pg_stat_replication").lines() {
+            kill_process(Pid::from_raw(sender.parse().unwrap()).unwrap(), Signal::STOP).unwrap();
+        }
+    }
+
     /// Stops all its processes where they are; `Signal::CONT` lets them go on.
     pub fn signal_all(&self, signal: Signal) {
         let pid = self.pid();
@@ -207,7 +231,12 @@ impl Drop for Cluster {
     }
 }
 
-impl Database<'_> {
+impl<'c> Database<'c> {
+    /// The one of the same name in a copy of its cluster.
+    pub fn at(self, cluster: &'c Cluster) -> Self {
+        Self { cluster, ..self }
+    }
+
     pub fn name(self) -> String {
         format!("shop_{}", self.number)
     }

@@ -34,14 +34,14 @@ struct Client {
 }
 
 /// What an answer says about a write.
-enum Outcome {
+pub enum Outcome {
     Done,
     NotDone,
     Unknown,
 }
 
 #[track_caller]
-fn outcome(reply: &Reply) -> Outcome {
+pub fn outcome(reply: &Reply) -> Outcome {
     if (200..300).contains(&reply.status) {
         return Outcome::Done;
     }

@@ -16,6 +16,7 @@ mod connections;
 #[expect(dead_code, reason = "these tests need less of it")]
 #[path = "../faults/disk.rs"]
 mod disk;
+mod failover;
 mod load;
 mod outages;
 mod processes;
