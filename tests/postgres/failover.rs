@@ -9,9 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
-
 use rustix::process::{Signal, kill_process};
+use serde_json::json;
 
 use crate::{
     Ends, Visitor,

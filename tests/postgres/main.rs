@@ -7,7 +7,7 @@
 //! RACE_ROUNDS=1000 cargo test --test postgres -- --ignored --test-threads 2
 //! ```
 //!
-//! `RACE_ROUNDS` is how often each race between two processes is run.
+//! `RACE_ROUNDS` is how often each race between two processes is run, and each failover.
 
 #![expect(clippy::unwrap_used, reason = "a test that is surprised has failed")]
 
