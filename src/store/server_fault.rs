@@ -33,6 +33,12 @@ pub enum ServerFault {
     Foreign,
     #[error("its user may not create tables in it")]
     NotOwner,
+    /// What a pooler answers to the timeouts that are sent when a connection begins.
+    #[error("the pooler in front of the server refuses the timeouts: {0}")]
+    Options(String),
+    /// A prepared statement of one connection is seen by another.
+    #[error("the pooler in front of the server mixes up the prepared statements of its clients")]
+    MixedStatements,
     /// What the server must be and is not; at least one.
     #[error("the server does not meet the requirements: {}", joined(.0))]
     Unfit(Vec<Unmet>),
@@ -79,6 +85,12 @@ impl ServerFault {
             }
             Self::Empty => "start the server once, or make the first admin with coffeeshop create-admin",
             Self::NotOwner => "make it the owner: ALTER DATABASE … OWNER TO …",
+            Self::Options(_) => {
+                "in pgbouncer.ini, set ignore_startup_parameters = options, and the timeouts by ALTER ROLE as in docs/operations.md"
+            }
+            Self::MixedStatements => {
+                "set pool_mode = session in pgbouncer.ini; pool_mode = transaction needs PgBouncer 1.21 with max_prepared_statements = 200"
+            }
             Self::Unfit(_) => {
                 "change the settings of the server or of the database; docs/operations.md says why"
             }
@@ -122,6 +134,8 @@ mod tests {
             ServerFault::Empty,
             ServerFault::Foreign,
             ServerFault::NotOwner,
+            ServerFault::Options("unsupported startup parameter: options (08P01)".to_owned()),
+            ServerFault::MixedStatements,
             ServerFault::Unfit(vec![
                 Unmet { setting: "fsync", value: "off".to_owned(), wanted: "on" },
                 Unmet { setting: "server_encoding", value: "SQL_ASCII".to_owned(), wanted: "UTF8" },
@@ -165,6 +179,10 @@ mod tests {
           CREATE DATABASE coffeeshop OWNER coffeeshop TEMPLATE template0 ENCODING 'UTF8', and set its name in database.url
         cannot use the database at db.example:5432/shop: its user may not create tables in it
           make it the owner: ALTER DATABASE … OWNER TO …
+        cannot use the database at db.example:5432/shop: the pooler in front of the server refuses the timeouts: unsupported startup parameter: options (08P01)
+          in pgbouncer.ini, set ignore_startup_parameters = options, and the timeouts by ALTER ROLE as in docs/operations.md
+        cannot use the database at db.example:5432/shop: the pooler in front of the server mixes up the prepared statements of its clients
+          set pool_mode = session in pgbouncer.ini; pool_mode = transaction needs PgBouncer 1.21 with max_prepared_statements = 200
         cannot use the database at db.example:5432/shop: the server does not meet the requirements: fsync is off, and must be on; server_encoding is SQL_ASCII, and must be UTF8
           change the settings of the server or of the database; docs/operations.md says why
         cannot use the database at db.example:5432/shop: the clocks of the server and of this machine differ by 120 seconds

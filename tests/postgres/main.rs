@@ -19,6 +19,7 @@ mod disk;
 mod failover;
 mod load;
 mod outages;
+mod pgbouncer;
 mod processes;
 mod proxy;
 mod races;

@@ -12,6 +12,7 @@ use tokio_postgres::Client;
 use super::{
     batch::Batch,
     calls::Isolation,
+    errors,
     migrations::{self, Schema, unusable},
     server::Server,
     workers::{Priority, Workers},
@@ -88,8 +89,25 @@ async fn connect(server: &Server) -> Result<(Client, task::JoinHandle<()>), Open
                 tracing::debug!(why, "the database server is absent, it is tried again");
                 tokio::time::sleep(PAUSE).await;
             }
-            connected => return connected.map_err(|fault| unusable(server, fault)),
+            Err(fault) => return Err(unusable(server, fault)),
+            Ok(connected) => {
+                check_pooler(&connected.0, server).await?;
+                return Ok(connected);
+            }
         }
+    }
+}
+
+/// Looks whether a second connection sees what the first one has prepared: an idle pooler gives it the same server process.
+async fn check_pooler(client: &Client, server: &Server) -> Result<(), OpenError> {
+    // Its name is free again once this is dropped.
+    let prepared = client.prepare("SELECT 1").await.map_err(|error| failed(server, &errors::text(&error)))?;
+    let second = server.connect().await;
+    drop(prepared);
+    match second {
+        Err(fault @ ServerFault::MixedStatements) => Err(unusable(server, fault)),
+        // One that cannot be made now says nothing about a pooler.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

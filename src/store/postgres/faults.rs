@@ -37,6 +37,10 @@ fn by_code(code: &str, message: &str) -> ServerFault {
     match code {
         "28000" | "28P01" => ServerFault::Login,
         "3D000" => ServerFault::NoDatabase,
+        // PgBouncer's.
+        "08P01" if message.contains("startup parameter") => {
+            ServerFault::Options(format!("{message} ({code})"))
+        }
         // It starts or stops, or has no connection to spare.
         _ if code.starts_with("57P") || code.starts_with("53") || code.starts_with("08") => {
             ServerFault::Absent(format!("{message} ({code})"))
@@ -62,7 +66,12 @@ mod tests {
     fn what_the_operator_must_mend_is_told_from_a_server_that_is_away() {
         assert_eq!(by_code("28P01", "password authentication failed for user \"ann\""), ServerFault::Login);
         assert_eq!(by_code("3D000", "no such database"), ServerFault::NoDatabase);
-        for code in ["57P03", "53300", "08006"] {
+        let refused = by_code("08P01", "unsupported startup parameter: options");
+        assert_eq!(
+            refused,
+            ServerFault::Options("unsupported startup parameter: options (08P01)".to_owned())
+        );
+        for code in ["57P03", "53300", "08006", "08P01"] {
             assert!(matches!(by_code(code, "not now"), ServerFault::Absent(_)), "{code}");
         }
         assert_eq!(by_code("42704", "no"), ServerFault::Failed("no (42704)".to_owned()));

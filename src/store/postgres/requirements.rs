@@ -26,6 +26,11 @@ const ASK: &str = "SELECT CAST(current_setting('server_version_num') AS BIGINT),
      current_setting('synchronous_commit'), current_setting('transaction_read_only'), pg_is_in_recovery(), \
      current_setting('statement_timeout'), CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
 
+/// A new connection has no prepared statement, unless a pooler gives it one that another client has used. The driver numbers
+/// them from s0 on in each process; a pooler that keeps track of them gives them names of its own.
+const ASK_FOR_STATEMENTS: &str =
+    "SELECT EXISTS (SELECT 1 FROM pg_prepared_statements WHERE name ~ '^s[0-9]+$')";
+
 /// What was said once and is not said again.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
@@ -66,6 +71,17 @@ pub(super) async fn check(
         );
     }
     Ok(())
+}
+
+/// Asks on a new connection whether its prepared statements are its own. In another case a statement could be run in the place
+/// of another one that has the same name.
+pub(super) async fn check_statements(client: &Client) -> Result<(), ServerFault> {
+    let rows = client.query_typed(ASK_FOR_STATEMENTS, &[]).await;
+    let rows = rows.map_err(|error| ServerFault::Absent(errors::text(&error)))?;
+    match rows.first().is_some_and(|row| row.get(0)) {
+        true => Err(ServerFault::MixedStatements),
+        false => Ok(()),
+    }
 }
 
 fn unmet(row: &Row) -> Vec<Unmet> {

@@ -120,6 +120,7 @@ impl Server {
             }
         };
         self.check(&client).await?;
+        requirements::check_statements(&client).await?;
         Ok((client, task))
     }
 
