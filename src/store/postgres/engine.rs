@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{runtime::Builder, sync::Notify, task};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, error::SqlState};
 
 use super::{
     batch::Batch,
@@ -101,7 +101,11 @@ async fn connect(server: &Server) -> Result<(Client, task::JoinHandle<()>), Open
 /// Looks whether a second connection sees what the first one has prepared: an idle pooler gives it the same server process.
 async fn check_pooler(client: &Client, server: &Server) -> Result<(), OpenError> {
     // Its name is free again once this is dropped.
-    let prepared = client.prepare("SELECT 1").await.map_err(|error| failed(server, &errors::text(&error)))?;
+    let prepared = client.prepare("SELECT 1").await.map_err(|error| match error.code() {
+        // Another process has prepared one of the same name there just now.
+        Some(&SqlState::DUPLICATE_PSTATEMENT) => unusable(server, ServerFault::MixedStatements),
+        _ => failed(server, &errors::text(&error)),
+    })?;
     let second = server.connect().await;
     drop(prepared);
     match second {

@@ -78,10 +78,7 @@ pub(super) async fn check(
 pub(super) async fn check_statements(client: &Client) -> Result<(), ServerFault> {
     let rows = client.query_typed(ASK_FOR_STATEMENTS, &[]).await;
     let rows = rows.map_err(|error| ServerFault::Absent(errors::text(&error)))?;
-    match rows.first().is_some_and(|row| row.get(0)) {
-        true => Err(ServerFault::MixedStatements),
-        false => Ok(()),
-    }
+    if rows.first().is_some_and(|row| row.get(0)) { Err(ServerFault::MixedStatements) } else { Ok(()) }
 }
 
 fn unmet(row: &Row) -> Vec<Unmet> {
