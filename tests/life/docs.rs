@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Open,
@@ -88,7 +88,11 @@ impl Docs<'_> {
     #[track_caller]
     fn execute(&self, operation: &str, body: Option<&str>, status: &str) {
         self.toggle(operation);
-        self.wait_until(&format!("document.querySelector('[id$=-{operation}] .execute') !== null"));
+        // The button is there before the operation is read from the document, and until then does nothing. The answers that
+        // are described come with it.
+        self.wait_until(&format!(
+            "document.querySelector('[id$=-{operation}] .responses-wrapper .response') !== null"
+        ));
         if let Some(body) = body {
             // As a person's typing looks to React.
             let script = format!(
@@ -100,10 +104,17 @@ impl Docs<'_> {
             self.wait_until(&format!("document.querySelector('[id$=-{operation}] textarea') !== null"));
             self.0.run(&script);
         }
+        // An answer from before would be taken for this one.
+        self.0.run(&format!("document.querySelector('[id$=-{operation}] .btn-clear')?.click()"));
+        let answer = format!("document.querySelector('[id$=-{operation}] .live-responses-table tbody')");
+        self.wait_until(&format!("{answer} === null"));
         self.0.run(&format!("document.querySelector('[id$=-{operation}] .execute').click()"));
-        self.wait_until(&format!(
-            "(document.querySelector('[id$=-{operation}] .live-responses-table tbody .response-col_status')?.textContent ?? '').startsWith('{status}')",
-        ));
+        let script = format!("return {answer}?.innerText ?? null");
+        let seen = wait_for(&format!("an answer to {operation}"), || match self.0.run(&script) {
+            Value::String(seen) => Some(seen),
+            _ => None,
+        });
+        assert!(seen.starts_with(status), "{operation}: {seen}");
         self.toggle(operation);
     }
 
