@@ -15,7 +15,14 @@ use std::{
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use crate::shop::wait_for;
+use crate::{random, shop::wait_for};
+
+/// Ports from here on, so many, are none that the system gives to connections: a server that is stopped keeps its own.
+const PORTS: u16 = 12_000;
+const COUNT_OF_PORTS: u16 = 18_000;
+
+/// Makes the synchronization of files free. What a killed server has written is there all the same.
+const QUICK: &str = "/usr/bin/eatmydata";
 
 /// The role that the program logs in as, without a password.
 pub const OWNER: &str = "coffeeshop";
@@ -79,11 +86,29 @@ impl Cluster {
     /// A standby of this cluster, which listens.
     pub fn standby(&self) -> Self {
         let standby = Self::empty();
-        let mut backup = standby.program("pg_basebackup");
-        backup.args(["-h", "127.0.0.1", "-U", "postgres", "-R", "-N", "-c", "fast", "-p"]);
-        run(backup.arg(self.port.to_string()).arg("-D").arg(standby.data()));
-        standby.resume();
+        standby.follow(self);
         standby
+    }
+
+    /// Becomes a standby of another cluster, and listens; it has ended, and all that it holds is deleted.
+    pub fn follow(&self, primary: &Self) {
+        let socket = format!(".s.PGSQL.{}", self.port);
+        for name in ["data", "wal"] {
+            let _ = fs::remove_dir_all(self.folder.join(name));
+        }
+        // A killed server leaves them behind, with the id of a process that its keeper holds on to.
+        for name in [format!("{socket}.lock"), socket] {
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+        let mut backup = self.program("pg_basebackup");
+        backup.args(["-h", "127.0.0.1", "-U", "postgres", "-R", "-N", "-c", "fast", "-p"]);
+        run(backup.arg(primary.port.to_string()).arg("-D").arg(self.data()));
+        self.resume();
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&self) {
+        assert_eq!(self.sql("postgres", "SELECT pg_promote(wait_seconds => 90)"), "t");
     }
 
     fn empty() -> Self {
@@ -91,8 +116,7 @@ impl Cluster {
         if let Some((user, group)) = user() {
             chown(&folder, Some(user), Some(group)).unwrap();
         }
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        Self { folder, port, keepers: Mutex::default() }
+        Self { folder, port: free_port(), keepers: Mutex::default() }
     }
 
     /// Adds lines to its configuration, for the next start or `reload`.
@@ -109,7 +133,11 @@ impl Cluster {
     pub fn resume(&self) {
         let program = self.program("postgres");
         let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER]).arg(&self.folder).arg(program.get_program()).arg("-D").arg(self.data());
+        keeper.args(["-c", KEEPER]).arg(&self.folder);
+        if fs::exists(QUICK).is_ok_and(|exists| exists) {
+            keeper.arg(QUICK);
+        }
+        keeper.arg(program.get_program()).arg("-D").arg(self.data());
         keeper.arg("-k").arg(&self.folder).args(["-p", &self.port.to_string(), "-h", "127.0.0.1"]);
         as_postgres(&mut keeper);
         let keeper = keeper.stdin(Stdio::piped()).current_dir("/").spawn().unwrap();
@@ -127,12 +155,13 @@ impl Cluster {
     /// Kills all its processes at once, as a machine that is switched off does.
     pub fn crash(&self) {
         let pid = self.pid();
-        // They have another parent once theirs is gone.
-        let children = children(pid);
-        for process in children.into_iter().chain([pid]) {
-            let _ = kill_process(process, Signal::KILL);
+        // It starts no more processes then, and notices none that ends.
+        kill_process(pid, Signal::STOP).unwrap();
+        let processes = [children(pid), vec![pid]].concat();
+        for process in &processes {
+            let _ = kill_process(*process, Signal::KILL);
         }
-        wait_for("PostgreSQL to end", || (!is_running(pid)).then_some(()));
+        wait_for("PostgreSQL to end", || (!processes.iter().any(|pid| is_running(*pid))).then_some(()));
         // A killed server leaves a segment of shared memory behind, whose id is in its file, behind its key.
         let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
         let segment = file.lines().nth(6).and_then(|line| line.split_whitespace().last()).unwrap();
@@ -231,10 +260,10 @@ impl Drop for Cluster {
     }
 }
 
-impl<'c> Database<'c> {
+impl Database<'_> {
     /// The one of the same name in a copy of its cluster.
-    pub fn at(self, cluster: &'c Cluster) -> Self {
-        Self { cluster, ..self }
+    pub const fn at(self, cluster: &Cluster) -> Database<'_> {
+        Database { cluster, number: self.number }
     }
 
     pub fn name(self) -> String {
@@ -270,6 +299,19 @@ impl<'c> Database<'c> {
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
     }
+}
+
+/// A port on which nothing listens, another one each time.
+pub fn free_port() -> u16 {
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap();
+    let port = wait_for("a free port", || {
+        let port = PORTS + u16::try_from(random(usize::from(COUNT_OF_PORTS))).unwrap();
+        let is_free = !given.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        is_free.then_some(port)
+    });
+    given.push(port);
+    port
 }
 
 /// The newest of the versions that Debian installs beside each other.
