@@ -154,8 +154,12 @@ fn the_documentation_opens_an_account_and_asks_no_other_host() {
     };
     act("[id$=-signup] .opblock-summary-control", "click");
     // The example is seen a moment before Swagger UI takes it for what is to be sent; what is typed counts at once.
-    act("[id$=-signup] textarea", "focus");
-    browser.type_keys(" ");
+    wait_for("what was typed", || {
+        act("[id$=-signup] textarea", "focus");
+        browser.type_keys(" ");
+        let typed = "const text = document.querySelector('[id$=-signup] textarea').value; return text !== text.trim()";
+        (browser.run(typed) == json!(true)).then_some(())
+    });
     act("[id$=-signup] .execute", "click");
     wait_for("the answer", || {
         let status = "return document.querySelector('.live-responses-table tbody .response-col_status')?.textContent ?? ''";

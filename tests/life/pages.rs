@@ -239,7 +239,8 @@ fn everything_works_by_keyboard_alone() {
     tab_to(&browser, "Repeat the new password");
     browser.type_keys(&format!("latte{ENTER}"));
     browser.says("must have at least 8 characters");
-    // The focus is where something is to be done.
+    // The focus is where something is to be done, as soon as all of the page is there.
+    wait_for("the focus", || (focused(&browser) == "New password").then_some(()));
     browser.type_keys(ANOTHER_PASSWORD);
     tab_to(&browser, "Repeat the new password");
     browser.type_keys(ANOTHER_PASSWORD);
@@ -254,17 +255,25 @@ fn everything_works_by_keyboard_alone() {
     browser.has_heading("The account was deleted");
 }
 
+/// What has the focus: the label of a field, or what is on a button.
+fn focused(browser: &Browser) -> Value {
+    browser.run(
+        "const at = document.activeElement;
+         return (at.labels?.[0] ?? at).textContent.trim()",
+    )
+}
+
 /// Strikes the tabulator once, and sees that this has the focus, and that it is seen to have it.
 #[track_caller]
 fn tab_to(browser: &Browser, what: &str) {
     browser.type_keys(TAB);
-    let focus = browser.run(
-        "const at = document.activeElement;
-         const style = getComputedStyle(at);
-         return [(at.labels?.[0] ?? at).textContent.trim(), style.outlineStyle, parseFloat(style.outlineWidth) >= 2,
+    assert_eq!(focused(browser), what);
+    let outline = browser.run(
+        "const style = getComputedStyle(document.activeElement);
+         return [style.outlineStyle, parseFloat(style.outlineWidth) >= 2,
                  style.outlineColor === getComputedStyle(document.querySelector('.shop')).color]",
     );
-    assert_eq!(focus, json!([what, "solid", true, true]), "the outline has the colour of the shop's name");
+    assert_eq!(outline, json!(["solid", true, true]), "the outline has the colour of the shop's name");
 }
 
 #[test]
