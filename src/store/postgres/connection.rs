@@ -4,6 +4,10 @@
 
 use std::{
     cell::{Cell, RefCell},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,7 +21,7 @@ use tokio_postgres::{Client, Row, RowStream};
 
 use super::{
     errors::{Condition, Failure},
-    server::Server,
+    server::{Opened, Server},
     statements::{Statements, with_dollars},
     values::Parameter,
 };
@@ -38,7 +42,7 @@ pub(in crate::store) struct Connection {
     lacks_table: Cell<bool>,
     is_lost: Cell<bool>,
     deadline: Cell<Instant>,
-    /// Moves bytes between the client and the socket; ends after the client was dropped.
+    lacks_standby: Arc<AtomicBool>,
     task: JoinHandle<()>,
     runtime: Runtime,
 }
@@ -58,7 +62,7 @@ impl Connection {
         let runtime = runtime.map_err(|error| ServerFault::Failed(error.to_string()))?;
         let connecting = async { timeout_at(deadline.into(), server.connect()).await };
         let connected = runtime.block_on(connecting);
-        let (client, task) =
+        let Opened { client, task, lacks_standby } =
             connected.map_err(|_| ServerFault::Absent("it does not answer in time".to_owned()))??;
         Ok(Self {
             client,
@@ -68,6 +72,7 @@ impl Connection {
             lacks_table: Cell::default(),
             is_lost: Cell::default(),
             deadline: Cell::new(deadline),
+            lacks_standby,
             task,
             runtime,
         })
@@ -111,13 +116,18 @@ impl Connection {
     /// Commits a transaction of which no statement has failed.
     ///
     /// # Errors
-    /// `OutcomeUnknown` if the connection breaks; after any other error nothing was changed.
+    /// `OutcomeUnknown` if the connection breaks, or a standby that has to confirm it did not; after any other error nothing
+    /// was changed.
     pub(super) fn commit(&self) -> Result<(), Error> {
         let Transaction::Begun = self.transaction.replace(Transaction::None) else { return Ok(()) };
         self.wait(self.client.batch_execute("COMMIT")).map_err(|failure| match self.note(&failure) {
             (error, Condition::Lost) => Error::OutcomeUnknown(error.to_string()),
             (error, _) => error,
-        })
+        })?;
+        if self.lacks_standby.swap(false, Ordering::Relaxed) {
+            return Err(Error::OutcomeUnknown("its wait for a standby was cancelled".to_owned()));
+        }
+        Ok(())
     }
 
     /// Ends a transaction that has written nothing, without waiting for the server.

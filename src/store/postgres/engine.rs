@@ -14,7 +14,7 @@ use super::{
     calls::Isolation,
     errors,
     migrations::{self, Schema, unusable},
-    server::Server,
+    server::{Opened, Server},
     workers::{Priority, Workers},
 };
 use crate::{
@@ -71,7 +71,7 @@ pub(super) fn on_connection<T: Send>(
             let runtime = Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| failed(server, &error))?;
             runtime.block_on(async {
-                let (client, _) = connect(server).await?;
+                let client = connect(server).await?;
                 work(&client, server).await
             })
         };
@@ -81,7 +81,7 @@ pub(super) fn on_connection<T: Send>(
 }
 
 /// Connects to a server that may be starting.
-async fn connect(server: &Server) -> Result<(Client, task::JoinHandle<()>), OpenError> {
+async fn connect(server: &Server) -> Result<Client, OpenError> {
     let give_up = Instant::now() + START_TIMEOUT;
     loop {
         match server.connect().await {
@@ -90,9 +90,9 @@ async fn connect(server: &Server) -> Result<(Client, task::JoinHandle<()>), Open
                 tokio::time::sleep(PAUSE).await;
             }
             Err(fault) => return Err(unusable(server, fault)),
-            Ok(connected) => {
-                check_pooler(&connected.0, server).await?;
-                return Ok(connected);
+            Ok(Opened { client, .. }) => {
+                check_pooler(&client, server).await?;
+                return Ok(client);
             }
         }
     }
@@ -147,7 +147,7 @@ impl Engine {
         mode: OpenMode,
     ) -> Result<(Self, Vec<String>), OpenError> {
         let server = Arc::new(server(settings)?);
-        let (client, _) = connect(&server).await?;
+        let client = connect(&server).await?;
         let migrated = match (migrations::inspect(&client, &server).await?, mode) {
             (Schema::Current, _) => Vec::new(),
             (_, OpenMode::CreateOrMigrate) => migrations::migrate(&server).await?,

@@ -71,6 +71,13 @@ pub(in crate::store) fn unexpected_value(row: &Row, sql: &str, column: usize) ->
     Error::Defect(format!("an unexpected value in column {name} of {sql}"))
 }
 
+/// Whether a notice says that an administrator has cancelled the wait of a COMMIT for a synchronous standby. PostgreSQL answers
+/// the COMMIT as any other: it is done there, and lost if that server is. The text depends on the server's language, the place
+/// in its source does not.
+pub(super) fn is_about_lacking_standby(notice: &DbError) -> bool {
+    notice.parsed_severity() == Some(Severity::Warning) && notice.routine() == Some("SyncRepWaitForLSN")
+}
+
 /// The sentence about an error, without `DETAIL`, which may contain personal data.
 pub(super) fn text(error: &tokio_postgres::Error) -> String {
     match (error.as_db_error(), error.source()) {

@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// All rows are read at one moment, which is that of the first one, after the tables were locked.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 
-pub(in crate::store) struct Exclusive(Connection);
+pub(in crate::store) struct Exclusive(Box<Connection>);
 
 impl Exclusive {
     /// Opens a database whose schema is up to date. Nothing is locked yet.
@@ -30,7 +30,7 @@ impl Exclusive {
             Schema::Behind(_) => return Err(OpenError::Older(server.to_string())),
         }
         let connection = Connection::connect(&server.without_timeouts(), Instant::now() + LONGEST);
-        connection.map(Self).map_err(|error| unusable(&server, error))
+        connection.map(|connection| Self(Box::new(connection))).map_err(|error| unusable(&server, error))
     }
 
     pub(in crate::store) fn begin(&self) -> Tx<'_> {

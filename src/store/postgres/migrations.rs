@@ -120,7 +120,7 @@ pub(super) async fn migrate(server: &Server) -> Result<Vec<String>, OpenError> {
     let patient = server.without_timeouts();
     let connect = async || patient.connect().await.map_err(|fault| unusable(server, fault));
     let failed = |error| failed(server, &error);
-    let (lock, _) = connect().await?;
+    let lock = connect().await?.client;
     create_info(&lock).await.map_err(failed)?;
     let begin = format!("BEGIN; SET LOCAL lock_timeout = {}", LOCK_TIMEOUT.as_millis());
     lock.batch_execute(&begin).await.map_err(failed)?;
@@ -135,7 +135,7 @@ pub(super) async fn migrate(server: &Server) -> Result<Vec<String>, OpenError> {
         Schema::Current => Vec::new(),
         Schema::Missing(names) | Schema::Behind(names) => {
             // On a connection of its own: refinery begins and ends the transaction.
-            let (mut client, _) = connect().await?;
+            let mut client = connect().await?.client;
             let ran = embedded::migrations::runner().set_grouped(true).run_async(&mut client).await;
             ran.map_err(|error| broken(server, sentence(&error)))?;
             let update = "UPDATE store_info SET schema = $1, oldest_program = $2";

@@ -1,15 +1,27 @@
 //! The servers of a database, and how to connect to the one that can write.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_postgres::{
-    Client, Config, NoTls,
+    AsyncMessage, Client, Config, Connection, NoTls,
     config::{SslMode, TargetSessionAttrs},
 };
 
 use super::{
-    faults,
+    errors, faults,
     requirements::{self, Warnings},
     tls::Tls,
 };
@@ -36,6 +48,15 @@ pub(super) struct Server {
     url: Arc<PostgresUrl>,
     has_timeouts: bool,
     warnings: Arc<Warnings>,
+}
+
+/// A connection to one of the hosts.
+pub(super) struct Opened {
+    pub(super) client: Client,
+    /// Moves bytes between the client and the socket; ends after the client was dropped.
+    pub(super) task: JoinHandle<()>,
+    /// Set before the answer to a COMMIT which no standby has confirmed, although it had to.
+    pub(super) lacks_standby: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -80,13 +101,13 @@ impl Server {
         server
     }
 
-    /// Connects to the first host that can write; the task moves bytes, and ends after the client was dropped.
-    pub(super) async fn connect(&self) -> Result<(Client, JoinHandle<()>), ServerFault> {
+    /// Connects to the first host that can write.
+    pub(super) async fn connect(&self) -> Result<Opened, ServerFault> {
         let mut found = None;
         for (host, config) in self.url.hosts().iter().zip(&self.hosts) {
             let connected = timeout(CONNECT_TIMEOUT, self.connect_to(host, config)).await;
             let fault = match connected.unwrap_or_else(|_| Err(silent())) {
-                Ok(connected) => return Ok(connected),
+                Ok(opened) => return Ok(opened),
                 // A standby beside a primary that is away: one of them can write soon.
                 Err(fault) if fault == faults::read_only() && self.hosts.len() > 1 => {
                     ServerFault::Absent(fault.to_string())
@@ -99,29 +120,25 @@ impl Server {
         Err(found.unwrap_or_else(silent))
     }
 
-    async fn connect_to(
-        &self,
-        host: &Host,
-        config: &Config,
-    ) -> Result<(Client, JoinHandle<()>), ServerFault> {
+    async fn connect_to(&self, host: &Host, config: &Config) -> Result<Opened, ServerFault> {
         let name = match host {
             Host::Tcp { name, .. } => name,
             Host::Unix { .. } => "",
         };
         let fault = |error| faults::of_connecting(&error, name);
-        let (client, task) = match &self.tls {
+        let opened = match &self.tls {
             None => {
                 let (client, connection) = config.connect(NoTls).await.map_err(fault)?;
-                (client, spawn(connection))
+                open(client, connection)
             }
             Some(tls) => {
                 let (client, connection) = config.connect(tls.clone()).await.map_err(fault)?;
-                (client, spawn(connection))
+                open(client, connection)
             }
         };
-        self.check(&client).await?;
-        requirements::check_statements(&client).await?;
-        Ok((client, task))
+        self.check(&opened.client).await?;
+        requirements::check_statements(&opened.client).await?;
+        Ok(opened)
     }
 
     /// Asks a server whether it is what coffeeshop relies on.
@@ -131,8 +148,23 @@ impl Server {
 }
 
 #[expect(clippy::disallowed_methods, reason = "it ends by itself, once the client is dropped")]
-fn spawn<T>(connection: impl Future<Output = T> + Send + 'static) -> JoinHandle<()> {
-    tokio::spawn(async { drop(connection.await) })
+fn open<S, T>(client: Client, mut connection: Connection<S, T>) -> Opened
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let lacks_standby = Arc::new(AtomicBool::new(false));
+    let found = Arc::clone(&lacks_standby);
+    let task = tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notice(notice) = message
+                && errors::is_about_lacking_standby(&notice)
+            {
+                found.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    Opened { client, task, lacks_standby }
 }
 
 fn silent() -> ServerFault {

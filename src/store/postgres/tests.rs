@@ -42,7 +42,8 @@ async fn settings() -> Option<Postgres> {
             crate::config::Engine::Sqlite(_) => unreachable!("there is a URL"),
         }
     };
-    let (client, _) = Server::new(&of(&url)).expect("a server").connect().await.expect("a connection");
+    let opened = Server::new(&of(&url)).expect("a server").connect().await.expect("a connection");
+    let client = opened.client;
     client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.expect("a schema");
     Some(of(&format!("{url}{joint}options=-c%20search_path%3D{schema}")))
 }
@@ -293,7 +294,7 @@ async fn the_list_of_moved_tables_is_that_of_the_schema() {
     let Some(settings) = settings().await else { return };
     engine(&settings).await.close().await;
     let server = Server::new(&settings).expect("a server");
-    let (client, _) = server.connect().await.expect("a connection");
+    let client = server.connect().await.expect("a connection").client;
     let columns = "SELECT table_name, column_name, data_type FROM information_schema.columns \
                    WHERE table_schema = current_schema() ORDER BY 1, 2, 3";
     let found: Vec<[String; 3]> = client
