@@ -10,10 +10,12 @@ mod story;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe};
 
+use coffeeshop::config::Config;
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
 use self::{chance::Chance, story::Story};
+use crate::sql::SERVER;
 
 /// How many steps are made in all, unless the environment says otherwise.
 const STEPS: u64 = 6_000;
@@ -61,6 +63,28 @@ async fn whatever_is_done_in_whatever_order_comes_out_as_the_model_says() {
     for status in [200, 201, 202, 204, 400, 401, 403, 404, 409, 422, 429] {
         let came = tally.keys().any(|kind| kind.contains(&format!(" {status}")));
         assert!(came || steps < 20_000, "never {status}");
+    }
+}
+
+/// What the model leaves open must be the same, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_seed_gives_the_same_answers_on_both_engines() {
+    if SERVER.is_none() {
+        return; // there is only one
+    }
+    for seed in [1, 2, 3] {
+        let outline = async |change: fn(&mut Config)| {
+            let mut story = Story::begin_with(seed, change).await;
+            story.go(STORY.1).await.unwrap();
+            story.outline()
+        };
+        let postgres = outline(|_| {}).await;
+        let sqlite = outline(|config| config.database.url = None).await;
+        for (number, (postgres, sqlite)) in postgres.lines().zip(sqlite.lines()).enumerate() {
+            assert_eq!(postgres, sqlite, "request {number} of seed {seed}");
+        }
+        assert_eq!(postgres.len(), sqlite.len(), "seed {seed}");
+        assert!(sqlite.lines().count() > 100, "seed {seed}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use coffeeshop::{
     api,
+    config::Config,
     core::Admin,
     domain::{Limit, UserId, UserQuery, UserSort},
 };
@@ -52,6 +53,8 @@ pub struct Story {
     pub list: Option<(Query, String)>,
     /// The steps so far, in words.
     pub said: Vec<String>,
+    /// The requests so far, and the status and code of each answer.
+    answers: Vec<String>,
     pub tally: Tally,
     /// In memory, where the system has such a folder.
     _folder: TempDir,
@@ -66,6 +69,11 @@ pub enum Expected {
 
 impl Story {
     pub async fn begin(seed: u64) -> Self {
+        Self::begin_with(seed, |_| {}).await
+    }
+
+    /// With other settings.
+    pub async fn begin_with(seed: u64, adapt: impl FnOnce(&mut Config)) -> Self {
         let memory = Path::new("/dev/shm");
         let folder =
             if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
@@ -77,6 +85,7 @@ impl Story {
             config.auth.hide_taken_emails = hides;
             config.password.max_concurrent_hashes = 1;
             config.rate_limit.enabled = false; // a story has more wrong passwords and edits than a day
+            adapt(config);
         });
         Self {
             app: app.await,
@@ -89,6 +98,7 @@ impl Story {
             mails: Vec::new(),
             list: None,
             said: Vec::new(),
+            answers: Vec::new(),
             tally: Tally::new(),
             _folder: folder,
         }
@@ -120,7 +130,15 @@ impl Story {
 
     /// The latest steps in words, with numbers in the place of ids.
     pub fn latest(&self, steps: usize) -> String {
-        let mut words = self.said[self.said.len().saturating_sub(steps)..].join("\n  ");
+        self.with_numbers(self.said[self.said.len().saturating_sub(steps)..].join("\n  "))
+    }
+
+    /// All requests and what came of them, with numbers in the place of ids, and without what is random.
+    pub fn outline(&self) -> String {
+        self.with_numbers(self.answers.join("\n"))
+    }
+
+    fn with_numbers(&self, mut words: String) -> String {
         for (name, ids) in [("person", &self.ids), ("session", &self.sids)] {
             for (number, id) in ids.iter().enumerate().filter(|(_, id)| !id.is_empty()) {
                 words = words.replace(id, &format!("({name} {number})"));
@@ -193,8 +211,11 @@ impl Story {
             Some(pair) => self.app.with_token(&pair.access),
             None => self.app.anyone(),
         };
-        let answer = caller.send(method, path, body).await;
-        self.say(&format!("→ {} {}", answer.status, answer.body["code"].as_str().unwrap_or_default()));
+        let answer = caller.send(method.clone(), path, body).await;
+        let came = format!("{} {}", answer.status, answer.body["code"].as_str().unwrap_or_default());
+        self.say(&format!("→ {came}"));
+        let path = path.split('?').next().unwrap_or_default(); // not the cursor of a list
+        self.answers.push(format!("{method} {path} by {who}: {came}"));
         answer
     }
 
