@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     Visitor,
     cluster::{Cluster, Database},
-    is_calm, is_sound, new_shop, rounds, say,
+    is_calm, is_sound, new_shop, rounds, say, settled,
     shop::{Server, Shop, wait_for},
     shop_at,
     smtp_server::{Does, SmtpServer},
@@ -76,8 +76,8 @@ fn two_first_starts_at_once_make_one_store_with_one_key() {
         let ann = Visitor::arrive(&servers[0], "ann@example.com");
         let bea = Visitor::arrive(&servers[1], "bea@example.com");
         assert_eq!(database.number("SELECT count(*) FROM signing_keys"), 1);
-        servers[1].get_as(&ann.access, "/me").is(200);
-        servers[0].get_as(&bea.access, "/me").is(200);
+        settled(|| servers[1].get_as(&ann.access, "/me")).is(200);
+        settled(|| servers[0].get_as(&bea.access, "/me")).is(200);
         for server in servers {
             is_calm(&server.stop(Signal::TERM).is(0).err);
         }
@@ -102,18 +102,17 @@ fn a_rotated_key_is_used_and_accepted_by_both() {
                 let token = servers[one].token("bea@example.com");
                 (kid(&token) == newest).then_some(token)
             });
-            servers[other].get_as(&token, "/me").is(200);
+            settled(|| servers[other].get_as(&token, "/me")).is(200);
         }
         for server in &servers {
-            server.get_as(&ann.access, "/me").is(200);
+            settled(|| server.get_as(&ann.access, "/me")).is(200);
         }
         say(format_args!("rotation {round} was followed by both"));
     }
     shop.run(&["keys", "rotate", "--emergency", "--yes"]).is(0);
     for server in &servers {
-        server.get_as(&ann.access, "/me").is(401);
-        let renewed = ann.renew(server);
-        assert_eq!(renewed.status, 401, "{renewed:?}");
+        settled(|| server.get_as(&ann.access, "/me")).is(401);
+        settled(|| ann.renew(server)).is(401);
     }
 }
 
@@ -126,14 +125,14 @@ fn a_logout_at_one_process_holds_for_the_next_request_at_the_other() {
     let total = rounds(200);
     let log_out = |number: usize| {
         let (one, other) = (&servers[number % 2], &servers[(number + 1) % 2]);
-        let tokens = one.log_in("ann@example.com").is(200).json();
+        let tokens = settled(|| one.log_in("ann@example.com")).is(200).json();
         let access = text(&tokens, "access_token");
         // It is known there when it ends.
-        other.get_as(&access, "/me").is(200);
+        settled(|| other.get_as(&access, "/me")).is(200);
         let refresh = json!({ "refresh_token": text(&tokens, "refresh_token") });
-        one.post("/auth/logout", &refresh).is(204);
-        let seen = other.get_as(&access, "/me").status;
-        assert_eq!(other.post("/auth/refresh", &refresh).status, 401);
+        settled(|| one.post("/auth/logout", &refresh)).is(204);
+        let seen = settled(|| other.get_as(&access, "/me")).status;
+        settled(|| other.post("/auth/refresh", &refresh)).is(401);
         seen
     };
     let seen: Vec<_> = (0..total.div_ceil(4)).flat_map(|_| at_once(4, log_out)).collect();
@@ -223,11 +222,15 @@ fn a_message_leased_by_a_killed_process_is_sent_by_the_other() {
     wait_for("the attempt", || (mails.heard("MAIL FROM") > 0).then_some(()));
     killed.kill();
     mails.recovers();
+    let leased_until = database.number("SELECT due_at FROM outbox");
     let other = shop.serve();
     other.sign_up("bea@example.com").is(201);
     wait_for("another mail", || (mails.handed_to("bea@example.com").len() == 1).then_some(()));
     thread::sleep(Duration::from_secs(6)); // more than the interval between two looks
-    assert_eq!(mails.handed_to("ann@example.com").len(), 0, "it is leased");
+    let is_sent = !mails.handed_to("ann@example.com").is_empty();
+    // On a busy machine all this may have taken so long.
+    let now = database.number("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)");
+    assert!(!is_sent || now > leased_until, "it is leased");
     database.sql("UPDATE outbox SET due_at = due_at - 60000");
     wait_for("the mail", || (!mails.handed_to("ann@example.com").is_empty()).then_some(()));
     let left = "SELECT count(*) FROM outbox";
