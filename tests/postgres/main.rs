@@ -143,6 +143,11 @@ impl Visitor {
     }
 }
 
+/// The access token of a new login.
+fn token(server: &Server, email: &str) -> String {
+    text(&settled(|| server.log_in(email)).is(200).json(), "access_token")
+}
+
 fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_else(|| panic!("no {name}: {value}")).to_owned()
 }
