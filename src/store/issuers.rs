@@ -18,12 +18,16 @@ impl Snapshot<'_> {
 impl Tx<'_> {
     /// Records that an issuer is used, at most once an hour.
     pub(crate) fn use_issuer(&self, issuer: &str, now: Timestamp) -> Result<(), Error> {
-        self.execute(
-            "INSERT INTO issuers (issuer, last_used_at) VALUES (?1, ?2) ON CONFLICT (issuer) DO UPDATE \
-             SET last_used_at = excluded.last_used_at \
-             WHERE abs(excluded.last_used_at - issuers.last_used_at) >= 3600000",
-            (issuer, now.millis()),
-        )?;
+        // Most often there is nothing to record, and then nothing is written: PostgreSQL would lock the row even for an UPDATE
+        // whose condition is not met, and logins would wait for each other's commits.
+        let recent = "SELECT count(*) FROM issuers WHERE issuer = ?1 AND abs(last_used_at - ?2) < 3600000";
+        if self.number(recent, (issuer, now.millis()))? == 0 {
+            self.execute(
+                "INSERT INTO issuers (issuer, last_used_at) VALUES (?1, ?2) ON CONFLICT (issuer) DO UPDATE \
+                 SET last_used_at = excluded.last_used_at",
+                (issuer, now.millis()),
+            )?;
+        }
         Ok(())
     }
 
