@@ -13,11 +13,13 @@
 mod bare;
 mod figures;
 mod load;
+mod look_ups;
 mod machine;
 mod neighbours;
 mod peer;
 mod postgres;
 mod process;
+mod proxy;
 mod report;
 mod rows;
 mod seed;
@@ -39,7 +41,8 @@ struct Args {
     command: Option<Command>,
     /// Only these rows; without any, all of them.
     rows: Vec<rows::Name>,
-    /// On which engine; with postgres, beside SQLite, the rows me, login, refresh, list and signup. Needs PostgreSQL's programs.
+    /// On which engine; with postgres, beside SQLite, the rows me, login, refresh, list and signup, and those about PostgreSQL
+    /// alone. Needs PostgreSQL's programs and strace.
     #[arg(long, value_enum, default_value_t = Engine::Sqlite)]
     engine: Engine,
     /// A few short turns: whether it works, not how fast it is.
@@ -71,6 +74,9 @@ enum Command {
     /// Serve the API and a bare handler, for the row `me`.
     #[command(hide = true)]
     Pair { path: PathBuf },
+    /// Look sessions up on PostgreSQL, for the row `look-ups`.
+    #[command(hide = true)]
+    LookUps { url: String, sessions: PathBuf },
     /// Compute argon2id and nothing else.
     #[command(hide = true)]
     Hashes { threads: usize },
@@ -84,6 +90,7 @@ fn main() {
     match args.command {
         Some(Command::Seed { path, count }) => seed::make(&path, count),
         Some(Command::Pair { path }) => bare::serve_both(&path),
+        Some(Command::LookUps { url, sessions }) => look_ups::look_up(&url, &sessions),
         Some(Command::Hashes { threads }) => neighbours::hash(threads),
         Some(Command::Spin { threads }) => neighbours::spin(threads),
         Some(Command::Peer { python }) => {

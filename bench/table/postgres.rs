@@ -1,7 +1,9 @@
 //! A PostgreSQL of its own in a temporary folder, behind a Unix socket, as durable as the server asks for.
 
+mod programs;
+
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, Permissions},
     io::{BufWriter, Write},
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
@@ -11,8 +13,8 @@ use std::{
 
 use tempfile::TempDir;
 
+pub use self::programs::{Plan, Statement};
 use super::{
-    figures::{median, ms},
     seed::{self, Person},
     shop::{BINARY, Server, Shop},
 };
@@ -21,6 +23,17 @@ use super::{
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// Whom PostgreSQL runs as, since it refuses root.
 const USER: &str = "postgres";
+/// The name of a Unix socket of PostgreSQL at its default port.
+pub const SOCKET: &str = ".s.PGSQL.5432";
+
+/// What its files are on.
+#[derive(Clone, Copy)]
+pub enum Disk {
+    /// The disk of the temporary folder, as it is.
+    Own,
+    /// The same, with each flush made longer by so much: `strace` holds back the answer of the system call.
+    Slow(Duration),
+}
 
 /// A running PostgreSQL with one database; stopped when dropped.
 pub struct Cluster {
@@ -30,8 +43,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts one with so many users.
-    pub fn with_users(count: u32) -> Self {
-        let cluster = Self::start();
+    pub fn with_users(count: u32, disk: Disk) -> Self {
+        let cluster = Self::start(disk);
         let started = Instant::now();
         let mut migrate = Command::new(BINARY);
         migrate.arg("migrate").current_dir(cluster.folder.path()).env_clear();
@@ -43,7 +56,7 @@ impl Cluster {
         cluster
     }
 
-    fn start() -> Self {
+    fn start(disk: Disk) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cluster = Self { programs: programs(), folder };
         if is_root() {
@@ -62,13 +75,31 @@ impl Cluster {
         let mut initdb = cluster.program("initdb");
         run(initdb.args(["--auth=trust", "--locale=C.UTF-8", "--username=postgres", "--pgdata"]).arg(&data));
         let options = format!(
-            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=100",
+            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200",
             cluster.folder.path().display()
         );
         let mut start = cluster.program("pg_ctl");
-        start.args(["start", "--wait", "--silent", "--options", &options, "--log"]);
-        run(start.arg(cluster.folder.path().join("log")).arg("--pgdata").arg(&data));
+        start.args(["start", "--wait", "--silent", "--options", &options]);
+        if let Disk::Slow(flush) = disk {
+            start.arg("-p").arg(cluster.slowed(flush));
+        }
+        run(start.arg("--log").arg(cluster.folder.path().join("log")).arg("--pgdata").arg(&data));
         cluster
+    }
+
+    /// A program that runs the server and has each flush take so much longer; everything else is as quick as ever.
+    fn slowed(&self, flush: Duration) -> PathBuf {
+        let program = self.folder.path().join("slowed");
+        let script = format!(
+            "#!/bin/sh\n\
+             exec strace -D -f --seccomp-bpf -o /dev/null -e trace=fsync,fdatasync \
+             -e inject=fsync,fdatasync:delay_exit={}ms '{}' \"$@\"\n",
+            flush.as_millis(),
+            self.programs.join("postgres").display()
+        );
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        program
     }
 
     /// Inserts the users as `seed::make` does.
@@ -96,6 +127,23 @@ impl Cluster {
         ));
     }
 
+    /// Adds a session of each of so many users, and writes the ids of some of them into a file, in no order.
+    pub fn add_sessions_of(&self, users: u32) -> PathBuf {
+        let far_away = seed::FAR_AWAY;
+        self.sql(&format!(
+            "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) \
+             SELECT gen_random_uuid(), id, sha256(email::bytea), created_at, created_at, {far_away} \
+             FROM users WHERE status = 'verified' AND NOT disabled ORDER BY seq LIMIT {users}"
+        ));
+        self.sql("VACUUM ANALYZE");
+        let mut psql = self.psql();
+        psql.args(["--tuples-only", "--no-align", "--command"]);
+        psql.arg("SELECT id FROM sessions WHERE created_at = last_used_at ORDER BY random() LIMIT 32000");
+        let path = self.folder.path().join("sessions");
+        fs::write(&path, psql.output().unwrap().stdout).unwrap();
+        path
+    }
+
     /// Starts a server on it, with these settings besides; returns once it answers.
     pub fn serve_with(&self, shop: &Shop, settings: &[(&str, &str)]) -> Server {
         let own = self.settings();
@@ -103,10 +151,18 @@ impl Cluster {
         shop.serve_with(&own.chain(settings.iter().copied()).collect::<Vec<_>>())
     }
 
+    /// The database, by a socket in its own folder.
+    pub fn url(&self) -> String {
+        url(self.folder.path())
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
+    }
+
     fn settings(&self) -> [(&'static str, String); 3] {
-        let folder = self.folder.path().display();
         [
-            ("DATABASE__URL", format!("postgres://postgres@/postgres?host={folder}")),
+            ("DATABASE__URL", self.url()),
             ("DATABASE__TLS", "off".to_owned()),
             ("AUTH__SECRET", "0123456789abcdef".repeat(4)),
         ]
@@ -116,38 +172,6 @@ impl Cluster {
     pub fn pid(&self) -> u32 {
         let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
         file.lines().next().unwrap().parse().unwrap()
-    }
-
-    /// What a `SELECT 1` takes on one connection, in milliseconds.
-    pub fn round_trip(&self, length: Duration) -> f64 {
-        let script = self.folder.path().join("select");
-        fs::write(&script, "SELECT 1;\n").unwrap();
-        let mut pgbench = self.program("pgbench");
-        pgbench.args(["--no-vacuum", "--protocol=prepared", "--client=1", "--username=postgres", "--host"]);
-        pgbench
-            .arg(self.folder.path())
-            .arg(format!("--time={}", length.as_secs().max(1)))
-            .arg("--file")
-            .arg(script);
-        let said = pgbench.arg("postgres").output().unwrap();
-        let said = String::from_utf8(said.stdout).unwrap();
-        let line = said.lines().find_map(|line| line.strip_prefix("latency average = ")).unwrap();
-        line.trim_end_matches(" ms").parse().unwrap()
-    }
-
-    /// What one flush takes on its disk, in milliseconds.
-    pub fn sync_time(&self) -> f64 {
-        let path = self.folder.path().join("flushed");
-        let mut file = File::create(&path).unwrap();
-        let times = (0..50).map(|_| {
-            file.write_all(&[0; 8192]).unwrap();
-            let begun = Instant::now();
-            file.sync_data().unwrap();
-            ms(begun.elapsed())
-        });
-        let time = median(times);
-        fs::remove_file(path).unwrap();
-        time
     }
 
     fn sql(&self, sql: &str) {
@@ -187,6 +211,11 @@ impl Drop for Cluster {
             .arg(self.data())
             .status();
     }
+}
+
+/// The database by a socket in this folder.
+pub fn url(folder: &Path) -> String {
+    format!("postgres://postgres@/postgres?host={}", folder.display())
 }
 
 /// Writes the users as PostgreSQL's COPY reads them (<https://www.postgresql.org/docs/current/sql-copy.html>, text format).

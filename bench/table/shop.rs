@@ -164,3 +164,13 @@ pub fn login(email: &str) -> Vec<u8> {
     let body = format!(r#"{{"email":"{email}","password":"{}"}}"#, seed::PASSWORD);
     send("POST", "/auth/login", None, &body)
 }
+
+/// A server that believes a proxy on this machine.
+pub const BEHIND_A_PROXY: (&str, &str) = ("SERVER__TRUSTED_PROXIES", "127.0.0.1");
+
+/// A request as a proxy passes it on, from another client for each number.
+pub fn from_client(number: usize, request: &[u8]) -> Vec<u8> {
+    let request = String::from_utf8(request.to_vec()).unwrap();
+    let header = format!("Host: localhost\r\nX-Forwarded-For: 198.51.100.{number}\r\n");
+    request.replacen("Host: localhost\r\n", &header, 1).into_bytes()
+}

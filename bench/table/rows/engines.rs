@@ -1,12 +1,23 @@
 //! The same work on PostgreSQL and on SQLite, side by side: `bench/run --engine postgres`.
 
+mod isolation;
+mod look_ups;
+mod page;
+mod processes;
+mod slow_disk;
+mod small;
+
 use std::time::{Duration, Instant};
 
+pub use self::{
+    isolation::measure as isolation, look_ups::measure as look_ups, processes::measure as processes,
+    slow_disk::measure as slow_disk,
+};
 use super::{
     super::{
         figures::{Pace, median, short},
         load::{Always, Exchange, drive, get},
-        postgres::Cluster,
+        postgres::{Cluster, Disk},
         process,
         report::{Details, Goal, Report, Row},
         seed,
@@ -30,8 +41,6 @@ const USERS_IF_QUICK: u32 = 20_000;
 const NEWCOMERS: usize = 8;
 /// How long one query is asked at most, on both engines together.
 const BUDGET: Duration = Duration::from_secs(1);
-/// From this flush time on, in milliseconds, many connections must gain much over one by sharing flushes.
-const SLOW_DISK: f64 = 10.0;
 
 /// The same users on both engines.
 pub struct Engines {
@@ -52,7 +61,7 @@ struct Work {
 impl Engines {
     pub fn new(setting: &Setting) -> Self {
         let users = if setting.quick { USERS_IF_QUICK } else { USERS };
-        let (sqlite, cluster) = (Shop::with_users(users), Cluster::with_users(users));
+        let (sqlite, cluster) = (Shop::with_users(users), Cluster::with_users(users, Disk::Own));
         Self { shops: [Shop::new(), sqlite], cluster, users, length: setting.turns.length }
     }
 
@@ -63,24 +72,22 @@ impl Engines {
     }
 
     fn drive<T: Exchange>(&self, server: &Server, exchanges: &mut [T]) -> Work {
-        let driven = || process::cpu_of(server.pid(), || drive(server.address, exchanges, self.length));
-        let ((seen, cpu), database) = process::cpu_of_all(self.cluster.pid(), driven);
-        let pace = Pace::new(seen.rate(), seen.count(), cpu);
-        Work { pace, p50: seen.p50(), database: database.as_secs_f64() * 1e6 / seen.count() }
+        work(&self.cluster, server, exchanges, self.length).0
     }
+}
 
-    /// The goal, if the disk is slow enough for it.
-    fn on_a_slow_disk(&self, goal: Goal, report: &mut Report) -> Goal {
-        let time = self.cluster.sync_time();
-        if time >= SLOW_DISK {
-            return goal;
-        }
-        report.note(format!(
-            "A flush takes {} ms here. What many connections gain over one has a goal from {SLOW_DISK} ms on.",
-            short(time)
-        ));
-        Goal::None
-    }
+/// Drives a server on a cluster; returns how many requests that were, too.
+fn work<T: Exchange>(
+    cluster: &Cluster,
+    server: &Server,
+    exchanges: &mut [T],
+    length: Duration,
+) -> (Work, f64) {
+    let driven = || process::cpu_of(server.pid(), || drive(server.address, exchanges, length));
+    let ((seen, cpu), database) = process::cpu_of_all(cluster.pid(), driven);
+    let pace = Pace::new(seen.rate(), seen.count(), cpu);
+    let database = database.as_secs_f64() * 1e6 / seen.count();
+    (Work { pace, p50: seen.p50(), database }, seen.count())
 }
 
 impl Work {
@@ -153,7 +160,7 @@ pub fn log_in(engines: &Engines, setting: &Setting, report: &mut Report) {
         &mut || engines.drive(&servers[0], &mut [InTurn { requests: &in_turn, next: 0 }]),
     ]);
     compare(report, &format!("POST /auth/login, {CONNECTIONS} connections"), [&many, &beside]);
-    beside_one(engines, report, [&many, &one], 10.0);
+    beside_one(report, [&many, &one]);
 }
 
 /// `POST /auth/refresh`, each connection with a session of its own.
@@ -174,17 +181,16 @@ pub fn refresh(engines: &Engines, setting: &Setting, report: &mut Report) {
         &mut || engines.drive(&servers[0], &mut alone),
     ]);
     compare(report, &format!("POST /auth/refresh, {CONNECTIONS} connections"), [&many, &beside]);
-    beside_one(engines, report, [&many, &one], 15.0);
+    beside_one(report, [&many, &one]);
 }
 
-/// How much many connections gain over one.
-fn beside_one(engines: &Engines, report: &mut Report, [many, one]: [&Taken<Work>; 2], least: f64) {
-    let goal = engines.on_a_slow_disk(Goal::AtLeast(least), report);
-    report.add(
-        Row::new("… PostgreSQL, the rate", many.median(Work::rate), "/s")
-            .beside("one connection", one.median(Work::rate), many.ratio(Work::rate, one, Work::rate))
-            .wanted(goal),
-    );
+/// How much many connections gain over one on this disk.
+fn beside_one(report: &mut Report, [many, one]: [&Taken<Work>; 2]) {
+    report.add(Row::new("… PostgreSQL, the rate", many.median(Work::rate), "/s").beside(
+        "one connection",
+        one.median(Work::rate),
+        many.ratio(Work::rate, one, Work::rate),
+    ));
 }
 
 /// `POST /auth/signup` among many users.
@@ -244,6 +250,7 @@ pub fn list(engines: &Engines, setting: &Setting, report: &mut Report) {
         head,
         lines,
     });
+    page::measure(engines, &mut askers[0], setting, report);
 }
 
 /// What one query took on both engines, in milliseconds.

@@ -40,26 +40,34 @@ pub enum Name {
     Signup,
     /// The clean-up of 200,000 of a million users, and a writer meanwhile.
     Purge,
+    /// Look-ups of sessions put together, beside a query each (PostgreSQL).
+    LookUps,
+    /// Login and refresh at SERIALIZABLE beside READ COMMITTED (PostgreSQL).
+    Isolation,
+    /// What many connections gain over one on a disk with slow flushes (PostgreSQL).
+    SlowDisk,
+    /// Two processes beside one, on the same cores (PostgreSQL).
+    Processes,
 }
 
 impl Name {
-    const fn measure(self) -> fn(&Setting, &mut Report) {
+    /// How it is measured on SQLite, if it is.
+    const fn measure(self) -> Option<fn(&Setting, &mut Report)> {
         match self {
-            Self::Start => start::measure,
-            Self::Me => me::measure,
-            Self::Login => login::measure,
-            Self::Storm => storm::measure,
-            Self::Refresh => refresh::measure,
-            Self::List => list::measure,
-            Self::Many => many::measure,
-            Self::Signup => signup::measure,
-            Self::Purge => purge::measure,
+            Self::Start => Some(start::measure),
+            Self::Me => Some(me::measure),
+            Self::Login => Some(login::measure),
+            Self::Storm => Some(storm::measure),
+            Self::Refresh => Some(refresh::measure),
+            Self::List => Some(list::measure),
+            Self::Many => Some(many::measure),
+            Self::Signup => Some(signup::measure),
+            Self::Purge => Some(purge::measure),
+            Self::LookUps | Self::Isolation | Self::SlowDisk | Self::Processes => None,
         }
     }
-}
 
-impl Name {
-    /// How it is measured on PostgreSQL beside SQLite, if it is.
+    /// How it is measured on PostgreSQL, if it is.
     const fn measure_engines(self) -> Option<fn(&Engines, &Setting, &mut Report)> {
         match self {
             Self::Me => Some(engines::me),
@@ -67,15 +75,19 @@ impl Name {
             Self::Refresh => Some(engines::refresh),
             Self::List => Some(engines::list),
             Self::Signup => Some(engines::sign_up),
+            Self::LookUps => Some(engines::look_ups),
+            Self::Isolation => Some(engines::isolation),
+            Self::SlowDisk => Some(engines::slow_disk),
+            Self::Processes => Some(engines::processes),
             Self::Start | Self::Storm | Self::Many | Self::Purge => None,
         }
     }
 }
 
-/// Measures these, or all that there are, on PostgreSQL beside SQLite.
+/// Measures these, or all that there are, on PostgreSQL, where it can be beside SQLite.
 pub fn measure_engines(names: &[Name], setting: &Setting, report: &mut Report) {
     let engines = Engines::new(setting);
-    for name in Name::value_variants().iter().filter(|name| names.is_empty() || names.contains(name)) {
+    for name in wanted(names) {
         match name.measure_engines() {
             Some(measure) => measure(&engines, setting, report),
             None if names.is_empty() => {}
@@ -84,9 +96,17 @@ pub fn measure_engines(names: &[Name], setting: &Setting, report: &mut Report) {
     }
 }
 
-/// Measures these, or everything.
+/// Measures these, or everything that there is on SQLite.
 pub fn measure(names: &[Name], setting: &Setting, report: &mut Report) {
-    for name in Name::value_variants().iter().filter(|name| names.is_empty() || names.contains(name)) {
-        name.measure()(setting, report);
+    for name in wanted(names) {
+        match name.measure() {
+            Some(measure) => measure(setting, report),
+            None if names.is_empty() => {}
+            None => report.note("One of these rows needs --engine postgres.".to_owned()),
+        }
     }
+}
+
+fn wanted(names: &[Name]) -> impl Iterator<Item = &'static Name> {
+    Name::value_variants().iter().filter(|name| names.is_empty() || names.contains(name))
 }
