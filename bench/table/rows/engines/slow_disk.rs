@@ -68,6 +68,7 @@ fn with_hash(setting: &Setting, report: &mut Report) {
     let server = cluster.serve_with(&shops[0], &[DATABASE_CONNECTIONS, BEHIND_A_PROXY]);
     let without_limits =
         cluster.serve_with(&shops[1], &[&[DATABASE_CONNECTIONS], &WITHOUT_LIMITS[..]].concat());
+    cluster.add_sent_codes();
     // Attempts of one client are charged one after the other.
     let people = small.people().into_iter().enumerate();
     let logins: Vec<_> =
