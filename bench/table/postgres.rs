@@ -144,17 +144,6 @@ impl Cluster {
         path
     }
 
-    /// Adds codes that were sent to other addresses, one for each user: those who sign up into an empty table all meet on its
-    /// one page.
-    pub fn add_sent_codes(&self) {
-        let far_away = seed::FAR_AWAY;
-        self.sql(&format!(
-            "INSERT INTO sent_codes (key, sent, sent_at, counted_until) \
-             SELECT sha256(email::bytea), 1, created_at, {far_away} FROM users"
-        ));
-        self.sql("VACUUM ANALYZE");
-    }
-
     /// Starts a server on it, with these settings besides; returns once it answers.
     pub fn serve_with(&self, shop: &Shop, settings: &[(&str, &str)]) -> Server {
         let own = self.settings();
